@@ -1,0 +1,360 @@
+package dtls
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/retransmit"
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// An Engine is one association without I/O: datagrams in, datagrams out, next
+// deadline. It starts no goroutine and reads no clock; one lock of the caller's
+// must guard it. Conn is an Engine with a link, a lock and a timer.
+//
+// Drive it like this, and after each of these calls send all that Transmit
+// gives, run Work, and look at Deadline:
+//
+//	e.Start(now)              // a client speaks first
+//	e.Receive(datagram, now)  // for each datagram; then Read until it has no more
+//	e.Expire(now)             // when Deadline has come
+//	e.Write(buf, data, now)   // once Open
+//
+// Errors that end the association are latched: every later call returns them.
+// Transmit then still gives the alert for the peer.
+type Engine struct {
+	config  *Config
+	machine *handshake.Machine
+	now     time.Time // of the call that is running
+	version protocol.Version
+
+	reads  []*readEpoch  // oldest first; epoch 0 has none
+	writes []*writeEpoch // oldest first: what a flight may need again, and the newest
+
+	// Handshake messages that arrive.
+	assembler        fragment.Assembler
+	current          *handshake.Message // offered to the machine, which said "not yet"
+	changeCipherSpec bool               // one came and waits for its turn
+	authenticated    bool               // a record has opened: plaintext can only repeat
+	progress         bool               // some of the peer's next flight is here
+	received         retransmit.Received
+	ackAt            time.Time // when to acknowledge a flight that stays incomplete
+	ackDue           bool
+
+	// Our last flight.
+	flight  retransmit.Flight
+	flushed bool            // it is whole: the next message begins another
+	reply   handshake.Reply // what answers it
+	backoff retransmit.Backoff
+	repeats int // passes over it beyond the first
+
+	mtu      int
+	inbox    inbox
+	closing  closing
+	err      error
+	stats    Stats
+}
+
+// closing is how far the end of the association has come.
+type closing struct {
+	alert    alert.Alert // to send
+	due      bool        // alert waits to be sent
+	sent     bool        // by us: nothing follows
+	received bool        // the peer's close_notify: nothing follows
+}
+
+// NewClientEngine returns a client's Engine, or a *ConfigError.
+func NewClientEngine(c *Config) (*Engine, error) {
+	e, err := newEngine(c, handshake.Client)
+	if err == nil {
+		e.machine = handshake.NewClient(c, protocol.Datagram, (*layer)(e))
+	}
+	return e, err
+}
+
+// NewServerEngine returns a server's Engine, or a *ConfigError. It asks for no
+// cookie: the caller vouches for the peer's address.
+func NewServerEngine(c *Config) (*Engine, error) {
+	e, err := newEngine(c, handshake.Server)
+	if err == nil {
+		e.machine = handshake.NewServer(c, protocol.Datagram, (*layer)(e))
+	}
+	return e, err
+}
+
+func newEngine(c *Config, r handshake.Role) (*Engine, error) {
+	if err := c.Validate(r, protocol.Datagram); err != nil {
+		return nil, err
+	}
+	e := &Engine{config: c, mtu: c.MTU, writes: []*writeEpoch{{}}}
+	if e.mtu == 0 {
+		e.mtu = handshake.DefaultMTU
+	}
+	e.assembler.Limit = maxMessage
+	e.backoff = retransmit.Backoff{Initial: c.InitialTimeout, Max: maxTimeout, Limit: maxExpiries}
+	if c.InitialTimeout == 0 {
+		e.backoff.Initial = handshake.DefaultInitialTimeout
+	}
+	return e, nil
+}
+
+const (
+	maxTimeout  = 60 * time.Second // RFC 9147 5.8.2
+	maxExpiries = 12
+	maxMessage  = 1 << 18 // the largest that the graph allows any step, in bytes
+)
+
+// enter makes a server's Engine of what a stateless cookie says.
+func (e *Engine) enter(entry handshake.Entry, sequence uint64) {
+	e.machine.Enter(entry)
+	e.assembler.Start(1)
+	// RFC 6347 4.2.1: the answer to a hello has the hello's record number, since
+	// the server doesn't know which it used before.
+	e.writes[0].next = sequence
+}
+
+// ErrTimeout is the error of an association whose peer didn't answer a flight
+// that was sent 13 times. It is a net.Error with Timeout() true.
+var ErrTimeout error = timeoutError{}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "dtls: the peer did not answer: no datagram came through" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return false }
+
+// Start lets a client speak first. A server's Engine needs no Start.
+func (e *Engine) Start(now time.Time) error {
+	return e.call(now, func() error { return e.machine.Start(now) })
+}
+
+// Receive takes one datagram, which it overwrites: what Read returns lies in it
+// until the next Receive. Whatever does not authenticate is dropped and
+// counted, and changes nothing else.
+func (e *Engine) Receive(datagram []byte, now time.Time) error {
+	if e.err != nil {
+		return e.err
+	}
+	e.now = now
+	e.inbox.reset()
+	e.traceDatagram(handshake.Received, len(datagram))
+	for rest := datagram; len(rest) > 0; {
+		var err error
+		if rest, err = e.receiveRecord(rest); err != nil {
+			return e.fail(err)
+		}
+	}
+	return nil
+}
+
+// Deadline is when Expire is due next; zero when no timer runs.
+func (e *Engine) Deadline() time.Time {
+	d := e.backoff.Deadline()
+	if d.IsZero() || !e.ackAt.IsZero() && e.ackAt.Before(d) {
+		return e.ackAt
+	}
+	return d
+}
+
+// Expire does what is due at now: sends the unacknowledged flight again, or an
+// ACK. It does nothing before its time.
+func (e *Engine) Expire(now time.Time) error {
+	if e.err != nil {
+		return e.err
+	}
+	e.now = now
+	if !e.ackAt.IsZero() && !now.Before(e.ackAt) {
+		e.ackAt, e.ackDue = time.Time{}, true
+	}
+	if !e.backoff.Expired(now) {
+		return nil
+	}
+	e.trace(handshake.Event{Kind: handshake.EventTimeout})
+	if e.backoff.Exhausted() {
+		return e.fail(ErrTimeout)
+	}
+	e.lowerMTU()
+	e.repeat()
+	e.backoff.Arm(now)
+	return nil
+}
+
+// repeat begins another pass over what is unacknowledged.
+func (e *Engine) repeat() {
+	e.flight.Rewind()
+	e.repeats++
+	e.stats.Retransmits++
+}
+
+// lowerMTU tries smaller datagrams after every second timeout: a path that
+// drops large ones says nothing (RFC 9147 4.4). An MTU that was set is exact.
+func (e *Engine) lowerMTU() {
+	if e.config.MTU != 0 || e.backoff.Expiries()%2 != 0 {
+		return
+	}
+	for _, smaller := range [...]int{548, handshake.MinMTU} { // 576 bytes of IPv4, and the least
+		if smaller < e.mtu {
+			e.mtu = smaller
+			return
+		}
+	}
+}
+
+// SetMTU changes the largest datagram that is sent, in bytes. What is sent again
+// is cut anew.
+func (e *Engine) SetMTU(mtu int) error {
+	if mtu < handshake.MinMTU {
+		return &ConfigError{Field: "MTU", Reason: "below the minimum of 228"}
+	}
+	e.mtu = mtu
+	return nil
+}
+
+// Open reports whether the handshake is complete.
+func (e *Engine) Open() bool { return e.machine.Open() }
+
+// Err is the error that ended the association, or nil.
+func (e *Engine) Err() error { return e.err }
+
+// State describes the connection as far as it is known.
+func (e *Engine) State() ConnectionState {
+	s := e.machine.State()
+	s.LimitReached = s.HandshakeComplete && !e.version.Is13() && e.newest().sealer.LimitReached()
+	return s
+}
+
+// Work returns work of the handshake that must run outside of the lock that
+// guards the Engine: a signature, a verification, a callback of the
+// application. After it, call Resume. It is nil if nothing waits.
+func (e *Engine) Work() func() { return e.machine.Work() }
+
+// Resume goes on after Work.
+func (e *Engine) Resume(now time.Time) error {
+	return e.call(now, func() error {
+		if err := e.machine.Resume(now); err != nil {
+			return err
+		}
+		return e.deliver()
+	})
+}
+
+// KeyUpdate gives what we write new keys, and what the peer writes too if
+// request says so. It takes effect when the peer has acknowledged it.
+func (e *Engine) KeyUpdate(request KeyUpdateRequest, now time.Time) error {
+	return e.call(now, func() error { return e.machine.KeyUpdate(request) })
+}
+
+// Close says goodbye: Transmit gives a close_notify, and nothing can be written
+// any more. The flight that is under way is still repeated.
+func (e *Engine) Close(now time.Time) {
+	if e.err == nil && !e.closing.sent {
+		e.now = now
+		e.closing.sent = true
+		e.sendAlert(alert.CloseNotify)
+	}
+}
+
+// call runs f as a call at now, and latches its error. A step that waits for
+// outside work is no error.
+func (e *Engine) call(now time.Time, f func() error) error {
+	if e.err != nil {
+		return e.err
+	}
+	e.now = now
+	if err := f(); err != nil && err != handshake.ErrNotYet {
+		return e.fail(err)
+	}
+	return nil
+}
+
+// fail latches err and queues its alert. This is the one place that sends
+// alerts of errors.
+func (e *Engine) fail(err error) error {
+	e.err = err
+	e.backoff.Stop()
+	e.ackAt, e.ackDue = time.Time{}, false
+	e.flight.Clear()
+	var a *alert.Error
+	if errors.As(err, &a) && !a.Received {
+		e.sendAlert(a.Alert)
+	}
+	return err
+}
+
+func (e *Engine) sendAlert(a alert.Alert) {
+	e.closing.alert, e.closing.due = a, true
+}
+
+// Write makes one record of p in buf and returns its length: the datagram to
+// send. It fails before the association is open, after Close, and if p and
+// Overhead don't fit into buf or p has more than 16384 bytes.
+func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	w := e.newest()
+	switch {
+	case !e.machine.Open():
+		return 0, errNotOpen
+	case e.closing.sent:
+		return 0, errClosed
+	case len(p) > maxRecordBody || w.overhead()+len(p) > len(buf):
+		return 0, ErrTooLong
+	}
+	e.now = now
+	copy(w.payload(buf), p)
+	n, err := w.finish(buf, protocol.ApplicationData, len(p))
+	if err != nil {
+		return 0, e.fail(err)
+	}
+	e.traceRecord(handshake.Sent, protocol.ApplicationData, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, n)
+	return n, e.guardKeys(w)
+}
+
+var (
+	errNotOpen = errors.New("dtls: the handshake is not complete")
+	errClosed  = errors.New("dtls: written after Close")
+	// ErrTooLong says that data doesn't fit into one record, or its record not
+	// into the buffer.
+	ErrTooLong = errors.New("dtls: message too long for one record")
+)
+
+// guardKeys changes our keys well before their AEAD has protected as much as it
+// safely can (RFC 9147 4.5.3): at three quarters of it.
+func (e *Engine) guardKeys(w *writeEpoch) error {
+	switch {
+	case !w.sealer.NearLimit():
+		return nil
+	case !e.version.Is13():
+		if e.config.CloseAtLimit && w.sealer.LimitReached() {
+			return e.fail(alert.Localf(alert.InternalError, "the AEAD's confidentiality limit is reached (Config.CloseAtLimit)"))
+		}
+		return nil
+	case w.sealer.LimitReached():
+		return e.fail(alert.Localf(alert.InternalError, "the AEAD's confidentiality limit is reached, and no KeyUpdate got through"))
+	case e.config.DisableKeyUpdate:
+		return nil
+	}
+	return e.KeyUpdate(message.NotRequested, e.now)
+}
+
+// Read copies the next record's data into p and returns its length, which is
+// more than len(p) if it did not fit. ok is false when there is no more.
+func (e *Engine) Read(p []byte) (n int, ok bool) { return e.inbox.read(p) }
+
+// Closed is io.EOF once the peer has said goodbye, or the error that ended the
+// association.
+func (e *Engine) Closed() error {
+	if e.err == nil && e.closing.received {
+		return io.EOF
+	}
+	return e.err
+}
+
+// newest is the epoch that we write in now.
+func (e *Engine) newest() *writeEpoch { return e.writes[len(e.writes)-1] }

@@ -1,0 +1,125 @@
+package dtls
+
+import (
+	"time"
+
+	"github.com/godwit-dtls/godwit/replay"
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/record"
+)
+
+// lifetime is how long an old epoch can still be read: twice the longest time
+// that a datagram stays in the network (RFC 9147 4.2.1, RFC 6347 4.1). The peer
+// may repeat what we have acknowledged until it gets the ACK.
+const lifetime = 4 * time.Minute
+
+// A readEpoch opens the peer's records of one epoch.
+type readEpoch struct {
+	number uint64
+	opener *record.Opener
+	mask   *record.Mask // 1.3
+	window replay.Window
+	opened bool      // a record has opened: the window means something
+	dies   time.Time // zero while it is the newest
+}
+
+// expects is the sequence number that comes next if nothing is lost.
+func (r *readEpoch) expects() uint64 {
+	if !r.opened {
+		return 0
+	}
+	return r.window.Highest() + 1
+}
+
+// A writeEpoch protects our records of one epoch. Epoch 0 has no sealer.
+type writeEpoch struct {
+	number     uint64
+	sealer     *record.Sealer
+	mask       *record.Mask // 1.3
+	next       uint64       // sequence number
+	additional [headerSize12]byte
+}
+
+// header is how many bytes come before what is sealed, and prefix how many of
+// explicit nonce then come before the payload.
+func (w *writeEpoch) header() int {
+	if w.mask != nil {
+		return headerSize13
+	}
+	return headerSize12
+}
+
+func (w *writeEpoch) prefix() int {
+	if w.sealer == nil {
+		return 0
+	}
+	return w.sealer.Prefix()
+}
+
+// overhead is what a record adds to its payload, in bytes.
+func (w *writeEpoch) overhead() int {
+	n := w.header()
+	if w.sealer != nil {
+		n += w.sealer.Overhead()
+	}
+	if w.mask != nil {
+		n++ // inner content type
+	}
+	return n
+}
+
+// payload is the part of b in which a record that begins there has its payload.
+func (w *writeEpoch) payload(b []byte) []byte { return b[w.header()+w.prefix():] }
+
+// finish makes a record of the n bytes of payload that stand in b (see
+// payload), and returns its length. The sequence number is used up.
+func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, error) {
+	if w.next > maxSequence12 {
+		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
+	}
+	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
+	w.next++
+	header, start := w.header(), w.header()+w.prefix()
+	switch {
+	case w.sealer == nil:
+		putHeader12(b, kind, number, n)
+		return start + n, nil
+	case w.mask == nil:
+		sealed := w.sealer.Seal(b[header:start+n], additional12(&w.additional, kind, number, n), number12(number))
+		putHeader12(b, kind, number, len(sealed))
+		return header + len(sealed), nil
+	}
+	b[start+n] = byte(kind) // DTLSInnerPlaintext, RFC 9147 4
+	length := n + 1 + w.sealer.Overhead()
+	putHeader13(b, number.Epoch, number.Sequence, length)
+	sealed := w.sealer.Seal(b[header:start+n+1], b[:header], number.Sequence)
+	w.mask.Apply(b[1:3], sealed)
+	return header + len(sealed), nil
+}
+
+// newReadEpoch and newWriteEpoch put a key of the handshake to use.
+func newReadEpoch(k handshake.TrafficKey, v protocol.Version) (*readEpoch, error) {
+	opener, err := record.NewOpener(k.Suite, k.Key)
+	if err != nil {
+		return nil, err
+	}
+	r := &readEpoch{number: uint64(k.Level), opener: opener}
+	if v.Is13() {
+		r.mask, err = record.NewMask(k.Suite, k.Key.Number)
+	}
+	return r, err
+}
+
+func newWriteEpoch(k handshake.TrafficKey, v protocol.Version) (*writeEpoch, error) {
+	sealer, err := record.NewSealer(k.Suite, k.Key)
+	if err != nil {
+		return nil, err
+	}
+	w := &writeEpoch{number: uint64(k.Level), sealer: sealer}
+	if v.Is13() {
+		w.mask, err = record.NewMask(k.Suite, k.Key.Number)
+	}
+	return w, err
+}

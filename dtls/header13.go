@@ -1,0 +1,87 @@
+package dtls
+
+import (
+	"encoding/binary"
+)
+
+// The unified header of DTLS 1.3 (RFC 9147 4):
+//
+//	0 0 1 C S L E E | connection ID, if C | u8 or (if S) u16 number | u16 length, if L
+//
+// The number is encrypted. Without a length the record goes on to the end of
+// the datagram. We write 16 bits of number and the length, and read every form.
+const (
+	unifiedBits   = 0b0010_0000
+	unifiedMask   = 0b1110_0000
+	bitCID        = 0b0001_0000
+	bitNumber16   = 0b0000_1000
+	bitLength     = 0b0000_0100
+	epochBits     = 0b0000_0011
+	headerSize13  = 5
+	maxRecordBody = 1 << 14 // of plaintext, in bytes
+)
+
+// A header13 is a parsed unified header.
+type header13 struct {
+	raw    []byte // the header's bytes: the additional data, once unmasked
+	epoch  byte   // its low two bits
+	number []byte // where the encrypted number stands in raw
+	body   []byte
+}
+
+// isUnified reports whether a record's first byte begins a unified header.
+func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
+
+// parseHeader13 takes the first record off a datagram. A connection ID has not
+// been negotiated, so a record with one is not for us.
+func parseHeader13(in []byte) (h header13, rest []byte, ok bool) {
+	first := in[0]
+	if first&bitCID != 0 {
+		return h, nil, false
+	}
+	size, numberSize := 1, 1
+	if first&bitNumber16 != 0 {
+		numberSize = 2
+	}
+	size += numberSize
+	if first&bitLength != 0 {
+		size += 2
+	}
+	if len(in) < size {
+		return h, nil, false
+	}
+	length := len(in) - size
+	if first&bitLength != 0 {
+		if length = int(binary.BigEndian.Uint16(in[size-2:])); length > len(in)-size {
+			return h, nil, false
+		}
+	}
+	h = header13{raw: in[:size:size], epoch: first & epochBits, number: in[1 : 1+numberSize], body: in[size : size+length]}
+	return h, in[size+length:], true
+}
+
+// putHeader13 writes a header into the first 5 bytes of b, with the number
+// still readable, as it is authenticated (RFC 9147 4).
+func putHeader13(b []byte, epoch, sequence uint64, length int) {
+	b[0] = unifiedBits | bitNumber16 | bitLength | byte(epoch)&epochBits
+	binary.BigEndian.PutUint16(b[1:], uint16(sequence))
+	binary.BigEndian.PutUint16(b[3:], uint16(length))
+}
+
+// rebuild returns the full sequence number whose low bits stand in truncated,
+// one or two bytes: the one closest to the next that is expected
+// (RFC 9147 4.2.2).
+func rebuild(truncated []byte, next uint64) uint64 {
+	low, span := uint64(truncated[0]), uint64(1<<8)
+	if len(truncated) == 2 {
+		low, span = uint64(binary.BigEndian.Uint16(truncated)), 1<<16
+	}
+	n := next&^(span-1) | low
+	switch {
+	case n > next && n-next > span/2 && n >= span:
+		return n - span
+	case n < next && next-n > span/2 && n+span > n:
+		return n + span
+	}
+	return n
+}

@@ -1,0 +1,41 @@
+package dtls
+
+import "encoding/binary"
+
+// An inbox holds the plaintext of one datagram's records until they are read,
+// in the datagram's own memory: the first where it was decrypted, the others
+// moved together behind it, each behind its length in two bytes. That always
+// fits, since every record had a header of two bytes or more and a tag.
+type inbox struct {
+	first []byte
+	more  []byte // what follows first, in the same memory
+	full  bool   // first is set, though perhaps empty
+}
+
+func (i *inbox) reset() { *i = inbox{} }
+
+// add appends the plaintext of one record, which lies behind all others.
+func (i *inbox) add(p []byte) {
+	if !i.full {
+		i.first, i.more, i.full = p, p[len(p):], true
+		return
+	}
+	i.more = binary.BigEndian.AppendUint16(i.more, uint16(len(p)))
+	i.more = append(i.more, p...)
+}
+
+// read takes the first record out.
+func (i *inbox) read(p []byte) (n int, ok bool) {
+	if !i.full {
+		return 0, false
+	}
+	copy(p, i.first)
+	n = len(i.first)
+	if len(i.more) == 0 {
+		i.reset()
+		return n, true
+	}
+	length := int(binary.BigEndian.Uint16(i.more))
+	i.first, i.more = i.more[2:2+length], i.more[2+length:]
+	return n, true
+}

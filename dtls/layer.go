@@ -1,0 +1,106 @@
+package dtls
+
+import (
+	"slices"
+	"time"
+
+	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// A layer is the Engine as its Machine sees it: what carries whole messages.
+type layer Engine
+
+var _ handshake.Layer = (*layer)(nil)
+
+// Send adds a message to the flight. ChangeCipherSpec is none: Transmit writes
+// it again wherever the flight goes from epoch 0 to 1.
+func (l *layer) Send(m handshake.Message) {
+	if m.Content == protocol.ChangeCipherSpec {
+		return
+	}
+	if l.flushed {
+		l.beginFlight(m.Level)
+	}
+	h := fragment.Header{Type: uint8(m.Type), Length: len(m.Body), Seq: m.Seq, Size: len(m.Body)}
+	l.flight.Add(append(h.Append(nil), m.Body...), m.Level)
+}
+
+// beginFlight forgets the last flight: that we may speak says that the peer has
+// it, as it answered or acknowledged it.
+func (l *layer) beginFlight(level uint16) {
+	l.flight.Clear()
+	l.flushed, l.repeats = false, 0
+	l.backoff.Reset()
+	l.writes = slices.DeleteFunc(l.writes, func(w *writeEpoch) bool { return w.number < uint64(level) })
+}
+
+// Flush ends the flight and starts its timer. In 1.2 the last flight has none:
+// it is repeated when the peer's is (RFC 6347 4.2.4).
+func (l *layer) Flush(reply handshake.Reply) {
+	l.flushed, l.reply = true, reply
+	l.progress = false
+	if !(*Engine)(l).machine.Open() {
+		l.answer()
+	}
+	if reply == handshake.AwaitReply || l.version.Is13() {
+		l.backoff.Arm(l.now)
+	}
+}
+
+// answer drops what was to be acknowledged: our flight says that we have
+// theirs (RFC 9147 7.1).
+func (l *layer) answer() {
+	l.received.Clear()
+	l.ackAt, l.ackDue = time.Time{}, false
+}
+
+func (l *layer) WriteKey(k handshake.TrafficKey) error {
+	w, err := newWriteEpoch(k, l.version)
+	if err != nil {
+		return alert.Localf(alert.InternalError, "%w", err)
+	}
+	l.writes = append(l.writes, w)
+	(*Engine)(l).trace(handshake.Event{Kind: handshake.EventKey, Direction: handshake.Sent, Number: protocol.RecordNumber{Epoch: w.number}})
+	return nil
+}
+
+// ReadKey adds an epoch. What the peer wrote under the old one must be read by
+// now; the old one stays a while for what the peer repeats.
+func (l *layer) ReadKey(k handshake.TrafficKey) error {
+	if l.assembler.Pending() {
+		return alert.Peerf(alert.UnexpectedMessage, "handshake messages go on after the keys changed to epoch %d", k.Level)
+	}
+	r, err := newReadEpoch(k, l.version)
+	if err != nil {
+		return alert.Localf(alert.InternalError, "%w", err)
+	}
+	l.reads = slices.DeleteFunc(l.reads, func(old *readEpoch) bool { return !old.dies.IsZero() && !l.now.Before(old.dies) })
+	for _, old := range l.reads {
+		if old.dies.IsZero() {
+			old.dies = l.now.Add(lifetime)
+		}
+	}
+	l.reads = append(l.reads, r)
+	(*Engine)(l).trace(handshake.Event{Kind: handshake.EventKey, Direction: handshake.Received, Number: protocol.RecordNumber{Epoch: r.number}})
+	return nil
+}
+
+func (l *layer) Version(v protocol.Version) { l.version = v }
+
+// SkipEarly has nothing to do: records of an epoch without keys are dropped
+// anyway.
+func (l *layer) SkipEarly(int) {}
+
+// Finish ends the handshake. Either the peer's last flight answers ours, which
+// is then not needed any more, or the one that we are in answers theirs.
+func (l *layer) Finish() {
+	if l.flushed {
+		(*Engine)(l).confirmed()
+	} else {
+		l.answer()
+	}
+	l.changeCipherSpec = false
+}

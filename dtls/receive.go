@@ -1,0 +1,382 @@
+package dtls
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/retransmit"
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// A received record goes through four gates, and only behind the last may
+// anything change:
+//
+//	header --> epoch --> window.Fresh --> open --> window.Mark --> dispatch
+//
+// What stops at a gate is dropped and counted (RFC 9147 4.5.2). Epoch 0 has no
+// keys: it counts as opened until a record of the peer has really been opened,
+// and after that can only repeat what is already known. It has no window: a
+// forged high number would shut it, and message_seq removes duplicates.
+
+// receiveRecord takes the first record off a datagram. Its error ends the
+// association.
+func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
+	if isUnified(in[0]) {
+		h, rest, ok := parseHeader13(in)
+		if !ok || e.version != 0 && !e.version.Is13() {
+			return nil, e.drop(dropHeader)
+		}
+		return rest, e.receive13(h)
+	}
+	h, rest, ok := parseHeader12(in)
+	switch {
+	case !ok || h.version != protocol.VersionDTLS12 && h.version != protocol.VersionDTLS10:
+		return nil, e.drop(dropHeader)
+	case h.number.Epoch == 0:
+		return rest, e.receivePlain(h)
+	case e.version != protocol.VersionDTLS12:
+		return rest, e.drop(dropEpoch)
+	}
+	return rest, e.receive12(h)
+}
+
+// receivePlain takes a record of epoch 0.
+func (e *Engine) receivePlain(h header12) error {
+	if len(h.body) > maxRecordBody {
+		return e.drop(dropHeader)
+	}
+	e.traceRecord(handshake.Received, h.kind, h.number, headerSize12+len(h.body))
+	if e.authenticated && h.kind != protocol.Handshake && h.kind != protocol.ChangeCipherSpec {
+		return e.drop(dropPlaintext)
+	}
+	return e.dispatch(h.kind, h.number, h.body)
+}
+
+// receive12 opens a record of 1.2 (RFC 6347 4.1.2).
+func (e *Engine) receive12(h header12) error {
+	r := e.readEpoch(h.number.Epoch)
+	switch {
+	case r == nil:
+		return e.drop(dropEpoch)
+	case len(h.body) > maxRecordBody+2048: // RFC 5246 6.2.3
+		return e.drop(dropHeader)
+	case !r.window.Fresh(h.number.Sequence):
+		return e.drop(dropReplay)
+	}
+	var additional [headerSize12]byte
+	length := max(0, len(h.body)-r.opener.Overhead())
+	plaintext, err := r.opener.Open(h.body, additional12(&additional, h.kind, h.number, length), number12(h.number))
+	if err != nil {
+		return e.dropUnopened(r)
+	}
+	e.accept(r, h.number.Sequence)
+	e.traceRecord(handshake.Received, h.kind, h.number, headerSize12+len(h.body))
+	return e.dispatch(h.kind, h.number, plaintext)
+}
+
+// receive13 opens a record of 1.3 (RFC 9147 4).
+func (e *Engine) receive13(h header13) error {
+	r := e.readEpochByBits(h.epoch)
+	switch {
+	case r == nil:
+		return e.drop(dropEpoch)
+	case len(h.body) > maxRecordBody+256: // RFC 9846 5.2
+		return e.drop(dropHeader)
+	case !r.mask.Apply(h.number, h.body):
+		return e.drop(dropHeader)
+	}
+	number := protocol.RecordNumber{Epoch: r.number, Sequence: rebuild(h.number, r.expects())}
+	if !r.window.Fresh(number.Sequence) {
+		return e.drop(dropReplay)
+	}
+	inner, err := r.opener.Open(h.body, h.raw, number.Sequence)
+	if err != nil {
+		return e.dropUnopened(r)
+	}
+	e.accept(r, number.Sequence)
+	plaintext := bytes.TrimRight(inner, "\x00") // padding, RFC 9846 5.4
+	if len(plaintext) == 0 {
+		return alert.Peerf(alert.UnexpectedMessage, "record %v has no content type", number)
+	}
+	kind := protocol.ContentType(plaintext[len(plaintext)-1])
+	plaintext = plaintext[:len(plaintext)-1]
+	e.traceRecord(handshake.Received, kind, number, len(h.raw)+len(h.body))
+	return e.dispatch(kind, number, plaintext)
+}
+
+// accept notes that a record has opened.
+func (e *Engine) accept(r *readEpoch, sequence uint64) {
+	r.window.Mark(sequence)
+	r.opened, e.authenticated = true, true
+}
+
+// dropUnopened drops a record that did not open. Only the AEAD's integrity
+// limit ends the association for it (RFC 9147 4.5.3).
+func (e *Engine) dropUnopened(r *readEpoch) error {
+	if r.opener.LimitReached() {
+		return alert.Localf(alert.BadRecordMAC, "too many records of epoch %d did not open: the AEAD's integrity limit is reached", r.number)
+	}
+	return e.drop(dropAuthentication)
+}
+
+// readEpoch finds the keys of an epoch that can still be read.
+func (e *Engine) readEpoch(number uint64) *readEpoch {
+	for _, r := range e.reads {
+		if r.number == number && (r.dies.IsZero() || e.now.Before(r.dies)) {
+			return r
+		}
+	}
+	return nil
+}
+
+// readEpochByBits finds the newest such epoch with these low bits.
+func (e *Engine) readEpochByBits(low byte) *readEpoch {
+	for i := len(e.reads) - 1; i >= 0; i-- {
+		if r := e.reads[i]; byte(r.number)&epochBits == low && r.mask != nil && (r.dies.IsZero() || e.now.Before(r.dies)) {
+			return r
+		}
+	}
+	return nil
+}
+
+// dispatch takes the content of a record that opened, or of epoch 0.
+func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, body []byte) error {
+	if len(body) > maxRecordBody {
+		return alert.Peerf(alert.RecordOverflow, "record %v has %d bytes, more than %d", n, len(body), maxRecordBody)
+	}
+	switch kind {
+	case protocol.Handshake:
+		return e.receiveHandshake(n, body)
+	case protocol.ApplicationData:
+		return e.receiveData(n, body)
+	case protocol.Alert:
+		return e.receiveAlert(body)
+	case protocol.ChangeCipherSpec:
+		return e.receiveChangeCipherSpec(n, body)
+	case protocol.ACK:
+		return e.receiveACK(n, body)
+	}
+	return alert.Peerf(alert.UnexpectedMessage, "record %v has %v, which was not negotiated", n, kind)
+}
+
+// receiveData takes application data. In 1.2 it may overtake Finished, which is
+// nobody's fault; before that check of the handshake it is never delivered.
+func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
+	switch {
+	case n.Epoch == 0:
+		return alert.Peerf(alert.UnexpectedMessage, "application data without protection")
+	case e.version.Is13() && n.Epoch < uint64(handshake.LevelApplication):
+		return alert.Peerf(alert.UnexpectedMessage, "application data under handshake keys, in epoch %d", n.Epoch)
+	case !e.machine.Open():
+		return e.drop(dropEarly)
+	case e.closing.received:
+		return e.drop(dropClosed)
+	}
+	if len(body) > 0 {
+		e.inbox.add(body)
+	}
+	return nil
+}
+
+// receiveAlert takes an alert (RFC 9846 6): level, then description.
+func (e *Engine) receiveAlert(body []byte) error {
+	const warning, fatal = 1, 2
+	if len(body) != 2 {
+		return alert.Peerf(alert.DecodeError, "an alert of %d bytes, expected 2", len(body))
+	}
+	level, a := body[0], alert.Alert(body[1])
+	e.trace(handshake.Event{Kind: handshake.EventAlert, Direction: handshake.Received, Alert: a})
+	switch {
+	case a == alert.CloseNotify:
+		e.closing.received = true
+		return nil
+	case a == alert.UserCanceled && e.version.Is13(), level == warning && !e.version.Is13():
+		return nil
+	case level != fatal && !e.version.Is13():
+		return alert.Peerf(alert.IllegalParameter, "alert level %d", level)
+	}
+	return &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
+}
+
+// receiveChangeCipherSpec takes a ChangeCipherSpec. In 1.2 it waits for its
+// turn in one bit: it may come early when datagrams overtake each other, and
+// never changes keys then. 1.3 has none over datagrams (RFC 9147 5).
+func (e *Engine) receiveChangeCipherSpec(n protocol.RecordNumber, body []byte) error {
+	switch {
+	case e.version.Is13() || n.Epoch != 0 || e.authenticated:
+		return e.drop(dropChangeCipherSpec)
+	case len(body) != 1 || body[0] != 1:
+		return alert.Peerf(alert.DecodeError, "ChangeCipherSpec is % x, expected 01", body)
+	case e.version == 0:
+		return e.drop(dropChangeCipherSpec) // before the hellos it can only be noise
+	}
+	e.changeCipherSpec = true
+	return e.deliver()
+}
+
+// receiveACK takes the numbers of records that the peer has (RFC 9147 7).
+func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
+	if !e.version.Is13() {
+		return alert.Peerf(alert.UnexpectedMessage, "an ACK, which only 1.3 has")
+	}
+	var scratch [retransmit.MaxReceived]protocol.RecordNumber
+	numbers, err := retransmit.ParseACK(body, scratch[:0])
+	if err != nil {
+		return alert.Peerf(alert.DecodeError, "%w", err)
+	}
+	e.trace(handshake.Event{Kind: handshake.EventACK, Direction: handshake.Received, Numbers: numbers})
+	for _, acked := range numbers {
+		if acked.Epoch > n.Epoch {
+			return alert.Peerf(alert.DecodeError, "an ACK in epoch %d for record %v", n.Epoch, acked)
+		}
+	}
+	e.flight.Acked(numbers)
+	if e.flight.Empty() || !e.flight.Done() {
+		return nil
+	}
+	e.confirmed()
+	return e.machine.Acked()
+}
+
+// confirmed ends our flight: the peer has all of it.
+func (e *Engine) confirmed() {
+	e.flight.Clear()
+	e.backoff.Reset()
+}
+
+// --- Handshake messages
+
+// receiveHandshake takes the fragments in a record (RFC 9147 5.2).
+func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error {
+	if len(payload) == 0 {
+		return alert.Peerf(alert.UnexpectedMessage, "record %v is an empty handshake record", n)
+	}
+	complete := true // nothing in it was discarded
+	for len(payload) > 0 {
+		h, body, rest, err := fragment.Parse(payload)
+		if err != nil {
+			return alert.Peerf(alert.DecodeError, "record %v: %w", n, err)
+		}
+		payload = rest
+		kept, err := e.receiveFragment(n, h, body)
+		if err != nil {
+			return err
+		}
+		complete = complete && kept
+	}
+	if complete {
+		e.received.Add(n)
+	}
+	if err := e.deliver(); err != nil {
+		return err
+	}
+	e.scheduleACK()
+	return nil
+}
+
+// receiveFragment hands one fragment to the Assembler, and reports whether it
+// may be acknowledged: it is kept, or was before.
+func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
+	e.traceMessage(handshake.Received, h, false)
+	if n.Epoch < e.readLevel() && h.Seq >= e.assembler.Next() {
+		if n.Epoch == 0 && e.authenticated {
+			return false, e.drop(dropPlaintext) // anybody could have sent it
+		}
+		return false, alert.Peerf(alert.UnexpectedMessage, "%v in epoch %d, after the keys of epoch %d were ready",
+			protocol.HandshakeType(h.Type), n.Epoch, e.readLevel())
+	}
+	outcome, err := e.assembler.Add(h, body)
+	switch {
+	case errors.Is(err, fragment.ErrTooLong):
+		return false, alert.Peerf(alert.IllegalParameter, "%v: %w", protocol.HandshakeType(h.Type), err)
+	case err != nil:
+		return false, alert.Peerf(alert.IllegalParameter, "%v: %w", protocol.HandshakeType(h.Type), err)
+	case outcome == fragment.TooFar:
+		return false, e.drop(dropTooFar)
+	case outcome == fragment.Old:
+		e.repeated(h)
+	default:
+		e.begun()
+	}
+	return true, nil
+}
+
+// begun notes that the peer's next flight has begun. In 1.3 that says that it
+// has all of ours (RFC 9147 7.1); in 1.2 our timer runs until it is whole.
+func (e *Engine) begun() {
+	e.progress = true
+	if e.version.Is13() && e.flushed && e.reply == handshake.AwaitReply && !e.flight.Empty() {
+		e.confirmed()
+	}
+}
+
+// repeated notes a fragment of a message that we have. In 1.2 it asks the side
+// that spoke last for its flight, which no timer repeats (RFC 6347 4.2.4): once
+// for each time that the peer's flight comes to its end.
+func (e *Engine) repeated(h fragment.Header) {
+	last := h.Seq+1 == e.assembler.Next() && h.Offset+h.Size == h.Length
+	if last && e.version == protocol.VersionDTLS12 && e.flushed && e.reply == handshake.NoReply && !e.flight.Empty() {
+		e.repeat()
+	}
+}
+
+// readLevel is the newest epoch that the peer can write in.
+func (e *Engine) readLevel() uint64 {
+	if len(e.reads) == 0 {
+		return 0
+	}
+	return e.reads[len(e.reads)-1].number
+}
+
+// deliver offers the machine what is whole and next, until it has no more or
+// waits for outside work.
+func (e *Engine) deliver() error {
+	for {
+		if e.current == nil {
+			e.current = e.nextMessage()
+		}
+		if e.current == nil {
+			return nil
+		}
+		err := e.machine.Receive(*e.current, e.now)
+		if err == handshake.ErrNotYet {
+			return nil
+		}
+		e.current = nil
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// nextMessage takes the next whole message: from the Assembler, or the
+// ChangeCipherSpec that waits if its turn has come.
+func (e *Engine) nextMessage() *handshake.Message {
+	if e.changeCipherSpec && e.machine.ExpectsChangeCipherSpec() {
+		e.changeCipherSpec = false
+		return &handshake.Message{Content: protocol.ChangeCipherSpec, Body: []byte{1}}
+	}
+	h, body, ok := e.assembler.Message()
+	if !ok {
+		return nil
+	}
+	e.assembler.Pop()
+	return &handshake.Message{Content: protocol.Handshake, Type: protocol.HandshakeType(h.Type), Seq: h.Seq, Body: body}
+}
+
+// scheduleACK decides when to acknowledge (RFC 9147 7.1): at once if nothing of
+// ours will answer, after a quarter of the timeout if the peer's flight stays
+// incomplete, and never in 1.2 or before the version is known.
+func (e *Engine) scheduleACK() {
+	switch {
+	case !e.version.Is13() || e.received.Len() == 0:
+	case e.machine.Open() && !e.assembler.Pending():
+		e.ackDue, e.ackAt = true, time.Time{}
+	case e.progress && e.ackAt.IsZero():
+		e.ackAt = e.now.Add(e.backoff.Timeout() / 4)
+	}
+}

@@ -1,0 +1,170 @@
+package dtls
+
+import (
+	"encoding/binary"
+
+	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/retransmit"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// Pending reports whether Transmit has something to give.
+func (e *Engine) Pending() bool {
+	_, flight := e.flight.Peek()
+	return flight || e.ackDue || e.closing.due
+}
+
+// Transmit writes the next datagram into buf and returns its length, or 0 when
+// there is none: ACKs, as much of the flight as fits, and last an alert. buf
+// should have room for the MTU.
+func (e *Engine) Transmit(buf []byte) int {
+	if !e.Pending() {
+		return 0
+	}
+	d := datagram{e: e, buf: buf[:min(len(buf), e.mtu)]}
+	d.addACK()
+	d.addFlight()
+	d.addAlert()
+	if d.n > 0 {
+		e.stats.DatagramsSent++
+		e.traceDatagram(handshake.Sent, d.n)
+	}
+	return d.n
+}
+
+// A datagram is packed record by record.
+type datagram struct {
+	e   *Engine
+	buf []byte // of the size that it may have
+	n   int    // bytes so far
+}
+
+// room is how many bytes of payload another record of w could have.
+func (d *datagram) room(w *writeEpoch) int {
+	return min(len(d.buf)-d.n-w.overhead(), maxRecordBody)
+}
+
+// payload is where the next record of w has its payload.
+func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:]) }
+
+// finish makes a record of n bytes of payload.
+func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool {
+	size, err := w.finish(d.buf[d.n:], kind, n)
+	if err != nil {
+		d.e.fail(err)
+		return false
+	}
+	d.e.traceRecord(handshake.Sent, kind, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, size)
+	d.n += size
+	return true
+}
+
+// addACK acknowledges what was received, the newest if not all fit.
+func (d *datagram) addACK() {
+	e, w := d.e, d.e.newest()
+	const lengthSize, numberSize = 2, 16
+	most := (d.room(w) - lengthSize) / numberSize
+	if !e.ackDue || most < 1 {
+		return
+	}
+	e.ackDue = false
+	ack := e.received.AppendMax(d.payload(w)[:0], most)
+	e.traceSentACK(ack)
+	if d.finish(w, protocol.ACK, len(ack)) && e.machine.Open() && !e.assembler.Pending() {
+		e.received.Clear() // what comes after is another flight
+	}
+}
+
+// addFlight packs what this pass over the flight has left. Records and
+// datagrams are filled: a message is cut only where one ends.
+func (d *datagram) addFlight() {
+	for {
+		epoch, ok := d.e.flight.Peek()
+		if !ok {
+			return
+		}
+		w := d.e.writeEpoch(uint64(epoch))
+		if d.e.version == protocol.VersionDTLS12 && epoch == 1 && !d.addChangeCipherSpec(w) {
+			return
+		}
+		if !d.addParts(w) {
+			return
+		}
+	}
+}
+
+// addChangeCipherSpec writes the ChangeCipherSpec that comes before Finished in
+// 1.2, the only handshake message under its keys, if both fit.
+func (d *datagram) addChangeCipherSpec(finished *writeEpoch) bool {
+	plain := d.e.writes[0]
+	const size, finishedSize = headerSize12 + 1, fragment.HeaderSize + 12
+	if len(d.buf)-d.n < size+finished.overhead()+finishedSize {
+		return false
+	}
+	d.payload(plain)[0] = 1
+	return d.finish(plain, protocol.ChangeCipherSpec, 1)
+}
+
+// addParts fills one record with parts of the flight, and reports whether
+// there was room for any.
+func (d *datagram) addParts(w *writeEpoch) bool {
+	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
+	room, n := d.room(w), 0
+	for room-n >= fragment.HeaderSize {
+		if epoch, ok := d.e.flight.Peek(); !ok || uint64(epoch) != w.number {
+			break
+		}
+		part, ok := d.e.flight.Next(room - n - fragment.HeaderSize)
+		if !ok {
+			break
+		}
+		h, size := putPart(d.payload(w)[n:], part)
+		n += size
+		d.e.flight.Sent(number, part)
+		d.e.traceMessage(handshake.Sent, h, d.e.repeats > 0)
+	}
+	return n > 0 && d.finish(w, protocol.Handshake, n)
+}
+
+// putPart writes header and bytes of one part, and returns their length.
+func putPart(b []byte, p retransmit.Part) (fragment.Header, int) {
+	whole := fragment.Header{
+		Type:   p.Message[0],
+		Length: len(p.Message) - fragment.HeaderSize,
+		Seq:    binary.BigEndian.Uint16(p.Message[4:]),
+	}
+	h, body := fragment.Split(whole, p.Message[fragment.HeaderSize:], p.From, p.To-p.From)
+	n := len(h.Append(b[:0]))
+	return h, n + copy(b[n:], body)
+}
+
+// addAlert writes the alert that ends the association.
+func (d *datagram) addAlert() {
+	e, w := d.e, d.e.newest()
+	if !e.closing.due || d.room(w) < 2 {
+		return
+	}
+	if _, unsent := e.flight.Peek(); unsent {
+		return // it would overtake the flight
+	}
+	e.closing.due = false
+	level := byte(2)
+	if e.err == nil {
+		level = 1 // close_notify is a warning
+	}
+	p := d.payload(w)
+	p[0], p[1] = level, byte(e.closing.alert)
+	e.traceSentAlert()
+	d.finish(w, protocol.Alert, 2)
+}
+
+// writeEpoch finds the keys that a flight goes under.
+func (e *Engine) writeEpoch(number uint64) *writeEpoch {
+	for _, w := range e.writes {
+		if w.number == number {
+			return w
+		}
+	}
+	return e.newest()
+}

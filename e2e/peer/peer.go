@@ -1,0 +1,187 @@
+// Package peer runs the programs of an interop conversation, each as client
+// and as server, and reads from their output what they saw: OpenSSL, GnuTLS,
+// Go's crypto/tls, and godwit itself.
+package peer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/godwit-dtls/godwit/e2e/pki"
+)
+
+// A Protocol is named as ConnectionState names it.
+type Protocol string
+
+const (
+	DTLS12 Protocol = "DTLS 1.2"
+	DTLS13 Protocol = "DTLS 1.3"
+	TLS12  Protocol = "TLS 1.2"
+	TLS13  Protocol = "TLS 1.3"
+)
+
+// Datagram says that p runs over UDP.
+func (p Protocol) Datagram() bool { return strings.HasPrefix(string(p), "DTLS") }
+
+// Number is the bare version, "1.2" or "1.3".
+func (p Protocol) Number() string { return string(p[len(p)-3:]) }
+
+func (p Protocol) network() string {
+	if p.Datagram() {
+		return "udp"
+	}
+	return "tcp"
+}
+
+// Text is what every client sends and every server returns. The line end is
+// for GnuTLS, which echoes lines.
+const Text = "echo of a bar-tailed godwit\n"
+
+// The key material that both sides export, where they can.
+const (
+	ExporterLabel  = "EXPORTER-godwit-interop"
+	ExporterLength = 32
+)
+
+// Settings are what one side is told. Everything but Min, Max and a server's
+// Leaf may be left out.
+type Settings struct {
+	Min, Max Protocol // of one transport
+	Leaf     *pki.Leaf
+	Root     string   // PEM file of the roots that the other side's chain must end in
+	Name     string   // client: the server's name, sent and verified
+	Verify   bool     // server: a client certificate is required and verified
+	Suites   []string // IANA names
+	Groups   []string // RFC names
+	ALPN     []string
+	MTU      int    // UDP payload
+	Listen   bool   // OpenSSL's server: cookies without state (DTLSv1_listen)
+	KeyLog   string // file for the secrets, in NSS's format
+	Flags    []string
+}
+
+// A Report is what one side said about a conversation. A field is empty where
+// the program doesn't print it. The JSON names are those of godwit's -json.
+type Report struct {
+	Version     string `json:"version"`
+	Cipher      string `json:"cipher"` // IANA name
+	Group       string `json:"group"`  // RFC name
+	ALPN        string `json:"alpn"`
+	ServerName  string `json:"server_name"`
+	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the other side's leaf
+	Exporter    string `json:"exporter"`
+
+	Established bool   `json:"-"`
+	Echoed      bool   `json:"-"` // client: Text came back; server: Text arrived
+	Sent        string `json:"-"` // the fatal alert that this side sent
+	Received    string `json:"-"` // the fatal alert that it received
+	Output      string `json:"-"` // for the reader of a failed test
+}
+
+// A Peer is one implementation.
+type Peer interface {
+	Name() string
+	Speaks(Protocol) bool
+	// Serve starts a server for one connection; it is ready on return.
+	Serve(testing.TB, Settings) Server
+	// Connect starts a client that sends Text, waits for its echo and closes.
+	Connect(t testing.TB, s Settings, address string) Conversation
+}
+
+// A Conversation is a side that is running.
+type Conversation interface {
+	// Report waits until the conversation has ended.
+	Report() Report
+}
+
+// A Server is a Conversation that waits for its client.
+type Server interface {
+	Conversation
+	Address() string
+}
+
+// All are the peers in the order of the tables, godwit last.
+func All() []Peer { return []Peer{OpenSSL{}, GnuTLS{}, CryptoTLS{}, Godwit{}} }
+
+// A suite and the names that the programs have for it.
+type suite struct {
+	iana    string
+	openssl string
+	gnutls  string // the cipher alone
+}
+
+var suites = []suite{
+	{"TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256", "AES-128-GCM"},
+	{"TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", "AES-256-GCM"},
+	{"TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"},
+	{"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256", "AES-128-GCM"},
+	{"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384", "AES-256-GCM"},
+	{"TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "CHACHA20-POLY1305"},
+	{"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "AES-128-GCM"},
+	{"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "ECDHE-RSA-AES256-GCM-SHA384", "AES-256-GCM"},
+	{"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-RSA-CHACHA20-POLY1305", "CHACHA20-POLY1305"},
+}
+
+// Suites are the IANA names of the suites that serve a protocol with a kind of
+// certificate.
+func Suites(p Protocol, kind pki.Kind) []string {
+	prefix := "TLS_ECDHE_ECDSA_"
+	switch {
+	case p.Number() == "1.3":
+		return []string{suites[0].iana, suites[1].iana, suites[2].iana}
+	case kind == pki.RSA:
+		prefix = "TLS_ECDHE_RSA_"
+	}
+	var names []string
+	for _, s := range suites {
+		if strings.HasPrefix(s.iana, prefix) {
+			names = append(names, s.iana)
+		}
+	}
+	return names
+}
+
+// names translates IANA names of suites.
+func names(iana []string, to func(suite) string) []string {
+	var out []string
+	for _, s := range suites {
+		if name := to(s); slices.Contains(iana, s.iana) && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// A group and the names that the programs have for it.
+type group struct {
+	rfc     string
+	openssl string
+	gnutls  string
+}
+
+var groups = []group{
+	{"x25519", "X25519", "X25519"},
+	{"secp256r1", "prime256v1", "SECP256R1"},
+	{"secp384r1", "secp384r1", "SECP384R1"},
+	{"secp521r1", "secp521r1", "SECP521R1"},
+}
+
+// alerts are the numbers of the alerts that the tests meet (RFC 8446 6.2).
+var alerts = map[int]string{
+	40:  "handshake_failure",
+	42:  "bad_certificate",
+	43:  "unsupported_certificate",
+	45:  "certificate_expired",
+	46:  "certificate_unknown",
+	47:  "illegal_parameter",
+	48:  "unknown_ca",
+	50:  "decode_error",
+	51:  "decrypt_error",
+	70:  "protocol_version",
+	80:  "internal_error",
+	109: "missing_extension",
+	112: "unrecognized_name",
+	116: "certificate_required",
+	120: "no_application_protocol",
+}

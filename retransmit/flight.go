@@ -1,0 +1,160 @@
+// Package retransmit holds what makes a DTLS handshake survive loss: the flight
+// that is sent until the peer has it, the timer, and the acknowledgements
+// (RFC 9147 5.8 and 7, RFC 6347 4.2.4). It has no clock and no I/O.
+package retransmit
+
+import (
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// headerSize is the length of the handshake header that every message of a
+// Flight starts with (RFC 9147 5.2).
+const headerSize = 12
+
+// Remembered is the number of parts whose record numbers a Flight remembers. An
+// acknowledgement of what was forgotten counts for nothing: it is sent once more.
+// One record holds a few parts, so this is some passes over a usual flight.
+const Remembered = 128
+
+// A Part is a range of one message of a Flight, to be sent as one fragment.
+type Part struct {
+	Epoch    uint16
+	Message  []byte // whole: the 12-byte handshake header, then the body
+	Index    int    // of the message in the Flight
+	From, To int    // range of the body; both 0 for a message without one
+}
+
+// A Flight holds the messages of our last flight until the peer has them. It
+// stores messages, never records: what is sent again is cut anew from what is
+// not acknowledged, for the MTU of the day, and sealed anew. The zero value is
+// an empty flight.
+//
+// A pass goes once over all that is unacknowledged: Next gives out part after
+// part, Sent notes the record that each went out in. Messages added meanwhile
+// are at its end; Rewind begins another.
+type Flight struct {
+	messages []message
+	index    int // the pass stands in this message,
+	offset   int // at this byte of its body
+	sent     []transmission
+}
+
+type message struct {
+	epoch   uint16
+	bytes   []byte
+	missing []span // what of the body the peer may not have, in order
+}
+
+// A span is a range of bytes of a body. A message without a body has one span
+// of no bytes, missing until it is acknowledged.
+type span struct{ from, to int }
+
+// A transmission says that a part went out in a record.
+type transmission struct {
+	number protocol.RecordNumber
+	index  int
+	span
+}
+
+// Add appends a message to the flight: its 12-byte handshake header, with the
+// whole message as the one fragment, and its body. The Flight keeps msg, which
+// must not be changed any more.
+func (f *Flight) Add(msg []byte, epoch uint16) {
+	f.messages = append(f.messages, message{epoch, msg, []span{{0, len(msg) - headerSize}}})
+}
+
+// Clear empties the flight, and forgets all record numbers and releases memory.
+func (f *Flight) Clear() { *f = Flight{} }
+
+// Empty reports whether nothing was added since the last Clear.
+func (f *Flight) Empty() bool { return len(f.messages) == 0 }
+
+// Done reports whether every message is acknowledged; an empty flight is done.
+func (f *Flight) Done() bool {
+	return !slices.ContainsFunc(f.messages, func(m message) bool { return len(m.missing) > 0 })
+}
+
+// Rewind begins another pass, at the first byte that is unacknowledged.
+func (f *Flight) Rewind() { f.index, f.offset = 0, 0 }
+
+// Peek returns the epoch of the next part of this pass, if there is one.
+func (f *Flight) Peek() (epoch uint16, ok bool) {
+	if _, ok := f.upcoming(); !ok {
+		return 0, false
+	}
+	return f.messages[f.index].epoch, true
+}
+
+// Next moves the pass on and returns the next unacknowledged range, with at most
+// max bytes of body. It returns false at the end of the pass, or when max has no
+// room for a byte (a message without body needs none, but max is not negative).
+func (f *Flight) Next(max int) (Part, bool) {
+	s, ok := f.upcoming()
+	if !ok || max < min(1, s.to-s.from) {
+		return Part{}, false
+	}
+	to := s.from + min(max, s.to-s.from)
+	m := f.messages[f.index]
+	p := Part{Epoch: m.epoch, Message: m.bytes, Index: f.index, From: s.from, To: to}
+	if f.offset = to; to == len(m.bytes)-headerSize {
+		f.index, f.offset = f.index+1, 0
+	}
+	return p, true
+}
+
+// upcoming returns the first missing span from where the pass stands, which it
+// moves into the message of that span.
+func (f *Flight) upcoming() (span, bool) {
+	for ; f.index < len(f.messages); f.index, f.offset = f.index+1, 0 {
+		for _, s := range f.messages[f.index].missing {
+			if s.to > f.offset || s.from == s.to {
+				return span{max(s.from, f.offset), s.to}, true
+			}
+		}
+	}
+	return span{}, false
+}
+
+// Sent notes that p, which Next returned since the last Clear, went out in the
+// record n. Several parts may share a record.
+func (f *Flight) Sent(n protocol.RecordNumber, p Part) {
+	if len(f.sent) == Remembered {
+		f.sent = slices.Delete(f.sent, 0, 1)
+	}
+	f.sent = append(f.sent, transmission{n, p.Index, span{p.From, p.To}})
+}
+
+// Acked takes the record numbers of an ACK (RFC 9147 7.2) and reports whether
+// the peer has something that it was not known to have. A number counts however
+// often its bytes were sent again since; one that is unknown, because it was
+// never used, is forgotten or of an earlier flight, is ignored.
+func (f *Flight) Acked(ns []protocol.RecordNumber) (progress bool) {
+	f.sent = slices.DeleteFunc(f.sent, func(t transmission) bool {
+		if !slices.Contains(ns, t.number) {
+			return false
+		}
+		if f.messages[t.index].acknowledge(t.span) {
+			progress = true
+		}
+		return true
+	})
+	return progress
+}
+
+// acknowledge takes s out of what is missing and reports whether any of it was.
+func (m *message) acknowledge(s span) (progress bool) {
+	var missing []span
+	for _, old := range m.missing {
+		if old.from < s.from {
+			missing = append(missing, span{old.from, min(old.to, s.from)})
+		}
+		if old.to > s.to {
+			missing = append(missing, span{max(old.from, s.to), old.to})
+		}
+	}
+	progress = !slices.Equal(missing, m.missing)
+	m.missing = missing
+	return progress
+}

@@ -1,0 +1,143 @@
+package cert
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+)
+
+// maxRSABits bounds the work of one signature check. A chain of huge keys is a
+// denial of service otherwise (CVE-2023-29409); the bound is crypto/tls's.
+const maxRSABits = 8192
+
+// Parse parses the certificates of a Certificate message, leaf first, one DER
+// encoding each. A key with the OID RSASSA-PSS becomes a *PSSPublicKey. Errors
+// are decode_error, and bad_certificate for an RSA key over 8192 bits.
+func Parse(raw [][]byte) ([]*x509.Certificate, error) {
+	chain := make([]*x509.Certificate, len(raw))
+	for i, der := range raw {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, alert.Peerf(alert.DecodeError, "certificate %d of the peer can't be parsed: %w", i, err)
+		}
+		if c.PublicKey == nil {
+			if key, ok := parsePSSPublicKey(c.RawSubjectPublicKeyInfo); ok {
+				c.PublicKey = key
+			}
+		}
+		if bits := rsaBits(c.PublicKey); bits > maxRSABits {
+			return nil, alert.Peerf(alert.BadCertificate, "expected RSA keys of up to %d bits, certificate %d of the peer has %d", maxRSABits, i, bits)
+		}
+		chain[i] = c
+	}
+	return chain, nil
+}
+
+func rsaBits(public crypto.PublicKey) int {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		return key.N.BitLen()
+	case *PSSPublicKey:
+		return key.RSA.N.BitLen()
+	}
+	return 0
+}
+
+// VerifyServer verifies a server's chain, leaf first, for name (a host name or
+// an IP address) at the time now. Nil roots are the system's. It returns the
+// chains from the leaf to a root.
+//
+// An error wraps a *tls.CertificateVerificationError and in it crypto/x509's, and
+// carries unknown_ca, certificate_expired (or not valid yet), unsupported_certificate
+// (not for servers, or a key of no known Kind) or bad_certificate (another name,
+// and all else). An empty name is a local internal_error: it would fit every server.
+func VerifyServer(chain []*x509.Certificate, roots *x509.CertPool, name string, now time.Time) ([][]*x509.Certificate, error) {
+	if name == "" {
+		return nil, alert.Localf(alert.InternalError, "no server name to verify the certificate for")
+	}
+	return verify(chain, x509.VerifyOptions{
+		Roots:       roots,
+		DNSName:     name,
+		CurrentTime: now,
+		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+}
+
+// VerifyClient is VerifyServer for a client's chain, which has no name to check.
+func VerifyClient(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) ([][]*x509.Certificate, error) {
+	return verify(chain, x509.VerifyOptions{
+		Roots:       roots,
+		CurrentTime: now,
+		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+}
+
+func verify(chain []*x509.Certificate, options x509.VerifyOptions) ([][]*x509.Certificate, error) {
+	if len(chain) == 0 {
+		return nil, alert.Peerf(alert.DecodeError, "expected a certificate, the peer sent none") // RFC 9846 4.4.2.4
+	}
+	leaf := chain[0]
+	if KindOf(leaf.PublicKey) == Unsupported {
+		return nil, unsupportedKey(leaf.PublicKey)
+	}
+	options.Intermediates = x509.NewCertPool()
+	for _, c := range chain[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	chains, err := leaf.Verify(options)
+	if err != nil {
+		description, fault := classify(err)
+		return nil, &alert.Error{
+			Alert: description,
+			Fault: fault,
+			Err:   &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err},
+		}
+	}
+	return chains, nil
+}
+
+// classify finds the alert for what crypto/x509 found (RFC 9846 6.2).
+func classify(err error) (alert.Alert, alert.Fault) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return alert.UnknownCA, alert.Peer
+	}
+	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
+		return alert.UnknownCA, alert.Local
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		switch invalid.Reason {
+		case x509.Expired:
+			return alert.CertificateExpired, alert.Peer
+		case x509.IncompatibleUsage, x509.CANotAuthorizedForExtKeyUsage:
+			return alert.UnsupportedCertificate, alert.Peer
+		}
+	}
+	return alert.BadCertificate, alert.Peer
+}
+
+func unsupportedKey(public crypto.PublicKey) error {
+	return alert.Peerf(alert.UnsupportedCertificate, "expected an ECDSA (P-256, P-384, P-521), Ed25519 or RSA key, the peer's certificate has a %s", describe(public))
+}
+
+var keyUsage = asn1.ObjectIdentifier{2, 5, 29, 15} // RFC 5280 4.2.1.3
+
+// CheckKeyUsage refuses, with bad_certificate, a leaf whose KeyUsage extension
+// lacks digitalSignature (RFC 9846 4.5.1.2). It holds for pinned certificates,
+// too, so it is not a part of VerifyServer and VerifyClient.
+func CheckKeyUsage(leaf *x509.Certificate) error {
+	if leaf.KeyUsage&x509.KeyUsageDigitalSignature != 0 {
+		return nil
+	}
+	for _, extension := range leaf.Extensions {
+		if extension.Id.Equal(keyUsage) {
+			return alert.Peerf(alert.BadCertificate, "expected digitalSignature in the KeyUsage of the peer's certificate, it allows only %09b", leaf.KeyUsage)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package cert
+
+import (
+	"crypto/tls"
+	"slices"
+	"testing"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+func TestSchemes(t *testing.T) {
+	common := []tls.SignatureScheme{0x0403, 0x0503, 0x0603, 0x0807, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b}
+	for _, v := range versions {
+		want := common
+		if !v.Is13() {
+			want = append(slices.Clone(common), 0x0401, 0x0501, 0x0601)
+		}
+		if got := Schemes(v); !slices.Equal(got, want) {
+			t.Errorf("%v: expected [%s], got [%s]", v, schemeNames(want), schemeNames(got))
+		}
+	}
+}
+
+func TestSchemeName(t *testing.T) {
+	for id, want := range map[tls.SignatureScheme]string{
+		0x0403: "ecdsa_secp256r1_sha256", 0x0503: "ecdsa_secp384r1_sha384", 0x0603: "ecdsa_secp521r1_sha512",
+		0x0804: "rsa_pss_rsae_sha256", 0x0805: "rsa_pss_rsae_sha384", 0x0806: "rsa_pss_rsae_sha512",
+		0x0809: "rsa_pss_pss_sha256", 0x080a: "rsa_pss_pss_sha384", 0x080b: "rsa_pss_pss_sha512",
+		0x0401: "rsa_pkcs1_sha256", 0x0501: "rsa_pkcs1_sha384", 0x0601: "rsa_pkcs1_sha512",
+		0x0807: "ed25519", 0x0201: "rsa_pkcs1_sha1", 0x0203: "ecdsa_sha1", 0xabcd: "signature scheme 0xabcd",
+	} {
+		if got := SchemeName(id); got != want {
+			t.Errorf("0x%04x: expected %q, got %q", uint16(id), want, got)
+		}
+	}
+}
+
+func TestUsable(t *testing.T) {
+	for _, k := range keyTypes {
+		if got := KindOf(k.key().Public()); got != k.kind {
+			t.Errorf("%s: expected the kind %d, got %d", k.name, k.kind, got)
+		}
+		c := &tls.Certificate{PrivateKey: k.key()}
+		for _, v := range versions {
+			want := k.in12
+			if v.Is13() {
+				want = k.in13
+			}
+			got, err := Usable(c, v)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s in %v: expected [%s], got [%s]", k.name, v, schemeNames(want), schemeNames(got))
+			}
+			if len(want) == 0 {
+				wantAlert(t, err, alert.HandshakeFailure, alert.Local)
+			} else if err != nil {
+				t.Errorf("%s in %v: %v", k.name, v, err)
+			}
+		}
+	}
+}
+
+func TestUsableKeepsToTheCertificatesList(t *testing.T) {
+	c := &tls.Certificate{PrivateKey: rsa2048(), SupportedSignatureAlgorithms: []tls.SignatureScheme{tls.PKCS1WithSHA256, tls.PSSWithSHA384}}
+	got, err := Usable(c, protocol.VersionDTLS12)
+	if want := []tls.SignatureScheme{tls.PSSWithSHA384, tls.PKCS1WithSHA256}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("expected [%s], got [%s], %v", schemeNames(want), schemeNames(got), err)
+	}
+	c.SupportedSignatureAlgorithms = []tls.SignatureScheme{tls.PKCS1WithSHA256}
+	_, err = Usable(c, protocol.VersionDTLS13)
+	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
+
+	_, err = Usable(&tls.Certificate{PrivateKey: "no key"}, protocol.VersionDTLS13)
+	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
+	_, err = Usable(&tls.Certificate{}, protocol.VersionDTLS13)
+	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
+}
+
+func TestChoose(t *testing.T) {
+	c := &tls.Certificate{PrivateKey: rsa2048()}
+	peer := []tls.SignatureScheme{0x0a0a, tls.Ed25519, tls.PKCS1WithSHA256, tls.PSSWithSHA512, tls.PSSWithSHA384}
+	if got, err := Choose(c, protocol.VersionDTLS13, peer); err != nil || got != tls.PSSWithSHA384 {
+		t.Errorf("expected our first of the peer's, rsa_pss_rsae_sha384; got %s, %v", SchemeName(got), err)
+	}
+	peer = []tls.SignatureScheme{tls.PKCS1WithSHA1, tls.PKCS1WithSHA512}
+	if got, err := Choose(c, protocol.VersionDTLS12, peer); err != nil || got != tls.PKCS1WithSHA512 {
+		t.Errorf("expected rsa_pkcs1_sha512; got %s, %v", SchemeName(got), err)
+	}
+	_, err := Choose(c, protocol.VersionDTLS13, peer)
+	wantAlert(t, err, alert.HandshakeFailure, alert.Peer)
+	_, err = Choose(c, protocol.VersionDTLS13, nil)
+	wantAlert(t, err, alert.MissingExtension, alert.Peer)
+	_, err = Choose(c, protocol.VersionDTLS12, nil)
+	wantAlert(t, err, alert.HandshakeFailure, alert.Peer)
+	_, err = Choose(&tls.Certificate{PrivateKey: p224()}, protocol.VersionDTLS12, peer)
+	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
+}
+
+// crypto/tls judges every key and scheme as we do. Its CertificateRequestInfo,
+// which a GetClientCertificate callback asks, works with the exported fields
+// alone, if Version is TLS's number also for DTLS.
+func TestChooseAgreesWithCryptoTLS(t *testing.T) {
+	for _, k := range keyTypes {
+		if k.kind == Unsupported {
+			continue // crypto/tls takes P-224 in 1.2; nobody offers it as a group
+		}
+		c := &tls.Certificate{PrivateKey: k.key()}
+		for _, v := range versions {
+			for _, id := range everyScheme {
+				_, err := Choose(c, v, []tls.SignatureScheme{id})
+				request := &tls.CertificateRequestInfo{
+					Version:          uint16(v.Over(protocol.Stream)),
+					SignatureSchemes: []tls.SignatureScheme{id},
+				}
+				if theirs := request.SupportsCertificate(c); (err == nil) != (theirs == nil) {
+					t.Errorf("%s in %v with %s: we say %v, crypto/tls says %v", k.name, v, SchemeName(id), err, theirs)
+				}
+			}
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	issuer := newAuthority("root")
+	named := func(name string) tls.Certificate { return must(SelfSigned(now, name)) }
+	unparsed := named("b.example")
+	unparsed.Leaf = nil
+	rsaKey := tls.Certificate{Certificate: [][]byte{issuer.issue(rsa2048().Public(), nil)}, PrivateKey: rsa2048()}
+	certs := []tls.Certificate{rsaKey, named("a.example"), unparsed, {PrivateKey: p256()}, named("*.wild.example")}
+	schemes := func(ids ...tls.SignatureScheme) func(*tls.Certificate) error {
+		return func(c *tls.Certificate) error {
+			_, err := Choose(c, protocol.VersionDTLS13, ids)
+			return err
+		}
+	}
+	both := schemes(tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256)
+	onlyECDSA := schemes(tls.ECDSAWithP256AndSHA256)
+	for _, test := range []struct {
+		name string
+		fits func(*tls.Certificate) error
+		want int
+	}{
+		{"a.example", both, 1},
+		{"b.example", both, 2},
+		{"any.wild.example", both, 4},
+		{"godwit.example", both, 0},
+		{"godwit.example", onlyECDSA, 1}, // the name's certificate can't sign for this peer
+		{"unknown.example", both, 0},
+		{"unknown.example", onlyECDSA, 1},
+		{"", both, 0},
+		{"", onlyECDSA, 1},
+	} {
+		got, err := Match(certs, test.name, test.fits)
+		if err != nil || got != &certs[test.want] {
+			t.Errorf("%q: expected certificate %d, got %p of %p, %v", test.name, test.want, got, certs, err)
+		}
+	}
+	_, err := Match(certs, "a.example", schemes(tls.Ed25519))
+	wantAlert(t, err, alert.HandshakeFailure, alert.Peer)
+	_, err = Match(nil, "a.example", both)
+	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
+}

@@ -1,0 +1,297 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// A certificateRequest is what the server wants of a client's certificate.
+type certificateRequest struct {
+	context     []byte // 1.3, echoed in Certificate
+	schemes     []tls.SignatureScheme
+	authorities [][]byte
+}
+
+// --- CertificateRequest (RFC 9846 4.4.2, RFC 5246 7.4.4)
+
+// The certificate types of 1.2 (RFC 5246 7.4.4, RFC 8422 5.5). ecdsa_sign
+// covers Ed25519 too.
+const (
+	typeRSASign   = 1
+	typeECDSASign = 64
+)
+
+func writeCertificateRequest(m *Machine, b *wire.Builder) error {
+	if !m.version.Is13() {
+		out := message.CertificateRequest12{
+			Types:       []byte{typeECDSASign, typeRSASign},
+			Schemes:     message.MakeUint16s(m.acceptable()),
+			Authorities: m.config.authorities(),
+		}
+		out.Append(b)
+		return nil
+	}
+	extensions, err := m.answerExtensions(inRequest)
+	if err != nil {
+		return err
+	}
+	out := message.CertificateRequest13{Extensions: extensions}
+	out.Append(b)
+	return nil
+}
+
+func readCertificateRequest(m *Machine, body []byte) error {
+	if m.version.Is13() {
+		in, err := parse(&message.CertificateRequest13{}, body)
+		if err != nil {
+			return err
+		}
+		if len(in.Context) != 0 { // empty during the handshake, RFC 9846 4.4.2
+			return alert.Peerf(alert.IllegalParameter, "certificate_request_context has %d bytes during the handshake", len(in.Context))
+		}
+		if err := m.acceptExtensions(inRequest, in.Extensions); err != nil {
+			return err
+		}
+		if m.request.schemes == nil {
+			return alert.Peerf(alert.MissingExtension, "CertificateRequest without signature_algorithms")
+		}
+	} else {
+		in, err := parse(&message.CertificateRequest12{}, body)
+		if err != nil {
+			return err
+		}
+		m.request.schemes = message.Collect[tls.SignatureScheme](in.Schemes)
+		m.request.authorities = in.Authorities
+	}
+	m.request.authorities = cloneAll(m.request.authorities)
+	return m.chooseClientCertificate()
+}
+
+// chooseClientCertificate sets certificate and scheme if there is a certificate
+// that the server takes. Without one the client sends an empty Certificate.
+func (m *Machine) chooseClientCertificate() error {
+	info := &tls.CertificateRequestInfo{
+		AcceptableCAs:    m.request.authorities,
+		SignatureSchemes: m.request.schemes,
+		Version:          uint16(m.version.Over(protocol.Stream)),
+	}
+	var chosen *tls.Certificate
+	if ask := m.config.GetClientCertificate; ask != nil {
+		var err error
+		if chosen, err = later(m, func() (*tls.Certificate, error) { return ask(info) }); err != nil {
+			return wrap(err, alert.InternalError, "GetClientCertificate")
+		}
+		if chosen == nil {
+			return alert.Localf(alert.InternalError, "GetClientCertificate returned neither a certificate nor an error")
+		}
+	} else if i := slices.IndexFunc(m.config.Certificates, func(c tls.Certificate) bool { return info.SupportsCertificate(&c) == nil }); i >= 0 {
+		chosen = &m.config.Certificates[i]
+	}
+	if chosen != nil && len(chosen.Certificate) > 0 {
+		scheme, err := cert.Choose(chosen, m.version, m.request.schemes)
+		if err != nil {
+			return err
+		}
+		m.certificate, m.scheme = chosen, scheme
+	}
+	m.place.Learn(ClientCert, m.certificate != nil)
+	return nil
+}
+
+// --- Certificate (RFC 9846 4.5.1, RFC 5246 7.4.2)
+
+func writeCertificate(m *Machine, b *wire.Builder) error {
+	var chain [][]byte
+	if m.certificate != nil {
+		chain = m.certificate.Certificate
+	}
+	if !m.version.Is13() {
+		out := message.Certificate12{Chain: chain}
+		out.Append(b)
+		return nil
+	}
+	out := message.Certificate13{Context: m.request.context}
+	for _, c := range chain {
+		out.Entries = append(out.Entries, message.CertificateEntry{Data: c})
+	}
+	out.Append(b)
+	return nil
+}
+
+func readServerCertificate(m *Machine, body []byte) error {
+	raw, err := m.readChain(body)
+	if err != nil {
+		return err
+	}
+	if len(raw) == 0 {
+		return alert.Peerf(alert.DecodeError, "the server's Certificate is empty")
+	}
+	return m.verifyPeer(raw)
+}
+
+func readClientCertificate(m *Machine, body []byte) error {
+	raw, err := m.readChain(body)
+	if err != nil {
+		return err
+	}
+	m.place.Learn(ClientCert, len(raw) > 0)
+	if len(raw) > 0 {
+		return m.verifyPeer(raw)
+	}
+	if m.config.ClientAuth != tls.RequireAnyClientCert && m.config.ClientAuth != tls.RequireAndVerifyClientCert {
+		return m.verifyPeer(nil)
+	}
+	if m.version.Is13() {
+		return alert.Peerf(alert.CertificateRequired, "the client sent no certificate, and Config.ClientAuth requires one")
+	}
+	return alert.Peerf(alert.HandshakeFailure, "the client sent no certificate, and Config.ClientAuth requires one") // RFC 5246 7.4.6
+}
+
+// readChain parses Certificate of either version into copies.
+func (m *Machine) readChain(body []byte) ([][]byte, error) {
+	if !m.version.Is13() {
+		in, err := parse(&message.Certificate12{}, body)
+		return cloneAll(in.Chain), err
+	}
+	in, err := parse(&message.Certificate13{}, body)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(in.Context, m.request.context) {
+		return nil, alert.Peerf(alert.IllegalParameter, "certificate_request_context is not that of the request")
+	}
+	var raw [][]byte
+	for _, entry := range in.Entries {
+		for t := range entry.Extensions.All() {
+			// Only what ClientHello or CertificateRequest asked for may stand here,
+			// and neither asks for anything.
+			return nil, alert.Peerf(alert.UnsupportedExtension, "Certificate has %v, which was not asked for", t)
+		}
+		raw = append(raw, bytes.Clone(entry.Data))
+	}
+	return raw, nil
+}
+
+// verified is what checking a peer's chain gave.
+type verified struct {
+	chain  []*x509.Certificate
+	chains [][]*x509.Certificate
+}
+
+// verifyPeer checks the peer's chain, as Config says, and asks the
+// application. A client without a certificate is raw == nil.
+func (m *Machine) verifyPeer(raw [][]byte) error {
+	c, role, state := m.config, m.role, m.State()
+	v, err := later(m, func() (v verified, err error) {
+		if raw != nil {
+			if v.chain, err = cert.Parse(raw); err != nil {
+				return v, err
+			}
+			if err := cert.CheckKeyUsage(v.chain[0]); err != nil {
+				return v, err
+			}
+			if v.chains, err = c.verifyChain(role, v.chain); err != nil {
+				return v, err
+			}
+			if c.VerifyPeerCertificate != nil {
+				if err := c.VerifyPeerCertificate(raw, v.chains); err != nil {
+					return v, err
+				}
+			}
+		}
+		if c.VerifyConnection != nil {
+			state.PeerCertificates, state.VerifiedChains = v.chain, v.chains
+			return v, c.VerifyConnection(state)
+		}
+		return v, nil
+	})
+	if err != nil {
+		return wrap(err, alert.BadCertificate, "the application refused the peer's certificate")
+	}
+	if !m.version.Is13() && raw != nil && m.role == Client && authOf(v.chain[0].PublicKey) != m.suite.Auth {
+		return alert.Peerf(alert.UnsupportedCertificate, "the server's certificate does not go with %s", m.suite.Name)
+	}
+	m.peer.chain, m.peer.verified = v.chain, v.chains
+	return nil
+}
+
+// verifyChain checks a chain against the roots that Config names for it.
+func (c *Config) verifyChain(verifier Role, chain []*x509.Certificate) ([][]*x509.Certificate, error) {
+	switch {
+	case verifier == Client && !c.InsecureSkipVerify:
+		return cert.VerifyServer(chain, c.RootCAs, c.ServerName, c.verifyTime())
+	case verifier == Server && c.ClientAuth >= tls.VerifyClientCertIfGiven:
+		return cert.VerifyClient(chain, c.ClientCAs, c.verifyTime())
+	}
+	return nil, nil
+}
+
+// --- CertificateVerify (RFC 9846 4.5.2, RFC 5246 7.4.8)
+
+func writeCertificateVerify(m *Machine, b *wire.Builder) error {
+	signature, err := m.sign(m.signedBy(m.role))
+	if err != nil {
+		return err
+	}
+	out := message.CertificateVerify{Scheme: uint16(m.scheme), Signature: signature}
+	out.Append(b)
+	return nil
+}
+
+func readCertificateVerify(m *Machine, body []byte) error {
+	in, err := parse(&message.CertificateVerify{}, body)
+	if err != nil {
+		return err
+	}
+	return m.checkSignature(in.Scheme, m.signedBy(m.role.Peer()), in.Signature)
+}
+
+// signedBy is what a side's CertificateVerify signs.
+func (m *Machine) signedBy(r Role) []byte {
+	if !m.version.Is13() {
+		return m.transcript.signed()
+	}
+	if r == Client {
+		return cert.Content13(cert.ClientVerify, m.transcript.sum())
+	}
+	return cert.Content13(cert.ServerVerify, m.transcript.sum())
+}
+
+// sign signs with our certificate's key, outside of the Machine: keys may live
+// in slow hardware.
+func (m *Machine) sign(content []byte) ([]byte, error) {
+	key, scheme := m.certificate.PrivateKey.(crypto.Signer), m.scheme
+	signature, err := later(m, func() ([]byte, error) { return cert.Sign(key, scheme, content) })
+	return signature, wrap(err, alert.InternalError, "signing")
+}
+
+// checkSignature checks a signature of the peer's certificate's key, by a
+// scheme that we offered.
+func (m *Machine) checkSignature(scheme uint16, content, signature []byte) error {
+	s := tls.SignatureScheme(scheme)
+	if !slices.Contains(m.acceptable(), s) {
+		return alert.Peerf(alert.IllegalParameter, "signature scheme 0x%04x was not offered", scheme)
+	}
+	if err := cert.Verify(m.peer.chain[0].PublicKey, m.version, s, content, signature); err != nil {
+		return err
+	}
+	m.peer.scheme = s
+	return nil
+}
+
+func cloneAll(list [][]byte) [][]byte {
+	var copies [][]byte
+	for _, b := range list {
+		copies = append(copies, bytes.Clone(b))
+	}
+	return copies
+}

@@ -1,0 +1,303 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/pion/logging"
+	"github.com/pion/transport/v3"
+)
+
+// A Config configures a DTLS or TLS client or server. Its zero value is a
+// usable client; a server needs a certificate. It is read only: it may serve
+// any number of connections at once, and must not be changed after its first
+// use. Field names and meanings are crypto/tls's where it has them.
+type Config struct {
+	// Time is the time against which certificates are checked; nil means
+	// time.Now. Timers don't use it.
+	Time func() time.Time
+
+	// Certificates are tried in order; the first that fits the peer's SNI,
+	// signature algorithms and (in 1.2) cipher suites is used. A server needs
+	// one here, or GetCertificate, or GetConfigForClient.
+	Certificates []tls.Certificate
+
+	// GetCertificate chooses a server's certificate by ClientHello. It is asked
+	// before Certificates; returning nil, nil falls back to them.
+	// The info's SupportedVersions are TLS numbers, for datagrams too, so that
+	// its SupportsCertificate works; its Context is nil.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	// GetClientCertificate chooses a client's certificate when the server asks
+	// for one; a certificate without contents means that there is none to give.
+	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+
+	// GetConfigForClient may replace a server's Config after it saw the
+	// ClientHello; nil, nil keeps it. Behind a Listener's cookie it can't
+	// change the cipher suite's hash or the group any more, which the cookie
+	// fixed.
+	GetConfigForClient func(*tls.ClientHelloInfo) (*Config, error)
+
+	// VerifyPeerCertificate and VerifyConnection run after the ordinary checks
+	// (and also where InsecureSkipVerify or ClientAuth turned those off). An
+	// error ends the handshake with bad_certificate, or with the alert of an
+	// *alert.Error that it wraps.
+	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
+	VerifyConnection      func(ConnectionState) error
+
+	// RootCAs are the roots that a client trusts; nil means the system's.
+	RootCAs *x509.CertPool
+
+	// NextProtos are the ALPN protocols, most preferred first. If both sides
+	// name some and none in common, the server ends the handshake with
+	// no_application_protocol.
+	NextProtos []string
+
+	// ServerName is the name that a client asks for and verifies. Dial takes it
+	// from the address if it is empty. An IP address is verified but not sent.
+	ServerName string
+
+	// ClientAuth is a server's policy for client certificates.
+	ClientAuth tls.ClientAuthType
+	// ClientCAs are the roots for client certificates; nil means the system's.
+	ClientCAs *x509.CertPool
+
+	// InsecureSkipVerify accepts any server certificate for any name. Without
+	// VerifyPeerCertificate or VerifyConnection (which pin a fingerprint, for
+	// instance) anybody on the path can be the server.
+	InsecureSkipVerify bool
+
+	// CipherSuites are the enabled suites of both versions, most preferred
+	// first. A version of which it names none keeps its default suites.
+	CipherSuites []uint16
+
+	// MinVersion and MaxVersion bound the version, in TLS's or DTLS's numbers
+	// (VersionTLS12 and VersionDTLS12 mean the same). Zero means 1.2 and 1.3.
+	MinVersion, MaxVersion uint16
+
+	// CurvePreferences are the key exchange groups, most preferred first; nil
+	// means X25519MLKEM768, X25519, P-256, P-384, P-521, SecP256r1MLKEM768,
+	// SecP384r1MLKEM1024. A client sends key shares for the first hybrid and
+	// the first other one. With a hybrid share the ClientHello no longer fits
+	// into one datagram, which some old DTLS stacks don't take: leave the
+	// hybrids out for those.
+	CurvePreferences []tls.CurveID
+
+	// KeyLogWriter receives the secrets in NSS key log format, for debugging
+	// with tools such as Wireshark. Whoever reads it can read the connection.
+	KeyLogWriter io.Writer
+
+	// InsecureAllowMissingEMS accepts 1.2 peers without extended_master_secret
+	// (RFC 7627). Warning: without it a 1.2 session is not bound to its
+	// handshake, and the triple handshake attack becomes possible.
+	InsecureAllowMissingEMS bool
+
+	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted
+	// Conn that nobody drives. Zero means 30 s; negative means no limit.
+	HandshakeTimeout time.Duration
+
+	// DisableKeyUpdate turns the automatic KeyUpdate of 1.3 off, which otherwise
+	// comes well before an AEAD's confidentiality limit (RFC 9147 4.5.3). The
+	// limit itself stays: the connection is closed there.
+	DisableKeyUpdate bool
+
+	// CloseAtLimit closes a 1.2 connection, which can't change its keys, when an
+	// AEAD's confidentiality limit is reached. Without it the limit is only
+	// reported, as ConnectionState.LimitReached; DTLS 1.2 and TLS 1.2 always
+	// close before a sequence number would repeat.
+	CloseAtLimit bool
+
+	// MTU is the largest UDP payload to send, in bytes, from 228. Zero means
+	// 1200, lowered after repeated timeouts; a value set here is kept exactly.
+	// Ignored by TLS.
+	MTU int
+
+	// InitialTimeout is the first retransmission timeout; it doubles up to 60 s,
+	// and the 13th expiry ends the handshake. Zero means 400 ms. RFC 9147 5.8.2
+	// recommends 1 s without knowledge of the round trip; 400 ms is what the
+	// stacks in use do, and costs one repeated flight on slower paths.
+	// Ignored by TLS.
+	InitialTimeout time.Duration
+
+	// InsecureDisableCookies lets a Listener keep state for a client whose
+	// address it hasn't validated. Warning: spoofed ClientHellos then cost
+	// memory and public-key operations, and the server's flight goes to
+	// whatever address they name. Client and Server over a given connection
+	// never ask for a cookie. Ignored by TLS.
+	InsecureDisableCookies bool
+
+	// CookieKeys are a Listener's cookie keys: the first one makes cookies, all
+	// of them verify. Give several processes the same keys if they share an
+	// address; Listener.SetCookieKeys changes them. Without any, a Listener makes
+	// its own and rotates them. Ignored by TLS.
+	CookieKeys [][32]byte
+
+	// LoggerFactory makes the loggers "dtls" and "tls"; nil means no logging.
+	LoggerFactory logging.LoggerFactory
+
+	// Net is where Dial and Listen open their sockets; nil means the operating
+	// system's network.
+	Net transport.Net
+
+	// Trace, if set, is called for everything an Engine sends, receives and
+	// drops, in order, with the Engine's lock held: it must return quickly and
+	// not call back into the connection.
+	Trace func(Event)
+}
+
+// The limits and defaults of Config's datagram fields.
+const (
+	MinMTU                  = 228
+	DefaultMTU              = 1200
+	DefaultInitialTimeout   = 400 * time.Millisecond
+	DefaultHandshakeTimeout = 30 * time.Second
+)
+
+// A ConfigError names the field of a Config that can't be used.
+type ConfigError struct {
+	Field  string
+	Reason string
+}
+
+func (e *ConfigError) Error() string { return fmt.Sprintf("Config.%s: %s", e.Field, e.Reason) }
+
+// Validate reports the first field that is unusable for a role over a
+// transport, as a *ConfigError.
+func (c *Config) Validate(role Role, t protocol.Transport) error {
+	bad := func(field, format string, args ...any) error {
+		return &ConfigError{field, fmt.Sprintf(format, args...)}
+	}
+	for _, v := range []struct {
+		field string
+		value uint16
+	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
+		if v.value != 0 && !protocol.Version(v.value).Known() {
+			return bad(v.field, "%v is not supported, only 1.2 and 1.3 are", protocol.Version(v.value))
+		}
+	}
+	if !c.Enabled(protocol.VersionTLS12) && !c.Enabled(protocol.VersionTLS13) {
+		return bad("MinVersion", "%v is above MaxVersion %v", protocol.Version(c.MinVersion), protocol.Version(c.MaxVersion))
+	}
+	for _, id := range c.CipherSuites {
+		if suite.ByID(id) == nil {
+			return bad("CipherSuites", "0x%04x is not a suite that this library has", id)
+		}
+	}
+	for _, id := range c.CurvePreferences {
+		if suite.GroupByID(id) == nil {
+			return bad("CurvePreferences", "%d is not a group that this library has", id)
+		}
+	}
+	if len(slices.Collect(c.groups(c.highest(t)))) == 0 {
+		return bad("CurvePreferences", "no group for 1.2, which has no hybrid ones")
+	}
+	for _, p := range c.NextProtos {
+		if p == "" || len(p) > 255 {
+			return bad("NextProtos", "a protocol name has 1 to 255 bytes, not %d", len(p))
+		}
+	}
+	for i := range c.Certificates {
+		if _, err := cert.Usable(&c.Certificates[i], protocol.VersionTLS12); err != nil {
+			return bad("Certificates", "number %d: %v", i, err)
+		}
+	}
+	switch {
+	case c.ClientAuth < tls.NoClientCert || c.ClientAuth > tls.RequireAndVerifyClientCert:
+		return bad("ClientAuth", "unknown value %d", c.ClientAuth)
+	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify:
+		return bad("ServerName", "a client needs the name to verify, or InsecureSkipVerify")
+	case role == Client && len(c.ServerName) > 255:
+		return bad("ServerName", "longer than 255 bytes")
+	case role == Server && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
+		return bad("Certificates", "a server needs one, or GetCertificate or GetConfigForClient")
+	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
+		return bad("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
+	case c.InitialTimeout < 0:
+		return bad("InitialTimeout", "%v is negative", c.InitialTimeout)
+	}
+	return nil
+}
+
+// Enabled reports whether v, given in either transport's number, lies between
+// MinVersion and MaxVersion.
+func (c *Config) Enabled(v protocol.Version) bool {
+	v = v.Over(protocol.Stream)
+	lowest, highest := protocol.VersionTLS12, protocol.VersionTLS13
+	if c.MinVersion != 0 {
+		lowest = protocol.Version(c.MinVersion).Over(protocol.Stream)
+	}
+	if c.MaxVersion != 0 {
+		highest = protocol.Version(c.MaxVersion).Over(protocol.Stream)
+	}
+	return lowest <= v && v <= highest
+}
+
+// highest is the highest enabled version, as transport t writes it.
+func (c *Config) highest(t protocol.Transport) protocol.Version {
+	if c.Enabled(protocol.VersionTLS13) {
+		return protocol.VersionTLS13.Over(t)
+	}
+	return protocol.VersionTLS12.Over(t)
+}
+
+// suites are the enabled suites of the generation of v, most preferred first.
+func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
+	return func(yield func(*suite.Suite) bool) {
+		named := false
+		for _, id := range c.CipherSuites {
+			if s := suite.ByID(id); s.Version == v.Over(protocol.Stream) {
+				named = true
+				if !yield(s) {
+					return
+				}
+			}
+		}
+		for _, s := range suite.Table {
+			if !named && s.Version == v.Over(protocol.Stream) && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// groups are the enabled groups that v can use, most preferred first.
+func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
+	return func(yield func(*suite.Group) bool) {
+		for _, id := range c.CurvePreferences {
+			if g := suite.GroupByID(id); (v.Is13() || !g.Hybrid) && !yield(g) {
+				return
+			}
+		}
+		for _, g := range suite.Groups {
+			if c.CurvePreferences == nil && (v.Is13() || !g.Hybrid) && !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// authorities are the distinguished names that a server asks client
+// certificates for.
+func (c *Config) authorities() [][]byte {
+	if c.ClientCAs == nil {
+		return nil
+	}
+	//lint:ignore SA1019 deprecated for the system's pool only, which this is not
+	return c.ClientCAs.Subjects()
+}
+
+// verifyTime is the time for certificates; zero lets crypto/x509 ask the system.
+func (c *Config) verifyTime() time.Time {
+	if c.Time != nil {
+		return c.Time()
+	}
+	return time.Time{}
+}

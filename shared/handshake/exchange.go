@@ -1,0 +1,104 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/keys"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// The key exchange of 1.2 (RFC 8422 5.4, 5.7), which has messages of its own;
+// that of 1.3 is the extension key_share.
+
+// --- ServerKeyExchange
+
+func writeServerKeyExchange(m *Machine, b *wire.Builder) error {
+	if m.keyShares == nil {
+		var err error
+		if m.keyShares, err = suite.Generate(m.group.ID); err != nil {
+			return err
+		}
+	}
+	public := m.keyShares[0].Public()
+	var params wire.Builder
+	message.AppendECDHEParams(&params, uint16(m.group.ID), public)
+	raw, err := params.Bytes()
+	if err != nil {
+		return err
+	}
+	signature, err := m.sign(m.signedParams(raw))
+	if err != nil {
+		return err
+	}
+	out := message.ServerKeyExchange{Group: uint16(m.group.ID), Public: public, Scheme: uint16(m.scheme), Signature: signature}
+	out.Append(b)
+	return nil
+}
+
+func readServerKeyExchange(m *Machine, body []byte) error {
+	in, err := parse(&message.ServerKeyExchange{}, body)
+	if err != nil {
+		return err
+	}
+	if !groupIDs(m.config.groups(m.version)).Contains(in.Group) {
+		return alert.Peerf(alert.IllegalParameter, "ServerKeyExchange with group %d, which was not offered", in.Group)
+	}
+	if err := m.checkSignature(in.Scheme, m.signedParams(in.Params), in.Signature); err != nil {
+		return err
+	}
+	m.group = suite.GroupByID(tls.CurveID(in.Group))
+	m.serverShare = slices.Clone(in.Public)
+	return nil
+}
+
+// signedParams is what a server signs: both randoms and its share.
+func (m *Machine) signedParams(params []byte) []byte {
+	return slices.Concat(m.random.client, m.random.server, params)
+}
+
+// --- ServerHelloDone
+
+func writeNothing(*Machine, *wire.Builder) error { return nil }
+
+func readServerHelloDone(m *Machine, body []byte) error { return message.ParseEmpty(body) }
+
+// --- ClientKeyExchange
+
+func writeClientKeyExchange(m *Machine, b *wire.Builder) error {
+	ours, err := suite.Generate(m.group.ID)
+	if err != nil {
+		return err
+	}
+	if m.shared, err = ours[0].Shared(m.serverShare); err != nil {
+		return err
+	}
+	out := message.ClientKeyExchange{Public: ours[0].Public()}
+	out.Append(b)
+	return nil
+}
+
+func readClientKeyExchange(m *Machine, body []byte) error {
+	in, err := parse(&message.ClientKeyExchange{}, body)
+	if err != nil {
+		return err
+	}
+	m.shared, err = m.keyShares[0].Shared(in.Public)
+	return err
+}
+
+// crossedClientKeyExchange derives the keys of 1.2. The extended master secret
+// covers the transcript up to and with ClientKeyExchange (RFC 7627 3).
+func crossedClientKeyExchange(m *Machine) error {
+	if m.hello.extendedMasterSecret {
+		m.secrets12.master = keys.ExtendedMaster(m.suite.Hash, m.shared, m.transcript.sum())
+	} else {
+		m.secrets12.master = keys.Master(m.suite.Hash, m.shared, m.random.client, m.random.server)
+	}
+	m.secrets12.client, m.secrets12.server = m.secrets12.master.KeyBlock(m.random.client, m.random.server, m.suite)
+	m.logKey("CLIENT_RANDOM", m.secrets12.master.Bytes())
+	return nil
+}

@@ -1,0 +1,476 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// A where is a set of messages that carry extensions. An extension in another
+// one than its row allows is an illegal_parameter (RFC 9846 4.3).
+type where uint8
+
+const (
+	inServerHello12 where = 1 << iota
+	inServerHello13
+	inRetry
+	inEncrypted
+	inRequest // CertificateRequest of 1.3
+)
+
+func (w where) String() string {
+	switch w {
+	case inServerHello12, inServerHello13:
+		return "ServerHello"
+	case inRetry:
+		return "HelloRetryRequest"
+	case inEncrypted:
+		return "EncryptedExtensions"
+	}
+	return "CertificateRequest"
+}
+
+// An extension is one row of the table below. A nil function means that the
+// extension has no such part.
+type extension struct {
+	Type protocol.ExtensionType
+	In   where // where the server may write it; the client's is ClientHello
+	// offer appends the client's body for ClientHello, or returns false to leave
+	// the extension out; receive is the server's reader of it.
+	offer   func(m *Machine, b *wire.Builder) bool
+	receive func(m *Machine, body []byte) error
+	// answer appends the server's body for one of In; accept is the client's
+	// reader of it. Only what was offered is answered.
+	answer func(m *Machine, at where, b *wire.Builder) bool
+	accept func(m *Machine, at where, body []byte) error
+}
+
+// extensions is every extension that this library reads or writes, in the
+// order in which it writes them. To add one, add a row.
+var extensions = []extension{
+	{protocol.ExtServerName, inServerHello12 | inEncrypted, offerServerName, receiveServerName, answerServerName, acceptEmpty},
+	{protocol.ExtExtendedMasterSecret, inServerHello12, offerExtendedMasterSecret, receiveExtendedMasterSecret, answerExtendedMasterSecret, acceptExtendedMasterSecret},
+	{protocol.ExtRenegotiationInfo, inServerHello12, offerRenegotiationInfo, receiveRenegotiationInfo, answerRenegotiationInfo, acceptRenegotiationInfo},
+	// A 1.3 server may tell its groups for next time (RFC 9846 4.3.7); some 1.2
+	// servers echo them against RFC 8422. Neither changes anything.
+	{protocol.ExtSupportedGroups, inServerHello12 | inEncrypted, offerSupportedGroups, receiveSupportedGroups, nil, acceptIgnored},
+	{protocol.ExtECPointFormats, inServerHello12, offerPointFormats, receivePointFormats, answerPointFormats, acceptPointFormats},
+	{protocol.ExtALPN, inServerHello12 | inEncrypted, offerALPN, receiveALPN, answerALPN, acceptALPN},
+	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
+	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
+	{protocol.ExtCertAuthorities, inRequest, nil, nil, answerCertAuthorities, acceptCertAuthorities},
+	{protocol.ExtSupportedVersions, inServerHello13 | inRetry, offerSupportedVersions, receiveSupportedVersions, answerSupportedVersions, acceptIgnored}, // read before the others
+	{protocol.ExtCookie, inRetry, offerCookie, nil, nil, acceptCookie},
+	{protocol.ExtKeyShare, inServerHello13 | inRetry, offerKeyShare, receiveKeyShare, answerKeyShare, acceptKeyShare},
+}
+
+func findExtension(t protocol.ExtensionType) *extension {
+	for i := range extensions {
+		if extensions[i].Type == t {
+			return &extensions[i]
+		}
+	}
+	return nil
+}
+
+// offerExtensions is the client's extension block.
+func (m *Machine) offerExtensions() ([]byte, error) {
+	m.hello.offered = m.hello.offered[:0]
+	var b wire.Builder
+	for _, x := range extensions {
+		if x.offer != nil && appendExtension(&b, x.Type, func() bool { return x.offer(m, &b) }) {
+			m.hello.offered = append(m.hello.offered, x.Type)
+		}
+	}
+	return b.Bytes()
+}
+
+// receiveExtensions reads the client's block. Unknown extensions are ignored
+// (RFC 9846 4.3), GREASE among them.
+func (m *Machine) receiveExtensions(block message.Extensions) error {
+	for t, body := range block.All() {
+		if x := findExtension(t); x != nil && x.receive != nil {
+			m.hello.offered = append(m.hello.offered, t)
+			if err := x.receive(m, body); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// answerExtensions is the server's block for one message: what its row allows
+// there, if the client offered it. CertificateRequest asks on its own.
+func (m *Machine) answerExtensions(at where) ([]byte, error) {
+	var b wire.Builder
+	for _, x := range extensions {
+		if x.answer != nil && x.In&at != 0 && (at == inRequest || slices.Contains(m.hello.offered, x.Type)) {
+			appendExtension(&b, x.Type, func() bool { return x.answer(m, at, &b) })
+		}
+	}
+	return b.Bytes()
+}
+
+// acceptExtensions reads the server's block.
+func (m *Machine) acceptExtensions(at where, block message.Extensions) error {
+	for t, body := range block.All() {
+		x := findExtension(t)
+		// A cookie and what a CertificateRequest says come unasked (RFC 9846
+		// 4.3.2, 4.4.2); all else answers an offer.
+		if at != inRequest && !(at == inRetry && t == protocol.ExtCookie) && !slices.Contains(m.hello.offered, t) {
+			return alert.Peerf(alert.UnsupportedExtension, "%v has %v, which was not offered", at, t)
+		}
+		if x == nil {
+			continue
+		}
+		if x.In&at == 0 {
+			return alert.Peerf(alert.IllegalParameter, "%v does not belong into %v", t, at)
+		}
+		if err := x.accept(m, at, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendExtension appends type, length and body, or nothing.
+func appendExtension(b *wire.Builder, t protocol.ExtensionType, body func() bool) bool {
+	start, ok := b.Len(), false
+	b.Uint16(uint16(t))
+	b.Vector16(func() { ok = body() })
+	if !ok {
+		b.Truncate(start)
+	}
+	return ok
+}
+
+func acceptIgnored(*Machine, where, []byte) error { return nil }
+
+func acceptEmpty(_ *Machine, at where, body []byte) error {
+	if len(body) != 0 {
+		return alert.Peerf(alert.DecodeError, "an acknowledging extension in %v has %d bytes, expected none", at, len(body))
+	}
+	return nil
+}
+
+// --- server_name (RFC 6066 3)
+
+func offerServerName(m *Machine, b *wire.Builder) bool {
+	name := strings.TrimSuffix(m.config.ServerName, ".")
+	if _, err := netip.ParseAddr(name); err == nil || name == "" {
+		return false // literal addresses are not names
+	}
+	m.hello.serverName = name
+	message.AppendServerName(b, name)
+	return true
+}
+
+func receiveServerName(m *Machine, body []byte) (err error) {
+	m.hello.serverName, err = message.ParseServerName(body)
+	return err
+}
+
+func answerServerName(m *Machine, _ where, _ *wire.Builder) bool { return m.hello.serverName != "" }
+
+// --- extended_master_secret (RFC 7627)
+
+func offerExtendedMasterSecret(m *Machine, _ *wire.Builder) bool {
+	return m.config.Enabled(protocol.VersionTLS12)
+}
+
+func receiveExtendedMasterSecret(m *Machine, body []byte) error {
+	m.hello.extendedMasterSecret = true
+	return acceptEmpty(m, inServerHello12, body)
+}
+
+func answerExtendedMasterSecret(*Machine, where, *wire.Builder) bool { return true }
+
+func acceptExtendedMasterSecret(m *Machine, at where, body []byte) error {
+	m.hello.extendedMasterSecret = true
+	return acceptEmpty(m, at, body)
+}
+
+// --- renegotiation_info (RFC 5746). There is no renegotiation, so both sides'
+// verify_data are always empty.
+
+func offerRenegotiationInfo(m *Machine, b *wire.Builder) bool {
+	b.Uint8(0)
+	return m.config.Enabled(protocol.VersionTLS12)
+}
+
+func receiveRenegotiationInfo(m *Machine, body []byte) error {
+	m.hello.secureRenegotiation = true
+	return checkRenegotiationInfo(body)
+}
+
+func answerRenegotiationInfo(_ *Machine, _ where, b *wire.Builder) bool {
+	b.Uint8(0)
+	return true
+}
+
+func acceptRenegotiationInfo(_ *Machine, _ where, body []byte) error {
+	return checkRenegotiationInfo(body)
+}
+
+func checkRenegotiationInfo(body []byte) error {
+	data, err := message.ParseRenegotiationInfo(body)
+	if err == nil && len(data) != 0 {
+		// RFC 5746 3.4, 3.6
+		err = alert.Peerf(alert.HandshakeFailure, "renegotiation_info of a first handshake has %d bytes of verify_data", len(data))
+	}
+	return err
+}
+
+// --- supported_groups (RFC 9846 4.3.7, RFC 8422 5.1)
+
+func offerSupportedGroups(m *Machine, b *wire.Builder) bool {
+	message.AppendSupportedGroups(b, groupIDs(m.config.groups(m.config.highest(m.transport))))
+	return true
+}
+
+func groupIDs(groups iter.Seq[*suite.Group]) message.Uint16s {
+	var ids []tls.CurveID
+	for g := range groups {
+		ids = append(ids, g.ID)
+	}
+	return message.MakeUint16s(ids)
+}
+
+func receiveSupportedGroups(m *Machine, body []byte) (err error) {
+	m.hello.groups, err = message.ParseSupportedGroups(body)
+	return err
+}
+
+// --- ec_point_formats (RFC 8422 5.1.2): only uncompressed points, 0
+
+func offerPointFormats(m *Machine, b *wire.Builder) bool {
+	message.AppendECPointFormats(b, []byte{0})
+	return m.config.Enabled(protocol.VersionTLS12)
+}
+
+func receivePointFormats(m *Machine, body []byte) error {
+	m.hello.pointFormats = true
+	return acceptPointFormats(m, inServerHello12, body)
+}
+
+func answerPointFormats(_ *Machine, _ where, b *wire.Builder) bool {
+	message.AppendECPointFormats(b, []byte{0})
+	return true
+}
+
+func acceptPointFormats(_ *Machine, _ where, body []byte) error {
+	formats, err := message.ParseECPointFormats(body)
+	if err == nil && !slices.Contains(formats, 0) {
+		err = alert.Peerf(alert.IllegalParameter, "ec_point_formats without uncompressed points")
+	}
+	return err
+}
+
+// --- application_layer_protocol_negotiation (RFC 7301)
+
+func offerALPN(m *Machine, b *wire.Builder) bool {
+	if len(m.config.NextProtos) == 0 {
+		return false
+	}
+	message.AppendALPN(b, m.config.NextProtos)
+	return true
+}
+
+func receiveALPN(m *Machine, body []byte) (err error) {
+	m.hello.protocols, err = message.ParseALPN(body)
+	return err
+}
+
+func answerALPN(m *Machine, _ where, b *wire.Builder) bool {
+	if m.protocol == "" {
+		return false
+	}
+	message.AppendALPN(b, []string{m.protocol})
+	return true
+}
+
+func acceptALPN(m *Machine, _ where, body []byte) error {
+	chosen, err := message.ParseALPNSelected(body)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(m.config.NextProtos, chosen) {
+		return alert.Peerf(alert.IllegalParameter, "ALPN protocol %q was not offered", chosen)
+	}
+	m.protocol = chosen
+	return nil
+}
+
+// --- signature_algorithms (RFC 9846 4.3.3), in ClientHello and CertificateRequest
+
+func offerSignatureAlgorithms(m *Machine, b *wire.Builder) bool {
+	return answerSignatureAlgorithms(m, inRequest, b)
+}
+
+func receiveSignatureAlgorithms(m *Machine, body []byte) error {
+	schemes, err := message.ParseSignatureAlgorithms(body)
+	m.hello.schemes = message.Collect[tls.SignatureScheme](schemes)
+	return err
+}
+
+func answerSignatureAlgorithms(m *Machine, _ where, b *wire.Builder) bool {
+	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.acceptable()))
+	return true
+}
+
+func acceptSignatureAlgorithms(m *Machine, _ where, body []byte) error {
+	schemes, err := message.ParseSignatureAlgorithms(body)
+	m.request.schemes = message.Collect[tls.SignatureScheme](schemes)
+	return err
+}
+
+// acceptable are the signature schemes that we take from the peer. Until the
+// version is known, they are what the lowest enabled one can do.
+func (m *Machine) acceptable() []tls.SignatureScheme {
+	if m.version.Is13() || m.version == 0 && !m.config.Enabled(protocol.VersionTLS12) {
+		return cert.Schemes(protocol.VersionTLS13)
+	}
+	return cert.Schemes(protocol.VersionTLS12)
+}
+
+// signature_algorithms_cert says what the signatures inside certificates may
+// be, where signature_algorithms is too narrow for them: most certificates are
+// signed with RSA PKCS #1, which 1.3 no longer takes for itself.
+
+func offerSignatureAlgsCert(m *Machine, b *wire.Builder) bool {
+	return !m.config.Enabled(protocol.VersionTLS12) && answerSignatureAlgsCert(m, inRequest, b)
+}
+
+func answerSignatureAlgsCert(_ *Machine, _ where, b *wire.Builder) bool {
+	message.AppendSignatureAlgsCert(b, message.MakeUint16s(cert.Schemes(protocol.VersionTLS12)))
+	return true
+}
+
+// --- certificate_authorities (RFC 9846 4.3.4), in CertificateRequest
+
+func answerCertAuthorities(m *Machine, _ where, b *wire.Builder) bool {
+	names := m.config.authorities()
+	if len(names) == 0 {
+		return false
+	}
+	message.AppendCertAuthorities(b, names)
+	return true
+}
+
+func acceptCertAuthorities(m *Machine, _ where, body []byte) (err error) {
+	m.request.authorities, err = message.ParseCertAuthorities(body)
+	return err
+}
+
+// --- supported_versions (RFC 9846 4.3.1)
+
+func offerSupportedVersions(m *Machine, b *wire.Builder) bool {
+	if !m.config.Enabled(protocol.VersionTLS13) {
+		return false
+	}
+	versions := []protocol.Version{protocol.VersionTLS13.Over(m.transport)}
+	if m.config.Enabled(protocol.VersionTLS12) {
+		versions = append(versions, protocol.VersionTLS12.Over(m.transport))
+	}
+	message.AppendSupportedVersions(b, message.MakeUint16s(versions))
+	return true
+}
+
+func receiveSupportedVersions(m *Machine, body []byte) (err error) {
+	m.hello.versions, err = message.ParseSupportedVersions(body)
+	return err
+}
+
+func answerSupportedVersions(m *Machine, _ where, b *wire.Builder) bool {
+	b.Uint16(uint16(m.version))
+	return true
+}
+
+// --- cookie (RFC 9846 4.3.2)
+
+func offerCookie(m *Machine, b *wire.Builder) bool {
+	if m.hello.cookie == nil {
+		return false
+	}
+	message.AppendCookie(b, m.hello.cookie)
+	return true
+}
+
+func acceptCookie(m *Machine, _ where, body []byte) error {
+	cookie, err := message.ParseCookie(body)
+	m.hello.cookie = slices.Clone(cookie)
+	return err
+}
+
+// --- key_share (RFC 9846 4.3.8)
+
+func offerKeyShare(m *Machine, b *wire.Builder) bool {
+	if !m.config.Enabled(protocol.VersionTLS13) {
+		return false
+	}
+	b.Vector16(func() {
+		for _, k := range m.keyShares {
+			b.Uint16(uint16(k.Group().ID))
+			b.Bytes16(k.Public())
+		}
+	})
+	return true
+}
+
+func receiveKeyShare(m *Machine, body []byte) (err error) {
+	m.hello.shares, err = message.ParseKeyShares(body)
+	return err
+}
+
+// answerKeyShare is the server's half of the key exchange. HelloRetryRequest's
+// form is AppendRetry's.
+func answerKeyShare(m *Machine, at where, b *wire.Builder) bool {
+	b.Uint16(uint16(m.group.ID))
+	b.Bytes16(m.serverShare)
+	return at == inServerHello13
+}
+
+func acceptKeyShare(m *Machine, at where, body []byte) error {
+	if at == inRetry {
+		return m.acceptRetryGroup(body)
+	}
+	id, share, err := message.ParseKeyShare(body)
+	if err != nil {
+		return err
+	}
+	for _, k := range m.keyShares {
+		if k.Group().ID == tls.CurveID(id) {
+			m.group = k.Group()
+			m.shared, err = k.Shared(share)
+			return err
+		}
+	}
+	return alert.Peerf(alert.IllegalParameter, "key share of group %d, of which none was sent", id)
+}
+
+// acceptRetryGroup makes the one share that the server asks for. The group must
+// be one we named and sent no share of (RFC 9846 4.3.8).
+func (m *Machine) acceptRetryGroup(body []byte) error {
+	id, err := message.ParseKeyShareRetry(body)
+	if err != nil {
+		return err
+	}
+	asked := tls.CurveID(id)
+	named := groupIDs(m.config.groups(m.version)).Contains(id)
+	sent := slices.ContainsFunc(m.keyShares, func(k *suite.PrivateKey) bool { return k.Group().ID == asked })
+	if !named || sent {
+		return alert.Peerf(alert.IllegalParameter, "HelloRetryRequest asks for group %d, which was not named or is already there", id)
+	}
+	m.group = suite.GroupByID(asked)
+	m.keyShares, err = suite.Generate(asked)
+	return err
+}

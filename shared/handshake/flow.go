@@ -1,0 +1,231 @@
+package handshake
+
+import (
+	"errors"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// A flow is what a Machine is about to do, apart from where it stands:
+//
+//	              Receive               its turn
+//	+---- reading ---------> read[step] ---------> write[step] --> Layer
+//	|        ^                   |                     |   |
+//	|        |                   | ErrNotYet           |   | the peer's turn
+//	|        |   Resume          v                     |   |
+//	|        +-------------- waiting <-----------------+   |
+//	|        |                                             |
+//	|        +---------------------------------------------+
+//	+--> opened: the place Open was crossed;  failed: an error left the Machine
+//
+// Reading and writing follow from whose step is next in the graph, waiting from
+// the task that is under way; so only the rest is stored. A waiting Machine
+// refuses messages with ErrNotYet: whole ones wait in the Layer while its ACKs,
+// retransmissions and alerts go on.
+type flow uint8
+
+const (
+	handshaking flow = iota
+	opened
+	failed
+)
+
+// ErrNotYet answers Receive and Start when a step waits for outside work. The
+// message was not taken: run Work, call Resume, and offer it again.
+var ErrNotYet = errors.New("handshake: a step waits for outside work")
+
+// Start lets a client speak first.
+func (m *Machine) Start(now time.Time) error {
+	m.now = now
+	return m.latch(m.speak())
+}
+
+// Receive takes the peer's next message, and answers when it is our turn.
+func (m *Machine) Receive(msg Message, now time.Time) error {
+	if m.task != nil {
+		return ErrNotYet
+	}
+	m.now = now
+	return m.latch(m.receive(msg))
+}
+
+func (m *Machine) receive(msg Message) error {
+	step := m.role.Peer().ChangeCipherSpec()
+	if msg.Content == protocol.Handshake {
+		step = m.place.Classify(msg.Type, msg.Body, m.role.Peer())
+	}
+	edge, ok := m.place.Read(step)
+	if !ok || read[step] == nil {
+		return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", describe(msg), m.place.At)
+	}
+	if len(msg.Body) > step.MaxBody() {
+		return alert.Peerf(alert.IllegalParameter, "%v has %d bytes, more than %d", step, len(msg.Body), step.MaxBody())
+	}
+	if err := m.run(func() error { return read[step](m, msg.Body) }); err != nil {
+		return err
+	}
+	m.unconfirmed = m.unconfirmed && m.Open() // an answer confirms the flight it answers
+	if err := m.cross(edge, msg); err != nil {
+		return err
+	}
+	if err := m.speak(); err != ErrNotYet {
+		return err
+	}
+	return nil // the message was taken; Resume goes on speaking
+}
+
+// ExpectsChangeCipherSpec reports whether a ChangeCipherSpec may come next. Over
+// datagrams it has no message_seq that would say when its time has come.
+func (m *Machine) ExpectsChangeCipherSpec() bool {
+	_, ok := m.place.Read(m.role.Peer().ChangeCipherSpec())
+	return ok
+}
+
+// speak writes every message that is ours to write next. Open is crossed
+// without a message.
+func (m *Machine) speak() error {
+	wrote := false
+	for {
+		edge, n := m.place.Write()
+		if n == 1 && edge.To == Open {
+			if err := m.cross(edge, Message{}); err != nil {
+				return err
+			}
+			m.open()
+			break
+		}
+		if n != 1 || edge.To.Writer() != m.role {
+			break
+		}
+		if err := m.send(edge); err != nil {
+			if err == ErrNotYet && wrote {
+				m.spoke = true
+			}
+			return err
+		}
+		wrote = true
+	}
+	if wrote || m.spoke {
+		m.spoke, m.unconfirmed = false, true
+		m.layer.Flush(m.expects())
+	}
+	if m.Open() {
+		return m.post()
+	}
+	return nil
+}
+
+// send writes one message and crosses its edge.
+func (m *Machine) send(e Edge) error {
+	var b wire.Builder
+	if err := m.run(func() error { return write[e.To](m, &b) }); err != nil {
+		return err
+	}
+	body, err := b.Bytes()
+	if err != nil {
+		return alert.Localf(alert.InternalError, "%v: %w", e.To, err)
+	}
+	msg := Message{Content: protocol.Handshake, Type: e.To.Type(), Level: m.writeLevel, Body: body}
+	if e.To == ClientChangeCipherSpec || e.To == ServerChangeCipherSpec {
+		msg.Content = protocol.ChangeCipherSpec
+	} else {
+		if m.transport == protocol.Datagram && m.writeSeq == 1<<16-1 {
+			return alert.Localf(alert.InternalError, "message_seq is used up")
+		}
+		msg.Seq = m.writeSeq
+		m.writeSeq++
+	}
+	m.layer.Send(msg)
+	return m.cross(e, msg)
+}
+
+// expects says whether the peer answers what was just written.
+func (m *Machine) expects() Reply {
+	if m.Open() {
+		return NoReply
+	}
+	return AwaitReply
+}
+
+// open ends the handshake, the first time Open is crossed.
+func (m *Machine) open() {
+	if m.flow != opened {
+		m.flow = opened
+		m.forget()
+		m.layer.Finish()
+	}
+}
+
+// latch remembers that the Machine failed.
+func (m *Machine) latch(err error) error {
+	if err != nil && err != ErrNotYet {
+		m.flow = failed
+	}
+	return err
+}
+
+// A task is outside work that a step waits for: a signature, a verification, a
+// callback of the application. It runs without any lock.
+type task struct {
+	run   func() (any, error)
+	value any
+	err   error
+}
+
+// later runs f outside of the Machine. The first time that a step asks, it gets
+// ErrNotYet and must return it; nothing has crossed, so nothing needs undoing.
+// When the step runs again, from its start, it gets f's result. A step may ask
+// several times, in the same order each time.
+func later[T any](m *Machine, f func() (T, error)) (T, error) {
+	if m.asked < len(m.answers) {
+		a := m.answers[m.asked]
+		m.asked++
+		return a.value.(T), a.err
+	}
+	m.task = &task{run: func() (any, error) { return f() }}
+	var none T
+	return none, ErrNotYet
+}
+
+// run runs one step, with the answers that it has waited for.
+func (m *Machine) run(step func() error) error {
+	m.asked = 0
+	err := step()
+	if err != ErrNotYet {
+		m.answers = nil
+	}
+	return err
+}
+
+// Work returns what a waiting step waits for, or nil. Call it without holding
+// the lock that guards the Machine, on any goroutine, and then Resume.
+func (m *Machine) Work() func() {
+	t := m.task
+	if t == nil {
+		return nil
+	}
+	return func() { t.value, t.err = t.run() }
+}
+
+// Resume goes on after Work. What the Machine was reading must be offered to
+// Receive again; what it was writing, it goes on writing.
+func (m *Machine) Resume(now time.Time) error {
+	if m.task == nil {
+		return nil
+	}
+	m.now = now
+	m.answers = append(m.answers, m.task)
+	m.task = nil
+	return m.latch(m.speak())
+}
+
+// describe names a message for an error.
+func describe(msg Message) string {
+	if msg.Content == protocol.ChangeCipherSpec {
+		return "ChangeCipherSpec"
+	}
+	return msg.Type.String()
+}

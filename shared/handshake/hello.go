@@ -1,0 +1,389 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// A hello is what a ClientHello says: what we said as a client, or what the
+// client said to us.
+type hello struct {
+	sessionID []byte
+	suites    message.Uint16s
+	offered   []protocol.ExtensionType // by us as a client
+
+	serverName           string
+	versions             message.Uint16s
+	groups               message.Uint16s
+	schemes              []tls.SignatureScheme // signature_algorithms
+	protocols            []string              // ALPN
+	shares               message.KeyShares
+	pointFormats         bool
+	extendedMasterSecret bool
+	secureRenegotiation  bool
+
+	legacyCookie []byte // of HelloVerifyRequest
+	cookie       []byte // of HelloRetryRequest
+	retried      bool   // there was a HelloRetryRequest
+}
+
+const (
+	emptyRenegotiationInfo uint16 = 0x00ff // RFC 5746 3.3
+	fallback               uint16 = 0x5600 // RFC 7507 2
+)
+
+// maxVerifyRequests is how often a client answers HelloVerifyRequest: a server
+// may lose its cookie key while we talk, but a loop must end.
+const maxVerifyRequests = 3
+
+// --- ClientHello, and the one that follows a HelloVerifyRequest or
+// HelloRetryRequest: the same but for cookie and key shares (RFC 9846 4.2.2,
+// RFC 6347 4.2.1).
+
+func writeClientHello(m *Machine, b *wire.Builder) error {
+	if m.random.client == nil {
+		if err := m.prepareHello(); err != nil {
+			return err
+		}
+	}
+	extensions, err := m.offerExtensions()
+	if err != nil {
+		return err
+	}
+	hello := message.ClientHello{
+		Version:      protocol.VersionTLS12.Over(m.transport), // legacy_version
+		Random:       m.random.client,
+		SessionID:    m.hello.sessionID,
+		Cookie:       m.hello.legacyCookie,
+		CipherSuites: m.hello.suites,
+		Compression:  []byte{0},
+		Extensions:   extensions,
+	}
+	hello.Append(b, m.transport)
+	return nil
+}
+
+// prepareHello makes what both ClientHellos share.
+func (m *Machine) prepareHello() error {
+	m.random.client = randomBytes(32)
+	var suites []uint16
+	for _, v := range []protocol.Version{protocol.VersionTLS13, protocol.VersionTLS12} {
+		if !m.config.Enabled(v) {
+			continue
+		}
+		for s := range m.config.suites(v) {
+			suites = append(suites, s.ID)
+		}
+	}
+	m.hello.suites = message.MakeUint16s(suites)
+	if !m.config.Enabled(protocol.VersionTLS13) {
+		return nil
+	}
+	if m.transport == protocol.Stream {
+		// For middleboxes (RFC 9846 D.4); over datagrams it stays empty
+		// (RFC 9147 5.3).
+		m.hello.sessionID = randomBytes(32)
+	}
+	var err error
+	m.keyShares, err = suite.Generate(m.config.shareGroups()...)
+	return err
+}
+
+// shareGroups are the groups that the first ClientHello has shares for: the
+// first hybrid one and the first other one, so that most servers find theirs.
+func (c *Config) shareGroups() []tls.CurveID {
+	var ids []tls.CurveID
+	var hybrid, plain bool
+	for g := range c.groups(protocol.VersionTLS13) {
+		if g.Hybrid && !hybrid || !g.Hybrid && !plain {
+			ids = append(ids, g.ID)
+		}
+		hybrid, plain = hybrid || g.Hybrid, plain || !g.Hybrid
+	}
+	return ids
+}
+
+func readClientHello(m *Machine, body []byte) error {
+	var in message.ClientHello
+	body = slices.Clone(body) // hello's views outlive the call
+	if err := in.Parse(body, m.transport); err != nil {
+		return err
+	}
+	first := m.hello
+	again := m.place.At != Start
+	m.hello = hello{retried: m.place.At == HelloRetryRequest}
+	m.random.client, m.hello.sessionID, m.hello.suites = in.Random, in.SessionID, in.CipherSuites
+	if err := m.receiveExtensions(in.Extensions); err != nil {
+		return err
+	}
+	if m.hello.suites.Contains(emptyRenegotiationInfo) {
+		m.hello.secureRenegotiation = true
+	}
+	if err := m.configure(); err != nil {
+		return err
+	}
+	if again && first.suites != nil && !sameHello(first, m.hello) {
+		return alert.Peerf(alert.IllegalParameter, "the second ClientHello differs from the first in more than cookie and key shares")
+	}
+	return m.negotiate(&in)
+}
+
+// sameHello compares what may not change between two ClientHellos
+// (RFC 9846 4.2.2).
+func sameHello(a, b hello) bool {
+	return bytes.Equal(a.sessionID, b.sessionID) && bytes.Equal(a.suites, b.suites) &&
+		bytes.Equal(a.versions, b.versions) && bytes.Equal(a.groups, b.groups) &&
+		slices.Equal(a.schemes, b.schemes) && slices.Equal(a.protocols, b.protocols) &&
+		a.serverName == b.serverName
+}
+
+// --- HelloVerifyRequest (RFC 6347 4.2.1). Ours are written by the Listener,
+// without a Machine.
+
+func readHelloVerifyRequest(m *Machine, body []byte) error {
+	in, err := parse(&message.HelloVerifyRequest{}, body)
+	if err != nil {
+		return err
+	}
+	if !m.config.Enabled(protocol.VersionDTLS12) {
+		return alert.Peerf(alert.UnexpectedMessage, "HelloVerifyRequest, which DTLS 1.3 does not have")
+	}
+	// Either version number is lawful here, and says nothing (RFC 6347 4.2.1).
+	if in.Version != protocol.VersionDTLS10 && in.Version != protocol.VersionDTLS12 {
+		return alert.Peerf(alert.ProtocolVersion, "HelloVerifyRequest with %v", in.Version)
+	}
+	if m.verifyRequests++; m.verifyRequests > maxVerifyRequests {
+		return alert.Peerf(alert.UnexpectedMessage, "more than %d HelloVerifyRequests", maxVerifyRequests)
+	}
+	m.hello.legacyCookie = slices.Clone(in.Cookie)
+	return nil
+}
+
+func crossedHelloVerifyRequest(m *Machine) error {
+	m.transcript.restart()
+	return nil
+}
+
+// --- HelloRetryRequest (RFC 9846 4.2.4)
+
+func readHelloRetryRequest(m *Machine, body []byte) error {
+	in, err := parse(&message.ServerHello{}, body)
+	if err != nil {
+		return err
+	}
+	if err := m.readSelected(in, inRetry); err != nil {
+		return err
+	}
+	if m.group == nil && m.hello.cookie == nil {
+		return alert.Peerf(alert.IllegalParameter, "HelloRetryRequest asks for no change of the ClientHello")
+	}
+	m.hello.retried = true
+	m.beginRetry()
+	return nil
+}
+
+func writeHelloRetryRequest(m *Machine, b *wire.Builder) error {
+	m.beginRetry()
+	m.askedShare = true
+	AppendRetry(b, Choice{Version: m.version, Suite: m.suite, Group: m.group, NeedShare: true}, m.hello.sessionID, nil)
+	return nil
+}
+
+// beginRetry fixes the transcript on what the first ClientHello led to.
+func (m *Machine) beginRetry() {
+	m.transcript.begin(m.suite.Hash, m.version)
+	m.transcript.retry(m.transcript.sum())
+}
+
+// AppendRetry appends the body of a HelloRetryRequest for what was chosen. A
+// Listener writes one without a Machine, and writes the same bytes again for
+// Entry when the cookie returns.
+func AppendRetry(b *wire.Builder, c Choice, sessionID, cookie []byte) {
+	var e wire.Builder
+	e.Uint16(uint16(protocol.ExtSupportedVersions))
+	e.Vector16(func() { e.Uint16(uint16(c.Version)) })
+	if c.NeedShare {
+		e.Uint16(uint16(protocol.ExtKeyShare))
+		e.Vector16(func() { e.Uint16(uint16(c.Group.ID)) })
+	}
+	if cookie != nil {
+		e.Uint16(uint16(protocol.ExtCookie))
+		e.Vector16(func() { e.Bytes16(cookie) })
+	}
+	extensions, _ := e.Bytes() // a cookie of ours is far shorter than 64 KiB
+	out := message.ServerHello{
+		Version:     protocol.VersionTLS12.Over(transportOf(c.Version)),
+		Random:      message.HelloRetryRandom[:],
+		SessionID:   sessionID,
+		CipherSuite: c.Suite.ID,
+		Extensions:  extensions,
+	}
+	out.Append(b)
+}
+
+func transportOf(v protocol.Version) protocol.Transport {
+	if v.Over(protocol.Datagram) == v {
+		return protocol.Datagram
+	}
+	return protocol.Stream
+}
+
+// --- ServerHello (RFC 9846 4.2.3, RFC 5246 7.4.1.3)
+
+func writeServerHello(m *Machine, b *wire.Builder) error {
+	if m.random.server == nil {
+		m.random.server = randomBytes(32)
+		if !m.version.Is13() && m.config.Enabled(protocol.VersionTLS13) {
+			copy(m.random.server[24:], message.DowngradeTLS12)
+		}
+		m.keepTranscript()
+	}
+	out := message.ServerHello{
+		Version:     protocol.VersionTLS12.Over(m.transport),
+		Random:      m.random.server,
+		CipherSuite: m.suite.ID,
+	}
+	at := inServerHello12
+	if m.version.Is13() {
+		at = inServerHello13
+		if m.transport == protocol.Stream {
+			out.SessionID = m.hello.sessionID // echoed over streams only, RFC 9147 5.4
+		}
+	}
+	var err error
+	if out.Extensions, err = m.answerExtensions(at); err != nil {
+		return err
+	}
+	out.Append(b)
+	return nil
+}
+
+func readServerHello(m *Machine, body []byte) error {
+	in, err := parse(&message.ServerHello{}, body)
+	if err != nil {
+		return err
+	}
+	at := inServerHello12
+	if _, ok := in.Extensions.Find(protocol.ExtSupportedVersions); ok {
+		at = inServerHello13
+	}
+	m.random.server = slices.Clone(in.Random)
+	if err := m.readSelected(in, at); err != nil {
+		return err
+	}
+	if m.version.Is13() {
+		if m.shared == nil {
+			return alert.Peerf(alert.MissingExtension, "ServerHello without key_share")
+		}
+	} else if err := m.checkServerHello12(in); err != nil {
+		return err
+	}
+	m.place.Learn(V13, m.version.Is13())
+	m.place.Learn(Resumed, false)
+	m.place.Learn(ServerCert, true)
+	m.keepTranscript()
+	return nil
+}
+
+// readSelected reads what HelloRetryRequest and ServerHello have in common:
+// version, suite and extensions.
+func (m *Machine) readSelected(in *message.ServerHello, at where) error {
+	selected := in.Version
+	if body, ok := in.Extensions.Find(protocol.ExtSupportedVersions); ok {
+		var err error
+		if selected, err = message.ParseSelectedVersion(body); err != nil {
+			return err
+		}
+		if !selected.Is13() {
+			return alert.Peerf(alert.IllegalParameter, "supported_versions selects %v, which it can't", selected)
+		}
+		if in.Version != protocol.VersionTLS12.Over(m.transport) {
+			return alert.Peerf(alert.IllegalParameter, "legacy_version of 1.3 is %v", in.Version)
+		}
+	}
+	if selected.Over(m.transport) != selected || !selected.Known() || !m.config.Enabled(selected) {
+		return alert.Peerf(alert.ProtocolVersion, "the server chose %v, which was not offered", selected)
+	}
+	if m.version != 0 && m.version != selected {
+		return alert.Peerf(alert.IllegalParameter, "the server chose %v after %v", selected, m.version)
+	}
+	m.setVersion(selected)
+	s := suite.ByID(in.CipherSuite)
+	switch {
+	case s == nil || !m.hello.suites.Contains(in.CipherSuite) || s.Version != selected.Over(protocol.Stream):
+		return alert.Peerf(alert.IllegalParameter, "cipher suite 0x%04x was not offered for %v", in.CipherSuite, selected)
+	case m.hello.retried && m.suite != s:
+		return alert.Peerf(alert.IllegalParameter, "cipher suite %s after a retry with %s", s.Name, m.suite.Name)
+	case in.Compression != 0:
+		return alert.Peerf(alert.IllegalParameter, "compression method %d was not offered", in.Compression)
+	case selected.Is13() && !bytes.Equal(in.SessionID, m.hello.sessionID):
+		return alert.Peerf(alert.IllegalParameter, "legacy_session_id_echo is not what was sent")
+	}
+	m.suite = s
+	return m.acceptExtensions(at, in.Extensions)
+}
+
+// checkServerHello12 refuses downgrades and a session without RFC 7627.
+func (m *Machine) checkServerHello12(in *message.ServerHello) error {
+	if m.config.Enabled(protocol.VersionTLS13) {
+		// RFC 9846 4.2.3: a server that has 1.3 says so in its random.
+		if end := string(in.Random[24:]); end == message.DowngradeTLS12 || end == message.DowngradeTLS11 {
+			return alert.Peerf(alert.IllegalParameter, "the server has 1.3 and yet chose %v: somebody changed the hello", m.version)
+		}
+	}
+	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
+		return alert.Peerf(alert.HandshakeFailure, "the server does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
+	}
+	return nil
+}
+
+// keepTranscript fixes the transcript's hash when a ServerHello has no
+// HelloRetryRequest before it.
+func (m *Machine) keepTranscript() {
+	if m.transcript.hash == nil {
+		// 1.2's CertificateVerify signs all messages so far.
+		m.transcript.keepRaw = !m.version.Is13()
+		m.transcript.begin(m.suite.Hash, m.version)
+	}
+}
+
+func crossedServerHello(m *Machine) error {
+	if m.version.Is13() {
+		return m.deriveHandshakeKeys()
+	}
+	return nil
+}
+
+// --- EncryptedExtensions (RFC 9846 4.4.1)
+
+func writeEncryptedExtensions(m *Machine, b *wire.Builder) error {
+	extensions, err := m.answerExtensions(inEncrypted)
+	if err != nil {
+		return err
+	}
+	out := message.EncryptedExtensions{Extensions: extensions}
+	out.Append(b)
+	return nil
+}
+
+func readEncryptedExtensions(m *Machine, body []byte) error {
+	in, err := parse(&message.EncryptedExtensions{}, body)
+	if err != nil {
+		return err
+	}
+	return m.acceptExtensions(inEncrypted, in.Extensions)
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return b
+}

@@ -1,0 +1,244 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// A Machine is one side of one handshake. It walks the graph: whole messages
+// in; whole messages and secrets out, through its Layer. It does no I/O, reads
+// no clock and never sees a record.
+//
+//	          Receive                 speak
+//	message --> classify --> place.Read   place.Write --> write[step] --> Layer.Send
+//	                 |                        |
+//	             read[step]                   |
+//	                 +---------> cross <------+
+//	                    transcript, place.Move, crossed[step]
+//
+// Where it stands is its place (graph.go); whether it reads, writes or waits
+// for outside work is its flow (flow.go).
+type Machine struct {
+	given     *Config // as it came
+	config    *Config // in force: GetConfigForClient may replace it
+	role      Role
+	transport protocol.Transport
+	layer     Layer
+
+	place Place // changed by cross; facts are learned where messages are read and written
+	flow  flow
+	now   time.Time // of the call that is running
+
+	// Introduce, if set, completes what an application's callback sees, with
+	// what only the connection knows.
+	Introduce func(*tls.ClientHelloInfo)
+
+	// What the hellos settled.
+	version protocol.Version // zero until known
+	suite   *suite.Suite
+	group   *suite.Group
+	hello   hello // this handshake's ClientHello, ours or the peer's
+	random  struct{ client, server []byte }
+
+	transcript  transcript
+	keyShares   []*suite.PrivateKey // ours, until a secret came of one
+	serverShare []byte              // the server's half of 1.3's key exchange
+	shared      []byte              // the key exchange's secret, until it is in the schedule
+	secrets12   secrets12
+	secrets13   secrets13
+
+	// Authentication.
+	certificate *tls.Certificate    // ours; nil if we have or need none
+	scheme      tls.SignatureScheme // ours
+	peer        struct {
+		chain    []*x509.Certificate
+		verified [][]*x509.Certificate
+		scheme   tls.SignatureScheme
+	}
+	request certificateRequest // the server's, read by the client
+
+	protocol string // ALPN
+
+	writeLevel, readLevel uint16
+	writeSeq              uint16
+	verifyRequests        int  // HelloVerifyRequests seen
+	entered               bool // by a stateless cookie
+	askedShare            bool // our HelloRetryRequest named a group
+
+	task    *task   // outside work under way (flow.go)
+	answers []*task // work that the running step has got back
+	asked   int     // how many of them it has used
+	spoke   bool    // a flight was begun before the wait
+
+	updateDue     bool // a KeyUpdate is to be written
+	updateRequest message.KeyUpdateRequest
+	unconfirmed   bool // what was sent last isn't acknowledged yet
+	rekey         bool // a KeyUpdate of ours awaits its ACK
+}
+
+// What a step does, apart from when it is lawful. Its reader runs read, its
+// writer runs write, and then, once it is in the transcript, both run crossed:
+// that is where keys change. read and write may answer errNotYet (flow.go) and
+// are then run again from their start.
+var (
+	read    [numSteps]func(m *Machine, body []byte) error
+	write   [numSteps]func(m *Machine, b *wire.Builder) error
+	crossed [numSteps]func(m *Machine) error
+)
+
+func init() {
+	steps := []struct {
+		step    Step
+		read    func(m *Machine, body []byte) error
+		write   func(m *Machine, b *wire.Builder) error
+		crossed func(m *Machine) error
+	}{
+		{ClientHello, readClientHello, writeClientHello, nil},
+		{HelloVerifyRequest, readHelloVerifyRequest, nil, crossedHelloVerifyRequest},
+		{HelloRetryRequest, readHelloRetryRequest, writeHelloRetryRequest, nil},
+		{ClientHelloAgain, readClientHello, writeClientHello, nil},
+		{ServerHello, readServerHello, writeServerHello, crossedServerHello},
+
+		{EncryptedExtensions, readEncryptedExtensions, writeEncryptedExtensions, nil},
+		{CertificateRequest, readCertificateRequest, writeCertificateRequest, nil},
+		{ServerCertificate, readServerCertificate, writeCertificate, nil},
+		{ServerKeyExchange, readServerKeyExchange, writeServerKeyExchange, nil},
+		{ServerHelloDone, readServerHelloDone, writeNothing, nil},
+		{ServerCertificateVerify, readCertificateVerify, writeCertificateVerify, nil},
+
+		{ClientCertificate, readClientCertificate, writeCertificate, nil},
+		{ClientKeyExchange, readClientKeyExchange, writeClientKeyExchange, crossedClientKeyExchange},
+		{ClientCertificateVerify, readCertificateVerify, writeCertificateVerify, nil},
+
+		{ClientChangeCipherSpec, readChangeCipherSpec, writeChangeCipherSpec, crossedChangeCipherSpec},
+		{ServerChangeCipherSpec, readChangeCipherSpec, writeChangeCipherSpec, crossedChangeCipherSpec},
+		{ClientFinished, readFinished, writeFinished, crossedClientFinished},
+		{ServerFinished, readFinished, writeFinished, crossedServerFinished},
+
+		{PostTicket, readPostTicket, nil, nil},
+		{ClientKeyUpdate, readKeyUpdate, writeKeyUpdate, crossedKeyUpdate},
+		{ServerKeyUpdate, readKeyUpdate, writeKeyUpdate, crossedKeyUpdate},
+	}
+	for _, s := range steps {
+		read[s.step], write[s.step], crossed[s.step] = s.read, s.write, s.crossed
+	}
+}
+
+// NewClient returns a client's Machine; Start lets it speak. The config is
+// valid for this role and transport.
+func NewClient(c *Config, t protocol.Transport, l Layer) *Machine {
+	return newMachine(Client, c, t, l)
+}
+
+// NewServer returns a server's Machine, which waits for a ClientHello.
+func NewServer(c *Config, t protocol.Transport, l Layer) *Machine {
+	return newMachine(Server, c, t, l)
+}
+
+func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
+	m := &Machine{given: c, config: c, role: r, transport: t, layer: l, place: Place{At: Start}}
+	m.place.Learn(Datagram, t == protocol.Datagram)
+	if r == Client {
+		// What is not offered can't be answered.
+		m.place.Learn(KeyExchange|Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+	}
+	return m
+}
+
+// An Entry is what a server that answered a ClientHello without keeping state
+// finds in the cookie that comes back (RFC 6347 4.2.1, RFC 9147 5.1).
+type Entry struct {
+	Choice
+	HelloHash []byte // 1.3: hash of the first ClientHello
+	Retry     []byte // 1.3: the body of the HelloRetryRequest that was sent
+}
+
+// Enter puts a fresh server at the place it had when it sent its cookie: after
+// HelloVerifyRequest, or after HelloRetryRequest.
+func (m *Machine) Enter(e Entry) {
+	m.writeSeq = 1 // the HelloVerifyRequest or HelloRetryRequest was message 0
+	m.entered = true
+	m.setVersion(e.Version)
+	if !e.Version.Is13() {
+		m.place = EntryPlace(HelloVerifyRequest)
+		return
+	}
+	m.place = EntryPlace(HelloRetryRequest)
+	m.suite, m.group, m.askedShare = e.Suite, e.Group, e.NeedShare
+	m.transcript.begin(m.suite.Hash, m.version)
+	m.transcript.retry(e.HelloHash)
+	m.transcript.add(Message{Type: protocol.ServerHello, Body: e.Retry})
+}
+
+// cross is the only place where a handshake changes state.
+func (m *Machine) cross(e Edge, msg Message) error {
+	if e.To.Transcribed() {
+		m.transcript.add(msg)
+	}
+	if !m.place.Move(e) {
+		return alert.Peerf(alert.IllegalParameter, "%v contradicts what was agreed before", e.To)
+	}
+	if f := crossed[e.To]; f != nil {
+		return f(m)
+	}
+	return nil
+}
+
+// setVersion tells everybody what was agreed.
+func (m *Machine) setVersion(v protocol.Version) {
+	if m.version != v {
+		m.version = v
+		m.layer.Version(v)
+	}
+}
+
+// Open reports whether the handshake is complete.
+func (m *Machine) Open() bool { return m.flow == opened }
+
+// Version is the agreed version, or zero.
+func (m *Machine) Version() protocol.Version { return m.version }
+
+// Role is this side's role.
+func (m *Machine) Role() Role { return m.role }
+
+// State describes the connection as far as it is known.
+func (m *Machine) State() ConnectionState {
+	s := ConnectionState{
+		Version:              uint16(m.version),
+		HandshakeComplete:    m.Open(),
+		NegotiatedProtocol:   m.protocol,
+		ServerName:           m.hello.serverName,
+		PeerCertificates:     m.peer.chain,
+		VerifiedChains:       m.peer.verified,
+		HelloRetryRequest:    m.hello.retried,
+		PeerSignature:        m.peer.scheme,
+		LocalSignature:       m.scheme,
+		ExtendedMasterSecret: m.version.Is13() || m.hello.extendedMasterSecret,
+	}
+	if m.suite != nil {
+		s.CipherSuite = m.suite.ID
+	}
+	if m.group != nil {
+		s.CurveID = m.group.ID
+	}
+	if m.Open() {
+		s.export = m.export
+	}
+	return s
+}
+
+// Standing is what an observer may see of a Machine, for tests that nothing
+// changed.
+func (m *Machine) Standing() Place { return m.place }
+
+// parse reads body into a message of the running step.
+func parse[M interface{ Parse([]byte) error }](msg M, body []byte) (M, error) {
+	return msg, msg.Parse(body)
+}

@@ -1,0 +1,372 @@
+package handshake
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"errors"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+)
+
+// A Choice is what a server decides from a ClientHello and its Config alone, so
+// that a Listener can decide it without keeping state. In 1.2, where suite and
+// group also depend on the certificate, only Version is set.
+type Choice struct {
+	Version   protocol.Version
+	Suite     *suite.Suite
+	Group     *suite.Group
+	NeedShare bool // the client sent no share for Group
+}
+
+// Choose makes the Choice, or says with which alert there is none. It does not
+// allocate unless it fails.
+func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, error) {
+	var choice Choice
+	var err error
+	if choice.Version, err = chooseVersion(c, in, t); err != nil || !choice.Version.Is13() {
+		return choice, err
+	}
+	for s := range c.suites(choice.Version) {
+		if in.CipherSuites.Contains(s.ID) {
+			choice.Suite = s
+			break
+		}
+	}
+	if choice.Suite == nil {
+		return choice, alert.Peerf(alert.HandshakeFailure, "no cipher suite in common for %v", choice.Version)
+	}
+	return choice, choice.chooseGroup(c, in)
+}
+
+// chooseVersion is RFC 9846 4.3.1: supported_versions decides if it is there,
+// and legacy_version counts for 1.2 and below only.
+func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (protocol.Version, error) {
+	v13, v12 := protocol.VersionTLS13.Over(t), protocol.VersionTLS12.Over(t)
+	has13, has12 := false, in.Version >= v12
+	if t == protocol.Datagram {
+		has12 = in.Version <= v12 // DTLS counts downwards
+	}
+	if body, ok := in.Extensions.Find(protocol.ExtSupportedVersions); ok {
+		versions, err := message.ParseSupportedVersions(body)
+		if err != nil {
+			return 0, err
+		}
+		has13, has12 = versions.Contains(uint16(v13)), versions.Contains(uint16(v12))
+	}
+	switch {
+	case has13 && c.Enabled(v13):
+		return v13, nil
+	case has12 && c.Enabled(v12):
+		if c.Enabled(v13) && in.CipherSuites.Contains(fallback) {
+			// RFC 7507 3: the client tried something better and was cut off.
+			return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, and this server has %v", v12, v13)
+		}
+		return v12, nil
+	}
+	return 0, alert.Peerf(alert.ProtocolVersion, "the client offers no version that is enabled here (its legacy_version is %v)", in.Version)
+}
+
+// chooseGroup picks the group of 1.3 by our order of preference. A share saves
+// a round trip and so beats a better place in the list; but against harvesting
+// for a quantum computer, a hybrid group is worth that round trip.
+func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
+	groups, shares, err := keyExchangeOffer(in)
+	if err != nil {
+		return err
+	}
+	for g := range c.groups(choice.Version) {
+		if !groups.Contains(uint16(g.ID)) {
+			continue
+		}
+		_, shared := shares.Find(uint16(g.ID))
+		if choice.Group == nil || shared && choice.NeedShare {
+			choice.Group, choice.NeedShare = g, !shared
+		}
+		if !choice.NeedShare || g.Hybrid {
+			return nil
+		}
+	}
+	if choice.Group == nil {
+		return alert.Peerf(alert.HandshakeFailure, "no key exchange group in common")
+	}
+	return nil
+}
+
+// keyExchangeOffer reads the extensions without which 1.3 has no key exchange
+// (RFC 9846 9.2).
+func keyExchangeOffer(in *message.ClientHello) (message.Uint16s, message.KeyShares, error) {
+	groupsBody, ok := in.Extensions.Find(protocol.ExtSupportedGroups)
+	if !ok {
+		return nil, nil, alert.Peerf(alert.MissingExtension, "ClientHello of 1.3 without supported_groups")
+	}
+	groups, err := message.ParseSupportedGroups(groupsBody)
+	if err != nil {
+		return nil, nil, err
+	}
+	sharesBody, ok := in.Extensions.Find(protocol.ExtKeyShare)
+	if !ok {
+		return nil, nil, alert.Peerf(alert.MissingExtension, "ClientHello of 1.3 without key_share")
+	}
+	shares, err := message.ParseKeyShares(sharesBody)
+	return groups, shares, err
+}
+
+// configure lets the application replace the Config for this client. It happens
+// at the first ClientHello that reaches the Machine.
+func (m *Machine) configure() error {
+	ask := m.given.GetConfigForClient
+	if ask == nil || m.place.At != Start && !m.entered {
+		return nil
+	}
+	info := m.clientHelloInfo()
+	c, err := later(m, func() (*Config, error) { return ask(info) })
+	if err != nil {
+		return wrap(err, alert.InternalError, "GetConfigForClient")
+	}
+	if c == nil {
+		return nil
+	}
+	if err := c.Validate(Server, m.transport); err != nil {
+		return alert.Localf(alert.InternalError, "GetConfigForClient: %w", err)
+	}
+	m.config = c
+	return nil
+}
+
+// negotiate decides what the handshake will be.
+func (m *Machine) negotiate(in *message.ClientHello) error {
+	choice, err := Choose(m.config, in, m.transport)
+	if err != nil {
+		return err
+	}
+	if m.version != 0 && m.version != choice.Version {
+		return alert.Peerf(alert.IllegalParameter, "the second ClientHello leads to %v, the first led to %v", choice.Version, m.version)
+	}
+	m.setVersion(choice.Version)
+	if !slices.Contains(in.Compression, 0) {
+		return alert.Peerf(alert.IllegalParameter, "ClientHello without the null compression method")
+	}
+	if len(m.hello.protocols) > 0 && len(m.config.NextProtos) > 0 {
+		if m.protocol = firstCommon(m.config.NextProtos, m.hello.protocols); m.protocol == "" {
+			return alert.Peerf(alert.NoApplicationProtocol, "the client offers %q, this server has %q", m.hello.protocols, m.config.NextProtos)
+		}
+	}
+	if choice.Version.Is13() {
+		err = m.negotiate13(in, choice)
+	} else {
+		err = m.negotiate12()
+	}
+	if err != nil {
+		return err
+	}
+	m.place.Learn(V13, choice.Version.Is13())
+	m.place.Learn(Resumed, false)
+	m.place.Learn(ServerCert, true)
+	m.place.Learn(KeyExchange|Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+	m.place.Learn(CertRequested, m.config.ClientAuth != tls.NoClientCert)
+	if m.config.ClientAuth == tls.NoClientCert {
+		m.place.Learn(ClientCert, false)
+	}
+	return nil
+}
+
+func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
+	switch {
+	case len(in.Compression) != 1: // RFC 9846 4.2.2
+		return alert.Peerf(alert.IllegalParameter, "ClientHello of 1.3 with compression methods")
+	case len(in.Cookie) != 0: // RFC 9147 5.3
+		return alert.Peerf(alert.IllegalParameter, "ClientHello of DTLS 1.3 with a legacy_cookie")
+	case m.hello.schemes == nil:
+		return alert.Peerf(alert.MissingExtension, "ClientHello of 1.3 without signature_algorithms")
+	}
+	retry := m.place.At == Start && choice.NeedShare
+	if m.place.At != Start {
+		if err := m.checkRetried(in, &choice); err != nil {
+			return err
+		}
+	}
+	m.suite, m.group = choice.Suite, choice.Group
+	m.place.Learn(Retry, retry)
+	if retry {
+		return nil
+	}
+	err := m.chooseCertificate(func(c *tls.Certificate) error {
+		_, err := cert.Choose(c, m.version, m.hello.schemes)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return m.respond()
+}
+
+// checkRetried holds the second ClientHello to what HelloRetryRequest said:
+// exactly the share that was asked for, if one was (RFC 9846 4.2.2, 4.3.8).
+func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
+	groups, shares, err := keyExchangeOffer(in)
+	if err != nil {
+		return err
+	}
+	_, shared := shares.Find(uint16(m.group.ID))
+	if !shared || !groups.Contains(uint16(m.group.ID)) || m.askedShare && shares.Len() != 1 {
+		return alert.Peerf(alert.IllegalParameter, "the second ClientHello has not just the key share that was asked for, %s", m.group.Name)
+	}
+	if !in.CipherSuites.Contains(m.suite.ID) {
+		return alert.Peerf(alert.IllegalParameter, "the second ClientHello no longer offers %s", m.suite.Name)
+	}
+	choice.Suite, choice.Group, choice.NeedShare = m.suite, m.group, false
+	return nil
+}
+
+// respond does the server's half of 1.3's key exchange, once: the step may run
+// again after a wait.
+func (m *Machine) respond() error {
+	if m.shared != nil {
+		return nil
+	}
+	share, _ := m.hello.shares.Find(uint16(m.group.ID))
+	var err error
+	m.serverShare, m.shared, err = m.group.Respond(share)
+	return err
+}
+
+func (m *Machine) negotiate12() error {
+	m.place.Learn(Retry, false)
+	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
+		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
+	}
+	if m.hello.schemes == nil {
+		// RFC 5246 7.4.1.4.1 would mean SHA-1 here.
+		return alert.Peerf(alert.MissingExtension, "ClientHello of 1.2 without signature_algorithms")
+	}
+	for g := range m.config.groups(m.version) {
+		// A client without supported_groups leaves the choice to us
+		// (RFC 8422 5.1); all that have ECDHE have P-256.
+		if m.hello.groups.Contains(uint16(g.ID)) || m.hello.groups == nil && g.ID == tls.CurveP256 {
+			m.group = g
+			break
+		}
+	}
+	if m.group == nil {
+		return alert.Peerf(alert.HandshakeFailure, "no key exchange group in common")
+	}
+	err := m.chooseCertificate(func(c *tls.Certificate) error {
+		_, err := m.suiteFor(c)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	m.suite, err = m.suiteFor(m.certificate)
+	return err
+}
+
+// suiteFor returns the suite of 1.2 that goes with a certificate.
+func (m *Machine) suiteFor(c *tls.Certificate) (*suite.Suite, error) {
+	if _, err := cert.Choose(c, m.version, m.hello.schemes); err != nil {
+		return nil, err
+	}
+	public := c.PrivateKey.(crypto.Signer).Public()
+	if key, ok := public.(*ecdsa.PublicKey); ok && m.hello.groups != nil && !m.hello.groups.Contains(uint16(curveID(key))) {
+		// RFC 8422 5.1: supported_groups covers the certificate's curve too.
+		return nil, alert.Peerf(alert.HandshakeFailure, "the client does not take certificates on %s", key.Params().Name)
+	}
+	auth := authOf(public)
+	for s := range m.config.suites(m.version) {
+		if s.Auth == auth && m.hello.suites.Contains(s.ID) {
+			return s, nil
+		}
+	}
+	return nil, alert.Peerf(alert.HandshakeFailure, "no cipher suite in common for %v and this certificate", m.version)
+}
+
+func curveID(key *ecdsa.PublicKey) tls.CurveID {
+	switch key.Curve {
+	case elliptic.P256():
+		return tls.CurveP256
+	case elliptic.P384():
+		return tls.CurveP384
+	}
+	return tls.CurveP521
+}
+
+// chooseCertificate sets certificate and scheme: what the application chooses,
+// or the first that fits.
+func (m *Machine) chooseCertificate(fits func(*tls.Certificate) error) error {
+	ask, certificates, name := m.config.GetCertificate, m.config.Certificates, m.hello.serverName
+	choose := func() (*tls.Certificate, error) { return cert.Match(certificates, name, fits) }
+	var err error
+	if ask == nil {
+		m.certificate, err = choose()
+	} else {
+		info := m.clientHelloInfo()
+		m.certificate, err = later(m, func() (*tls.Certificate, error) {
+			if c, err := ask(info); c != nil || err != nil {
+				return c, err
+			}
+			return choose()
+		})
+	}
+	if err == nil {
+		m.scheme, err = cert.Choose(m.certificate, m.version, m.hello.schemes)
+	}
+	return wrap(err, alert.InternalError, "no certificate")
+}
+
+// authOf is the kind of 1.2 suite that a key goes with.
+func authOf(public crypto.PublicKey) suite.Auth {
+	if cert.KindOf(public) == cert.RSA {
+		return suite.RSA
+	}
+	return suite.ECDSA
+}
+
+// clientHelloInfo is the ClientHello as the application sees it.
+func (m *Machine) clientHelloInfo() *tls.ClientHelloInfo {
+	info := &tls.ClientHelloInfo{
+		CipherSuites:     message.Collect[uint16](m.hello.suites),
+		ServerName:       m.hello.serverName,
+		SupportedCurves:  message.Collect[tls.CurveID](m.hello.groups),
+		SupportedPoints:  []uint8{0},
+		SignatureSchemes: m.hello.schemes,
+		SupportedProtos:  m.hello.protocols,
+	}
+	for _, t := range m.hello.offered {
+		info.Extensions = append(info.Extensions, uint16(t))
+	}
+	for v := range m.hello.versions.All() {
+		info.SupportedVersions = append(info.SupportedVersions, uint16(protocol.Version(v).Over(protocol.Stream)))
+	}
+	if m.hello.versions == nil {
+		info.SupportedVersions = []uint16{tls.VersionTLS12}
+	}
+	if m.Introduce != nil {
+		m.Introduce(info)
+	}
+	return info
+}
+
+func firstCommon(ours, theirs []string) string {
+	for _, p := range ours {
+		if slices.Contains(theirs, p) {
+			return p
+		}
+	}
+	return ""
+}
+
+// wrap gives an error of the application or of a helper package an alert,
+// unless it carries one, or is nil or ErrNotYet.
+func wrap(err error, a alert.Alert, what string) error {
+	if err == nil || err == ErrNotYet || errors.As(err, new(*alert.Error)) {
+		return err
+	}
+	return alert.Localf(a, "%s: %w", what, err)
+}

@@ -1,0 +1,122 @@
+package handshake
+
+import (
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// After the handshake a message is written because it is due, one flight at a
+// time: over datagrams the next one waits until the last was acknowledged, and
+// new write keys are used only after the ACK of KeyUpdate (RFC 9147 8).
+
+// maxLevel is the last epoch; RFC 9147 8 forbids it to wrap.
+const maxLevel = 1<<16 - 1
+
+// KeyUpdate makes a KeyUpdate due: new keys for what we write, and for what the
+// peer writes too if request says so. It fails in 1.2, which has none.
+func (m *Machine) KeyUpdate(request message.KeyUpdateRequest) error {
+	if !m.Open() || !m.version.Is13() {
+		return alert.Localf(alert.InternalError, "KeyUpdate needs an open connection of 1.3")
+	}
+	m.scheduleKeyUpdate(request)
+	return m.latch(m.post())
+}
+
+func (m *Machine) scheduleKeyUpdate(request message.KeyUpdateRequest) {
+	m.updateDue = true
+	if request == message.Requested {
+		m.updateRequest = request
+	}
+}
+
+// Acked tells that the peer has acknowledged all that was sent last.
+func (m *Machine) Acked() error {
+	m.unconfirmed = false
+	if m.rekey {
+		m.rekey = false
+		if err := m.nextWriteKey(); err != nil {
+			return m.latch(err)
+		}
+	}
+	return m.latch(m.post())
+}
+
+// post writes what is due, as far as acknowledgements allow.
+func (m *Machine) post() error {
+	if !m.updateDue || m.transport == protocol.Datagram && m.unconfirmed {
+		return nil
+	}
+	step := ClientKeyUpdate
+	if m.role == Server {
+		step = ServerKeyUpdate
+	}
+	edge, ok := m.place.Due(step)
+	if !ok {
+		return nil
+	}
+	if m.writeLevel == maxLevel {
+		return alert.Localf(alert.InternalError, "no epoch is left for a KeyUpdate")
+	}
+	if err := m.send(edge); err != nil {
+		return err
+	}
+	m.spoke = true
+	return m.speak() // back to Open
+}
+
+func writeKeyUpdate(m *Machine, b *wire.Builder) error {
+	out := message.KeyUpdate{Request: m.updateRequest}
+	out.Append(b)
+	m.updateDue, m.updateRequest = false, message.NotRequested
+	return nil
+}
+
+func readKeyUpdate(m *Machine, body []byte) error {
+	in, err := parse(&message.KeyUpdate{}, body)
+	if err != nil {
+		return err
+	}
+	if m.readLevel == maxLevel {
+		return alert.Peerf(alert.UnexpectedMessage, "KeyUpdate after the last epoch")
+	}
+	if in.Request == message.Requested {
+		m.scheduleKeyUpdate(message.NotRequested)
+	}
+	return nil
+}
+
+// crossedKeyUpdate changes the reader's keys at once. The writer's change at
+// once over a stream, where nothing gets lost.
+func crossedKeyUpdate(m *Machine) error {
+	if m.place.At.Writer() == m.role {
+		if m.transport == protocol.Datagram {
+			m.rekey = true
+			return nil
+		}
+		return m.nextWriteKey()
+	}
+	secret := &m.secrets13.server
+	if m.role == Server {
+		secret = &m.secrets13.client
+	}
+	*secret = secret.Next()
+	return m.readUnder(m.readLevel+1, secret.Key(m.suite))
+}
+
+func (m *Machine) nextWriteKey() error {
+	secret := &m.secrets13.client
+	if m.role == Server {
+		secret = &m.secrets13.server
+	}
+	*secret = secret.Next()
+	return m.writeUnder(m.writeLevel+1, secret.Key(m.suite))
+}
+
+// readPostTicket checks a ticket and lets it go: there is no resumption to use
+// it for.
+func readPostTicket(_ *Machine, body []byte) error {
+	_, err := parse(&message.NewSessionTicket13{}, body)
+	return err
+}

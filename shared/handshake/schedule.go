@@ -1,0 +1,195 @@
+package handshake
+
+import (
+	"crypto/hmac"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/keys"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// secrets12 are the secrets of 1.2 (RFC 5246 6.3, 8.1).
+type secrets12 struct {
+	master         keys.Master12
+	client, server keys.RecordKey
+}
+
+// secrets13 are the secrets of 1.3 that something still needs (RFC 9846 7.1).
+type secrets13 struct {
+	handshake      keys.HandshakeSecret
+	finishedClient keys.TrafficSecret // handshake traffic secrets, for Finished
+	finishedServer keys.TrafficSecret
+	client, server keys.TrafficSecret // application traffic secrets
+	exporter       keys.ExporterSecret
+}
+
+// --- Keys of 1.3
+
+// deriveHandshakeKeys is the schedule from ServerHello on: both sides' traffic
+// now goes under the handshake keys.
+func (m *Machine) deriveHandshakeKeys() error {
+	schedule := keys.Schedule{Hash: m.suite.Hash, Transport: m.transport}
+	s, sum := &m.secrets13, m.transcript.sum()
+	s.handshake = schedule.Early(nil).Handshake(m.shared)
+	s.finishedClient, s.finishedServer = s.handshake.ClientTraffic(sum), s.handshake.ServerTraffic(sum)
+	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
+	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.finishedServer.Bytes())
+	ours, theirs := s.finishedClient, s.finishedServer
+	if m.role == Server {
+		ours, theirs = theirs, ours
+	}
+	if err := m.writeUnder(LevelHandshake, ours.Key(m.suite)); err != nil {
+		return err
+	}
+	return m.readUnder(LevelHandshake, theirs.Key(m.suite))
+}
+
+// crossedServerFinished derives the application keys of 1.3. The server may
+// write under them at once; the client keeps writing under its handshake keys
+// until its own Finished.
+func crossedServerFinished(m *Machine) error {
+	if !m.version.Is13() {
+		return nil
+	}
+	s, sum := &m.secrets13, m.transcript.sum()
+	master := s.handshake.Master()
+	s.client, s.server, s.exporter = master.ClientTraffic(sum), master.ServerTraffic(sum), master.Exporter(sum)
+	m.logKey("CLIENT_TRAFFIC_SECRET_0", s.client.Bytes())
+	m.logKey("SERVER_TRAFFIC_SECRET_0", s.server.Bytes())
+	m.logKey("EXPORTER_SECRET", s.exporter.Bytes())
+	if m.role == Server {
+		return m.writeUnder(LevelApplication, s.server.Key(m.suite))
+	}
+	return m.readUnder(LevelApplication, s.server.Key(m.suite))
+}
+
+func crossedClientFinished(m *Machine) error {
+	if !m.version.Is13() {
+		return nil
+	}
+	if m.role == Server {
+		return m.readUnder(LevelApplication, m.secrets13.client.Key(m.suite))
+	}
+	return m.writeUnder(LevelApplication, m.secrets13.client.Key(m.suite))
+}
+
+// --- Keys of 1.2: ChangeCipherSpec (RFC 5246 7.1)
+
+func writeChangeCipherSpec(_ *Machine, b *wire.Builder) error {
+	b.Uint8(1)
+	return nil
+}
+
+func readChangeCipherSpec(_ *Machine, body []byte) error {
+	if len(body) != 1 || body[0] != 1 {
+		return alert.Peerf(alert.DecodeError, "ChangeCipherSpec is % x, expected 01", body)
+	}
+	return nil
+}
+
+func crossedChangeCipherSpec(m *Machine) error {
+	writer := m.place.At.Writer()
+	key := m.secrets12.client
+	if writer == Server {
+		key = m.secrets12.server
+	}
+	if writer == m.role {
+		return m.writeUnder(LevelEncrypted, key)
+	}
+	return m.readUnder(LevelEncrypted, key)
+}
+
+func (m *Machine) writeUnder(level uint16, key keys.RecordKey) error {
+	m.writeLevel = level
+	return m.layer.WriteKey(TrafficKey{level, m.suite, key})
+}
+
+func (m *Machine) readUnder(level uint16, key keys.RecordKey) error {
+	m.readLevel = level
+	return m.layer.ReadKey(TrafficKey{level, m.suite, key})
+}
+
+// --- Finished (RFC 9846 4.5.3, RFC 5246 7.4.9)
+
+func writeFinished(m *Machine, b *wire.Builder) error {
+	b.Raw(m.verifyData(m.role))
+	return nil
+}
+
+func readFinished(m *Machine, body []byte) error {
+	in, err := parse(&message.Finished{}, body)
+	if err != nil {
+		return err
+	}
+	want := m.verifyData(m.role.Peer())
+	if len(in.VerifyData) != len(want) {
+		return alert.Peerf(alert.DecodeError, "Finished has %d bytes, expected %d", len(in.VerifyData), len(want))
+	}
+	if !hmac.Equal(in.VerifyData, want) {
+		return alert.Peerf(alert.DecryptError, "Finished does not fit the handshake")
+	}
+	return nil
+}
+
+// verifyData is what a side's Finished says about the transcript before it.
+func (m *Machine) verifyData(r Role) []byte {
+	sum := m.transcript.sum()
+	switch {
+	case m.version.Is13() && r == Client:
+		return m.secrets13.finishedClient.Finished(sum)
+	case m.version.Is13():
+		return m.secrets13.finishedServer.Finished(sum)
+	case r == Client:
+		return m.secrets12.master.ClientFinished(sum)
+	}
+	return m.secrets12.master.ServerFinished(sum)
+}
+
+// --- After the handshake
+
+// forget drops what only the handshake needed.
+func (m *Machine) forget() {
+	m.transcript = transcript{}
+	m.keyShares, m.shared, m.serverShare = nil, nil, nil
+	m.request = certificateRequest{}
+	m.secrets12.client, m.secrets12.server = keys.RecordKey{}, keys.RecordKey{}
+	m.secrets13.handshake = keys.HandshakeSecret{}
+	m.secrets13.finishedClient, m.secrets13.finishedServer = keys.TrafficSecret{}, keys.TrafficSecret{}
+	m.hello = hello{
+		serverName:           m.hello.serverName,
+		extendedMasterSecret: m.hello.extendedMasterSecret,
+		retried:              m.hello.retried,
+	}
+	m.certificate = nil
+}
+
+// export is ConnectionState.ExportKeyingMaterial.
+func (m *Machine) export(label string, context []byte, length int) ([]byte, error) {
+	if m.version.Is13() {
+		return m.secrets13.exporter.Export(label, context, length)
+	}
+	if !m.hello.extendedMasterSecret {
+		// Two connections of 1.2 may be made to share a master secret without it
+		// (RFC 7627 1).
+		return nil, alert.Localf(alert.InternalError, "keying material of a 1.2 connection without extended_master_secret is not safe to use")
+	}
+	return m.secrets12.master.Export(label, context, m.random.client, m.random.server, length)
+}
+
+// keyLogLock orders the lines of Configs that share a writer.
+var keyLogLock sync.Mutex
+
+// logKey writes one line in NSS key log format (RFC 9850).
+func (m *Machine) logKey(label string, secret []byte) {
+	if m.config.KeyLogWriter == nil {
+		return
+	}
+	keyLogLock.Lock()
+	defer keyLogLock.Unlock()
+	// A log that can't be written is no reason to end a connection.
+	io.WriteString(m.config.KeyLogWriter, fmt.Sprintf("%s %x %x\n", label, m.random.client, secret))
+}

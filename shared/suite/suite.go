@@ -1,0 +1,93 @@
+// Package suite holds the cipher suites and the groups of the key exchange, as
+// tables: the rest of the library asks a row what it needs and never compares
+// an ID. Supporting another suite is a line here, and a record protection
+// where its AEAD is new.
+//
+// Packages below shared carry no compatibility promise of their own.
+package suite
+
+import (
+	"crypto"
+	_ "crypto/sha256" // for Suite.Hash
+	_ "crypto/sha512"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// The cipher suites by their IANA names and numbers.
+const (
+	TLS_AES_128_GCM_SHA256       uint16 = 0x1301 // RFC 9846 B.4
+	TLS_AES_256_GCM_SHA384       uint16 = 0x1302
+	TLS_CHACHA20_POLY1305_SHA256 uint16 = 0x1303
+
+	TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256       uint16 = 0xc02b // RFC 5289 3.2
+	TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384       uint16 = 0xc02c
+	TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256         uint16 = 0xc02f
+	TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384         uint16 = 0xc030
+	TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256   uint16 = 0xcca8 // RFC 7905 2
+	TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 uint16 = 0xcca9
+)
+
+// A Suite is one row of the table. It is never modified.
+type Suite struct {
+	ID       uint16
+	Name     string           // IANA's
+	Version  protocol.Version // VersionTLS13 or VersionTLS12, over both transports
+	Hash     crypto.Hash      // of the PRF or HKDF, and of the transcript
+	Exchange Exchange
+	Auth     Auth
+	AEAD     *AEAD
+}
+
+// An Exchange is how a suite agrees on a secret.
+type Exchange uint8
+
+const (
+	Any   Exchange = iota // 1.3: negotiated by extensions, apart from the suite
+	ECDHE                 // 1.2: RFC 8422
+)
+
+// An Auth is which certificates a suite goes with.
+type Auth uint8
+
+const (
+	AnyCertificate Auth = iota // 1.3: negotiated by signature_algorithms alone
+	ECDSA                      // 1.2: keys for ECDSA and Ed25519 (RFC 8422 2.2)
+	RSA                        // 1.2: keys for RSA, PSS or PKCS #1
+)
+
+// Table lists all suites in order of preference. The order is fixed: a CPU
+// without AES instructions does ChaCha20 faster, but the best choice depends
+// on the slower of two peers, and ours can't be seen by the other.
+var Table = []*Suite{
+	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, aes128GCM},
+	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyCertificate, aes256GCM},
+	{TLS_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, chacha20Poly1305},
+
+	{TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, aes128GCM12},
+	{TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, aes128GCM12},
+	{TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, ECDHE, ECDSA, aes256GCM12},
+	{TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, ECDHE, RSA, aes256GCM12},
+	{TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, chacha20Poly1305},
+	{TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, chacha20Poly1305},
+}
+
+// ByID returns the suite with this number, or nil.
+func ByID(id uint16) *Suite {
+	for _, s := range Table {
+		if s.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// ByName returns the suite with this IANA name, or nil.
+func ByName(name string) *Suite {
+	for _, s := range Table {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}

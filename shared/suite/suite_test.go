@@ -1,0 +1,142 @@
+package suite
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/tls"
+	"encoding/hex"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// crypto/tls knows the same numbers by the same names.
+func TestTableAgainstStandardLibrary(t *testing.T) {
+	known := slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites())
+	for _, s := range Table {
+		i := slices.IndexFunc(known, func(k *tls.CipherSuite) bool { return k.ID == s.ID })
+		if i < 0 || known[i].Name != s.Name {
+			t.Errorf("0x%04x %s is not what crypto/tls knows", s.ID, s.Name)
+			continue
+		}
+		for _, v := range known[i].SupportedVersions {
+			if (v == tls.VersionTLS13) != (s.Version == protocol.VersionTLS13) {
+				t.Errorf("%s: version %v, crypto/tls has 0x%04x", s.Name, s.Version, v)
+			}
+		}
+	}
+}
+
+func TestTableRows(t *testing.T) {
+	for _, s := range Table {
+		if ByID(s.ID) != s || ByName(s.Name) != s {
+			t.Errorf("%s is not found by its ID or name", s.Name)
+		}
+		if !s.Hash.Available() {
+			t.Errorf("%s: hash %v is not linked in", s.Name, s.Hash)
+		}
+		if is13 := s.Version.Is13(); is13 != (s.Exchange == Any) || is13 != (s.Auth == AnyCertificate) {
+			t.Errorf("%s: %v with exchange %d and authentication %d", s.Name, s.Version, s.Exchange, s.Auth)
+		}
+		a := s.AEAD
+		aead, err := a.New(make([]byte, a.KeyLen))
+		if err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+			continue
+		}
+		if aead.NonceSize() != a.SaltLen+a.ExplicitLen || aead.Overhead() != a.TagLen {
+			t.Errorf("%s: nonce %d and tag %d, the table has %d+%d and %d", s.Name, aead.NonceSize(), aead.Overhead(), a.SaltLen, a.ExplicitLen, a.TagLen)
+		}
+		if s.Version.Is13() && (a.NewMask == nil || a.ExplicitLen != 0) {
+			t.Errorf("%s: 1.3 needs a mask and has no explicit nonce", s.Name)
+		}
+	}
+	if ByID(0x0a0a) != nil || ByName("TLS_NULL_WITH_NULL_NULL") != nil {
+		t.Error("an unknown suite was found")
+	}
+}
+
+// RFC 9846 5.5 and RFC 9147 4.5.3.
+func TestLimits(t *testing.T) {
+	records := uint64(math.Pow(2, 24.5))
+	blocks := uint64(math.Pow(2, 34.5))
+	for _, c := range []struct {
+		id              uint16
+		records, blocks uint64
+	}{
+		{TLS_AES_128_GCM_SHA256, records, Unlimited},
+		{TLS_AES_256_GCM_SHA384, records, Unlimited},
+		{TLS_CHACHA20_POLY1305_SHA256, Unlimited, Unlimited},
+		{TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, Unlimited, blocks},
+		{TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, Unlimited, blocks},
+		{TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, Unlimited, Unlimited},
+	} {
+		a := ByID(c.id).AEAD
+		if a.ConfidentialityRecords != c.records || a.ConfidentialityBlocks != c.blocks || a.Integrity != 1<<36 {
+			t.Errorf("%s: limits of %d records, %d blocks, %d forgeries", ByID(c.id).Name, a.ConfidentialityRecords, a.ConfidentialityBlocks, a.Integrity)
+		}
+	}
+}
+
+// RFC 9001 A.5: QUIC makes masks in the same way (RFC 9001 5.4.4), but uses
+// only their first 5 bytes.
+func TestChaCha20Mask(t *testing.T) {
+	key := unhex(t, "25a282b9e82f06f21f488917a4fc8f1b73573685608597d0efcb076b0ab7a7a4")
+	fill, err := ByID(TLS_CHACHA20_POLY1305_SHA256).AEAD.NewMask(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(key) // the mask has its own copy
+	mask := bytes.Repeat([]byte{0xff}, SampleLen)
+	fill(mask, unhex(t, "5e5cd55c41f69080575d7999c25a5bfb"))
+	if want := unhex(t, "aefefe7d03"); !bytes.Equal(mask[:5], want) {
+		t.Errorf("got %x, want %x", mask[:5], want)
+	}
+}
+
+// RFC 9001 A.2 has a mask made by AES-128.
+func TestAESMask(t *testing.T) {
+	key := unhex(t, "9f50449e04a0e810283a1e9933adedd2")
+	sample := unhex(t, "d1b1c98dd7689fb8ec11d242b123dc9b")
+	fill, err := ByID(TLS_AES_128_GCM_SHA256).AEAD.NewMask(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask := make([]byte, SampleLen)
+	fill(mask, sample)
+	if want := unhex(t, "437b9aec36"); !bytes.Equal(mask[:5], want) {
+		t.Errorf("got %x, want %x", mask[:5], want)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, SampleLen)
+	block.Encrypt(want, sample)
+	if !bytes.Equal(mask, want) {
+		t.Errorf("got %x, want %x", mask, want)
+	}
+}
+
+func TestKeysOfWrongLength(t *testing.T) {
+	for _, a := range []*AEAD{aes128GCM, aes256GCM, chacha20Poly1305} {
+		short := make([]byte, a.KeyLen-1)
+		if _, err := a.New(short); err == nil {
+			t.Errorf("New accepts a key of %d bytes", len(short))
+		}
+		if _, err := a.NewMask(short); err == nil {
+			t.Errorf("NewMask accepts a key of %d bytes", len(short))
+		}
+	}
+}
