@@ -53,11 +53,11 @@ type Engine struct {
 	backoff retransmit.Backoff
 	repeats int // passes over it beyond the first
 
-	mtu      int
-	inbox    inbox
-	closing  closing
-	err      error
-	stats    Stats
+	mtu     int
+	inbox   inbox
+	closing closing
+	err     error
+	stats   Stats
 }
 
 // closing is how far the end of the association has come.
@@ -112,11 +112,26 @@ const (
 // enter makes a server's Engine of what a stateless cookie says.
 func (e *Engine) enter(entry handshake.Entry, sequence uint64) {
 	e.machine.Enter(entry)
-	e.assembler.Start(1)
+	e.assembler.Start(entry.Seq)
 	// RFC 6347 4.2.1: the answer to a hello has the hello's record number, since
 	// the server doesn't know which it used before.
 	e.writes[0].next = sequence
 }
+
+// shrink lowers the MTU because the socket refused a datagram of n bytes, and
+// sends the flight again in smaller ones.
+func (e *Engine) shrink(n int) {
+	for _, smaller := range mtuLadder {
+		if smaller < n {
+			e.mtu = smaller
+			e.flight.Rewind()
+			return
+		}
+	}
+}
+
+// unfinished reports whether the peer may miss our last flight.
+func (e *Engine) unfinished() bool { return e.machine.Open() && !e.flight.Empty() }
 
 // ErrTimeout is the error of an association whose peer didn't answer a flight
 // that was sent 13 times. It is a net.Error with Timeout() true.
@@ -197,13 +212,17 @@ func (e *Engine) lowerMTU() {
 	if e.config.MTU != 0 || e.backoff.Expiries()%2 != 0 {
 		return
 	}
-	for _, smaller := range [...]int{548, handshake.MinMTU} { // 576 bytes of IPv4, and the least
+	for _, smaller := range mtuLadder {
 		if smaller < e.mtu {
 			e.mtu = smaller
 			return
 		}
 	}
 }
+
+// mtuLadder is what is tried where the default is too large: the least that
+// IPv6 and IPv4 promise to carry, and the least that we take.
+var mtuLadder = [...]int{1232, 548, handshake.MinMTU}
 
 // SetMTU changes the largest datagram that is sent, in bytes. What is sent again
 // is cut anew.

@@ -34,7 +34,9 @@ func (l *layer) beginFlight(level uint16) {
 	l.flight.Clear()
 	l.flushed, l.repeats = false, 0
 	l.backoff.Reset()
-	l.writes = slices.DeleteFunc(l.writes, func(w *writeEpoch) bool { return w.number < uint64(level) })
+	l.writes = slices.DeleteFunc(l.writes, func(w *writeEpoch) bool {
+		return 0 < w.number && w.number < uint64(level) // ChangeCipherSpec always goes in epoch 0
+	})
 }
 
 // Flush ends the flight and starts its timer. In 1.2 the last flight has none:

@@ -11,6 +11,7 @@ import (
 type Stats struct {
 	DatagramsSent uint64 // with handshake messages, ACKs or alerts
 	Retransmits   uint64 // times that a flight was sent again, in part or whole
+	LinkErrors    uint64 // what ICMP or the socket said, which nobody authenticated
 	Dropped       DropStats
 }
 

@@ -129,6 +129,13 @@ func (p *process) exit() int {
 	return p.command.ProcessState.ExitCode()
 }
 
+// stop ends a program that would go on, and waits for the rest of its output.
+func (p *process) stop() {
+	p.t.Helper()
+	p.kill()
+	p.exit()
+}
+
 func (p *process) kill() {
 	syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // it may have ended by itself
 }

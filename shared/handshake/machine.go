@@ -147,7 +147,10 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
 		// What is not offered can't be answered.
-		m.place.Learn(KeyExchange|Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+		m.place.Learn(Resumed|Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+		if !c.Enabled(protocol.VersionTLS12) || !c.Enabled(protocol.VersionTLS13) {
+			m.place.Learn(V13, c.Enabled(protocol.VersionTLS13))
+		}
 	}
 	return m
 }
@@ -156,6 +159,7 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 // finds in the cookie that comes back (RFC 6347 4.2.1, RFC 9147 5.1).
 type Entry struct {
 	Choice
+	Seq       uint16 // message_seq of the ClientHello that brings the cookie
 	HelloHash []byte // 1.3: hash of the first ClientHello
 	Retry     []byte // 1.3: the body of the HelloRetryRequest that was sent
 }
@@ -163,7 +167,7 @@ type Entry struct {
 // Enter puts a fresh server at the place it had when it sent its cookie: after
 // HelloVerifyRequest, or after HelloRetryRequest.
 func (m *Machine) Enter(e Entry) {
-	m.writeSeq = 1 // the HelloVerifyRequest or HelloRetryRequest was message 0
+	m.writeSeq = e.Seq // every hello so far was answered with one message
 	m.entered = true
 	m.setVersion(e.Version)
 	if !e.Version.Is13() {

@@ -1,0 +1,167 @@
+package dtls
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// A greeter answers ClientHellos from addresses that are not validated, without
+// keeping anything about them but fragments in a table of fixed size: with
+// HelloVerifyRequest or HelloRetryRequest and a cookie, until one comes back.
+// Only one goroutine uses it.
+type greeter struct {
+	config  *Config
+	cookies *cookieJar
+	hellos  *helloTable
+	reply   [512]byte
+	message [maxCookieSize + 128]byte
+	cookie  [maxCookieSize]byte
+}
+
+// A welcome is a client whose cookie came back.
+type welcome struct {
+	entry    handshake.Entry
+	sequence uint64 // of the record that completed its hello
+	hello    []byte // the hello, as a datagram of one record
+}
+
+// amplification is how many bytes may go to an address that is not validated
+// for each that came from it (RFC 9147 5.1 leaves the number open; QUIC's is
+// three, RFC 9000 8).
+const amplification = 3
+
+// A greeting is what to do about a datagram from an address that has no Conn:
+// answer it, welcome the client, wait for the rest of its hello, or (zero) drop
+// it.
+type greeting struct {
+	reply   []byte // valid until the next call
+	welcome *welcome
+	wait    bool
+}
+
+// greet takes a datagram from an address that has no Conn.
+func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) greeting {
+	r, _, ok := parseHeader12(datagram)
+	if !ok || r.kind != protocol.Handshake || r.number.Epoch != 0 {
+		return greeting{}
+	}
+	h, body, _, err := fragment.Parse(r.body)
+	// The first hello is message 0, the one with the cookie message 1; a
+	// client whose cookie got too old goes on counting.
+	if err != nil || protocol.HandshakeType(h.Type) != protocol.ClientHello || h.Seq > maxHelloSeq {
+		return greeting{}
+	}
+	size := len(datagram)
+	if !h.Whole() {
+		if body, size = g.hellos.add(from, h, body, size, now); body == nil {
+			return greeting{wait: true}
+		}
+	}
+	var in message.ClientHello
+	if in.Parse(body, protocol.Datagram) != nil {
+		return greeting{}
+	}
+	if cookie, v := helloCookie(&in); v != 0 {
+		if w := g.welcome(&in, cookie, v, from, now); w != nil {
+			w.entry.Seq = h.Seq
+			w.sequence, w.hello = r.number.Sequence, wrapHello(h, body, r.number)
+			return greeting{welcome: w}
+		}
+		if v.Is13() {
+			return greeting{} // 1.3 has no second HelloRetryRequest (RFC 9846 4.2.4)
+		}
+	}
+	reply := g.challenge(&in, h, body, r, from, now)
+	if len(reply) > amplification*size {
+		return greeting{}
+	}
+	return greeting{reply: reply}
+}
+
+// maxHelloSeq is the highest message_seq that a ClientHello can lawfully have:
+// one for each HelloVerifyRequest that a client of ours would answer.
+const maxHelloSeq = 3
+
+// welcome checks the cookie.
+func (g *greeter) welcome(in *message.ClientHello, cookie []byte, v protocol.Version, from netip.AddrPort, now time.Time) *welcome {
+	if !v.Is13() {
+		if !g.cookies.verify12(from, in, now) {
+			return nil
+		}
+		return &welcome{entry: handshake.Entry{Choice: handshake.Choice{Version: v}}}
+	}
+	choice, helloHash, ok := g.cookies.verify13(cookie, from, in, now)
+	if !ok {
+		return nil
+	}
+	var retry wire.Builder
+	handshake.AppendRetry(&retry, choice, nil, cookie)
+	body, err := retry.Bytes()
+	if err != nil {
+		return nil
+	}
+	return &welcome{entry: handshake.Entry{Choice: choice, HelloHash: slices.Clone(helloHash), Retry: body}}
+}
+
+// challenge builds the answer to a hello without a good cookie: a plaintext
+// record with the hello's number, since we don't count for anybody
+// (RFC 6347 4.2.1).
+func (g *greeter) challenge(in *message.ClientHello, h fragment.Header, body []byte, r header12, from netip.AddrPort, now time.Time) []byte {
+	choice, err := handshake.Choose(g.config, in, protocol.Datagram)
+	if err != nil {
+		return g.refuse(err, r)
+	}
+	kind, b := protocol.HelloVerifyRequest, wire.NewBuilder(g.message[:0])
+	if choice.Version.Is13() {
+		kind = protocol.ServerHello
+		cookie := g.cookies.append13(g.cookie[:0], choice, from, in, body, now)
+		handshake.AppendRetry(b, choice, nil, cookie)
+	} else {
+		// The version says nothing here, and this is the one that every client
+		// takes (RFC 6347 4.2.1).
+		out := message.HelloVerifyRequest{Version: protocol.VersionDTLS10, Cookie: g.cookies.append12(g.cookie[:0], from, in, now)}
+		out.Append(b)
+	}
+	out, err := b.Bytes()
+	if err != nil {
+		return nil
+	}
+	header := fragment.Header{Type: uint8(kind), Length: len(out), Seq: h.Seq, Size: len(out)}
+	return g.record(protocol.Handshake, r, append(header.Append(g.reply[headerSize12:headerSize12]), out...))
+}
+
+// record puts a record header before a payload that stands in reply.
+func (g *greeter) record(kind protocol.ContentType, answers header12, payload []byte) []byte {
+	putHeader12(g.reply[:], kind, answers.number, len(payload))
+	binary.BigEndian.PutUint16(g.reply[1:], uint16(answers.version)) // some clients check it before they have a version
+	return g.reply[:headerSize12+len(payload)]
+}
+
+// refuse answers a hello that can't lead to a handshake with its alert.
+func (g *greeter) refuse(err error, r header12) []byte {
+	var a *alert.Error
+	if !errors.As(err, &a) {
+		return nil
+	}
+	const fatal = 2
+	return g.record(protocol.Alert, r, append(g.reply[headerSize12:headerSize12], fatal, byte(a.Alert)))
+}
+
+// wrapHello makes one record in one datagram of a hello, however it came.
+func wrapHello(h fragment.Header, body []byte, n protocol.RecordNumber) []byte {
+	h.Offset, h.Size = 0, len(body)
+	b := make([]byte, headerSize12, headerSize12+fragment.HeaderSize+len(body))
+	b = append(h.Append(b), body...)
+	putHeader12(b, protocol.Handshake, n, len(b)-headerSize12)
+	return b
+}

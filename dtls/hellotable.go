@@ -1,0 +1,77 @@
+package dtls
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"net/netip"
+	"time"
+
+	"github.com/godwit-dtls/godwit/fragment"
+)
+
+// A helloTable puts ClientHellos together that come in several datagrams, from
+// addresses that are not validated. It has a fixed size, allocated once: a keyed
+// hash of the address picks the place, and whoever comes later takes it over.
+// So spoofed fragments can delay a hello, but cost no memory.
+type helloTable struct {
+	seed   maphash.Seed
+	places []place
+}
+
+const (
+	helloPlaces   = 256
+	maxSplitHello = 4096            // bytes of a ClientHello that comes in pieces
+	helloLifetime = 3 * time.Second // of an incomplete one
+)
+
+type place struct {
+	from    netip.AddrPort
+	seq     uint16
+	length  int // of the whole message
+	missing int // bytes
+	expires time.Time
+	size    int // bytes of datagrams that it came in
+	have    [maxSplitHello / 64]uint64
+	body    [maxSplitHello]byte
+}
+
+func newHelloTable() *helloTable {
+	return &helloTable{seed: maphash.MakeSeed(), places: make([]place, helloPlaces)}
+}
+
+// add adds a fragment, and returns the body once the whole message is there,
+// with the bytes of the datagrams that brought it. It is valid until the next
+// call. Fragments that don't agree replace what was there.
+func (t *helloTable) add(from netip.AddrPort, h fragment.Header, body []byte, datagram int, now time.Time) (hello []byte, size int) {
+	if h.Length > maxSplitHello || h.Length == 0 {
+		return nil, 0
+	}
+	p := &t.places[maphash.Comparable(t.seed, from)%helloPlaces]
+	if p.from != from || p.seq != h.Seq || p.length != h.Length || !now.Before(p.expires) {
+		p.from, p.seq, p.length, p.missing, p.size = from, h.Seq, h.Length, h.Length, 0
+		clear(p.have[:])
+		p.expires = now.Add(helloLifetime)
+	}
+	p.size += datagram
+	p.missing -= p.write(h.Offset, body)
+	if p.missing > 0 {
+		return nil, 0
+	}
+	p.expires = time.Time{} // the next one begins anew
+	return p.body[:p.length], p.size
+}
+
+// write puts bytes in their place and returns how many are new.
+func (p *place) write(offset int, body []byte) (fresh int) {
+	copy(p.body[offset:], body)
+	for i := offset; i < offset+len(body); {
+		bit := i % 64
+		n := min(64-bit, offset+len(body)-i)
+		mask := ^uint64(0) >> (64 - n) << bit
+		word := &p.have[i/64]
+		fresh += bits.OnesCount64(mask &^ *word)
+		*word |= mask
+		i += n
+	}
+	return fresh
+}

@@ -1,0 +1,70 @@
+package dtls
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// A link carries the datagrams of one Conn.
+type link interface {
+	// receive waits for the next datagram until the read deadline. The packet
+	// belongs to the caller.
+	receive() (*packet, error)
+	// poll returns a datagram that is already there, or nil.
+	poll() *packet
+	// send sends one datagram; it does not keep p.
+	send(p []byte) error
+	// netConn is the link as a net.Conn: for addresses, deadlines and Close.
+	netConn() net.Conn
+	// setReadDeadline ends a receive that waits.
+	setReadDeadline(t time.Time) error
+}
+
+// A connLink is a link over any net.Conn that preserves datagrams.
+type connLink struct {
+	conn     net.Conn
+	mu       sync.Mutex
+	deadline time.Time // the caller's, while poll uses another
+}
+
+// pollTime is how long poll waits: an expired deadline would fail a read even
+// with a datagram waiting.
+const pollTime = time.Millisecond
+
+func (l *connLink) receive() (*packet, error) {
+	p := newPacket(largePacket)
+	n, err := l.conn.Read(p.room)
+	if err != nil {
+		p.release()
+		return nil, err
+	}
+	p.data = p.room[:n]
+	return p, nil
+}
+
+func (l *connLink) poll() *packet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn.SetReadDeadline(time.Now().Add(pollTime))
+	p, err := l.receive()
+	l.conn.SetReadDeadline(l.deadline)
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+func (l *connLink) send(p []byte) error {
+	_, err := l.conn.Write(p)
+	return err
+}
+
+func (l *connLink) netConn() net.Conn { return l.conn }
+
+func (l *connLink) setReadDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deadline = t
+	return l.conn.SetReadDeadline(t)
+}

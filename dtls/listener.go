@@ -1,0 +1,379 @@
+package dtls
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/pion/transport/v3/deadline"
+)
+
+// A Listener accepts associations on one socket. One goroutine reads the
+// socket, whatever their number: it passes datagrams on by their address, and
+// answers hellos from new ones itself, without keeping anything about them
+// until their cookie comes back.
+type Listener struct {
+	config  *Config
+	socket  *socket
+	greeter greeter
+	accepts chan *Conn
+	done    chan struct{} // closed by Close
+
+	mu     sync.RWMutex
+	peers  map[netip.AddrPort]*peer
+	closed bool
+	err    error // why the socket was lost
+
+	stats struct{ datagrams, challenges, dropped atomic.Uint64 }
+}
+
+// ListenerStats counts what a Listener did.
+type ListenerStats struct {
+	Datagrams   uint64 // received
+	Challenges  uint64 // hellos answered with a cookie or an alert
+	Dropped     uint64 // datagrams from nobody, or for a full queue
+	Connections int    // Conns that share the socket now
+}
+
+// maxAccepts is how many validated clients wait for Accept; more are left to
+// try again.
+const maxAccepts = 1024
+
+// Listen opens a UDP socket and accepts associations on it; network is "udp",
+// "udp4" or "udp6". A Config that can't be used is a *ConfigError.
+func Listen(network, address string, config *Config) (*Listener, error) {
+	if err := config.Validate(handshake.Server, protocol.Datagram); err != nil {
+		return nil, err
+	}
+	pc, err := listenPacket(network, address, config)
+	if err != nil {
+		return nil, err
+	}
+	return newListener(pc, config), nil
+}
+
+func listenPacket(network, address string, config *Config) (net.PacketConn, error) {
+	if config.Net == nil {
+		return net.ListenPacket(network, address)
+	}
+	return config.Net.ListenPacket(network, address)
+}
+
+// NewListener accepts associations on a socket whose addresses are UDP's. The
+// Listener owns it from now on.
+func NewListener(pc net.PacketConn, config *Config) (*Listener, error) {
+	if err := config.Validate(handshake.Server, protocol.Datagram); err != nil {
+		return nil, err
+	}
+	return newListener(pc, config), nil
+}
+
+func newListener(pc net.PacketConn, config *Config) *Listener {
+	l := &Listener{
+		config:  config,
+		socket:  newSocket(pc),
+		greeter: greeter{config: config, cookies: newCookieJar(config.CookieKeys, time.Now()), hellos: newHelloTable()},
+		accepts: make(chan *Conn, maxAccepts),
+		done:    make(chan struct{}),
+		peers:   map[netip.AddrPort]*peer{},
+	}
+	go l.serve()
+	return l
+}
+
+// Accept returns the next client whose cookie verified, as a *Conn. Its
+// handshake runs with the first Read or Write, or Handshake.
+func (l *Listener) Accept() (net.Conn, error) { return l.AcceptConn() }
+
+// AcceptConn is Accept with the type it returns.
+func (l *Listener) AcceptConn() (*Conn, error) {
+	select {
+	case c := <-l.accepts:
+		return c, nil
+	case <-l.done:
+		return nil, l.failure()
+	}
+}
+
+func (l *Listener) failure() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.err != nil {
+		return l.err
+	}
+	return net.ErrClosed
+}
+
+// SetCookieKeys replaces the keys for cookies; none lets the Listener make its
+// own again. Keep the last keys among the new ones for a minute, so that
+// cookies which are under way stay good.
+func (l *Listener) SetCookieKeys(keys [][32]byte) { l.greeter.cookies.set(keys, time.Now()) }
+
+// Addr is the socket's address.
+func (l *Listener) Addr() net.Addr { return l.socket.localAddr() }
+
+// Stats returns the counters.
+func (l *Listener) Stats() ListenerStats {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return ListenerStats{
+		Datagrams:   l.stats.datagrams.Load(),
+		Challenges:  l.stats.challenges.Load(),
+		Dropped:     l.stats.dropped.Load(),
+		Connections: len(l.peers),
+	}
+}
+
+// Close stops accepting. Conns that were accepted go on; the socket closes with
+// the last of them. Those that wait for Accept are closed.
+func (l *Listener) Close() error {
+	if !l.shut(nil) {
+		return net.ErrClosed
+	}
+	for {
+		select {
+		case c := <-l.accepts:
+			c.Close()
+		default:
+			return nil
+		}
+	}
+}
+
+// shut stops accepting, because of err or because Close was called, and reports
+// whether this was the first time.
+func (l *Listener) shut(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.closed, l.err = true, err
+	close(l.done)
+	l.closeIfUnused()
+	return true
+}
+
+// closeIfUnused closes the socket when neither Accept nor a Conn needs it.
+func (l *Listener) closeIfUnused() {
+	if l.closed && len(l.peers) == 0 {
+		l.socket.close()
+	}
+}
+
+// --- The goroutine that reads the socket
+
+func (l *Listener) serve() {
+	in := newPacket(largePacket)
+	defer in.release()
+	for {
+		n, from, err := l.socket.read(in.room)
+		if err != nil {
+			if transient(err) {
+				l.stats.dropped.Add(1)
+				continue
+			}
+			l.lose(err)
+			return
+		}
+		l.stats.datagrams.Add(1)
+		l.route(in.room[:n], from)
+	}
+}
+
+// lose ends everything when the socket is gone.
+func (l *Listener) lose(err error) {
+	l.shut(err)
+	l.mu.RLock()
+	peers := make([]*peer, 0, len(l.peers))
+	for _, p := range l.peers {
+		peers = append(peers, p)
+	}
+	l.mu.RUnlock()
+	for _, p := range peers {
+		p.shut()
+	}
+}
+
+// route passes a datagram on to its Conn, or to the greeter.
+func (l *Listener) route(datagram []byte, from path) {
+	l.mu.RLock()
+	p, closed := l.peers[from.remote], l.closed
+	l.mu.RUnlock()
+	switch {
+	case p != nil:
+		if !p.push(datagram) {
+			l.stats.dropped.Add(1)
+		}
+	case closed:
+		l.stats.dropped.Add(1)
+	case l.config.InsecureDisableCookies:
+		l.admitUnknown(datagram, from)
+	default:
+		l.greet(datagram, from)
+	}
+}
+
+// greet answers a datagram from a new address.
+func (l *Listener) greet(datagram []byte, from path) {
+	g := l.greeter.greet(datagram, from.remote, time.Now())
+	switch {
+	case g.welcome != nil:
+		l.admit(from, g.welcome.hello, func(e *Engine) { e.enter(g.welcome.entry, g.welcome.sequence) })
+	case g.reply != nil:
+		l.stats.challenges.Add(1)
+		l.socket.write(g.reply, from) // lost or not, the client asks again
+	case !g.wait:
+		l.stats.dropped.Add(1)
+	}
+}
+
+// admitUnknown makes a Conn for whatever begins with a ClientHello.
+func (l *Listener) admitUnknown(datagram []byte, from path) {
+	const typeAt = headerSize12
+	r, _, ok := parseHeader12(datagram)
+	if !ok || r.kind != protocol.Handshake || r.number.Epoch != 0 || len(r.body) == 0 || protocol.HandshakeType(datagram[typeAt]) != protocol.ClientHello {
+		l.stats.dropped.Add(1)
+		return
+	}
+	l.admit(from, datagram, func(*Engine) {})
+}
+
+// admit makes a Conn for a client, whose first datagram is given.
+func (l *Listener) admit(from path, first []byte, prepare func(*Engine)) {
+	engine, err := NewServerEngine(l.config)
+	if err != nil {
+		return // the Config was valid when the Listener was made
+	}
+	prepare(engine)
+	p := &peer{listener: l, path: from, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
+	p.conn = newConn(p, engine)
+	p.conn.onEnd = p.leave
+	p.push(first)
+	l.mu.Lock()
+	l.peers[from.remote] = p
+	l.mu.Unlock()
+	select {
+	case l.accepts <- p.conn:
+		p.conn.await()
+	default:
+		l.stats.dropped.Add(1)
+		p.leave()
+	}
+}
+
+// --- A peer
+
+// A peer is the link of an accepted Conn: its share of the Listener's socket.
+// It is a net.Conn too.
+type peer struct {
+	listener *Listener
+	path     path
+	conn     *Conn
+	in       chan *packet
+	deadline *deadline.Deadline
+	done     chan struct{} // closed by shut
+	once     sync.Once
+}
+
+// maxQueue is how many datagrams wait for a Conn; more are dropped, as from a
+// full socket buffer.
+const maxQueue = 64
+
+// push takes a copy of a datagram for the Conn, if there is room.
+func (p *peer) push(datagram []byte) bool {
+	in := newPacket(len(datagram))
+	in.data = in.room[:copy(in.room, datagram)]
+	select {
+	case p.in <- in:
+		p.conn.nudge()
+		return true
+	default:
+		in.release()
+		return false
+	}
+}
+
+func (p *peer) receive() (*packet, error) {
+	if in := p.poll(); in != nil && p.deadline.Err() == nil {
+		return in, nil
+	}
+	select {
+	case in := <-p.in:
+		return in, nil
+	case <-p.deadline.Done():
+		return nil, os.ErrDeadlineExceeded
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *peer) poll() *packet {
+	select {
+	case in := <-p.in:
+		return in
+	default:
+		return nil
+	}
+}
+
+func (p *peer) send(b []byte) error { return p.listener.socket.write(b, p.path) }
+
+func (p *peer) netConn() net.Conn { return p }
+
+func (p *peer) setReadDeadline(t time.Time) error {
+	p.deadline.Set(t)
+	return nil
+}
+
+// shut ends every receive.
+func (p *peer) shut() { p.once.Do(func() { close(p.done) }) }
+
+// leave gives up the address. The socket closes with the last peer of a closed
+// Listener.
+func (p *peer) leave() {
+	l := p.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.peers[p.path.remote] == p {
+		delete(l.peers, p.path.remote)
+	}
+	l.closeIfUnused()
+}
+
+// Read and Write go past the Conn; they are there for NetConn.
+func (p *peer) Read(b []byte) (int, error) {
+	in, err := p.receive()
+	if err != nil {
+		return 0, err
+	}
+	defer in.release()
+	return copy(b, in.data), nil
+}
+
+func (p *peer) Write(b []byte) (int, error) { return len(b), p.send(b) }
+
+func (p *peer) Close() error {
+	p.shut()
+	p.leave()
+	return nil
+}
+
+func (p *peer) LocalAddr() net.Addr                { return p.listener.localAddr(p.path) }
+func (p *peer) RemoteAddr() net.Addr               { return net.UDPAddrFromAddrPort(p.path.remote) }
+func (p *peer) SetDeadline(t time.Time) error      { return p.setReadDeadline(t) }
+func (p *peer) SetReadDeadline(t time.Time) error  { return p.setReadDeadline(t) }
+func (p *peer) SetWriteDeadline(_ time.Time) error { return nil } // a datagram is sent or dropped at once
+
+// localAddr is the address that a peer's datagrams come to.
+func (l *Listener) localAddr(p path) net.Addr {
+	if local, ok := l.socket.localAddr().(*net.UDPAddr); ok && p.local.IsValid() {
+		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.local, uint16(local.Port)))
+	}
+	return l.socket.localAddr()
+}

@@ -1,0 +1,127 @@
+package peer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/godwit-dtls/godwit/e2e/pki"
+)
+
+// Godwit is examples/godwit. It prints every field.
+type Godwit struct{}
+
+func (Godwit) Name() string                      { return "godwit" }
+func (Godwit) Speaks(Protocol) bool              { return true }
+func (Godwit) Certifies(Protocol, pki.Kind) bool { return true }
+
+// The program, and why there is none.
+var (
+	program  string
+	buildErr = errors.New("peer.Build was not called")
+)
+
+// Build compiles examples/godwit of the module in root into a directory. If it
+// fails, so does every test of godwit; those of the other peers still run.
+func Build(root, directory string) {
+	program = filepath.Join(directory, "godwit")
+	build := exec.Command("go", "build", "-C", root, "-o", program, "./examples/godwit")
+	output, err := build.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s: %w\n%s", strings.Join(build.Args, " "), err, output)
+	}
+	buildErr = err
+}
+
+func (g Godwit) Serve(t testing.TB, s Settings) Server {
+	arguments := []string{"serve", "-once", "1"}
+	if s.Verify {
+		arguments = append(arguments, "-client-auth", "verify")
+	}
+	p := g.start(t, append(arguments, godwitArguments(s)...), "127.0.0.1:0")
+	return godwitServer{p, p.address(s.Max.network())}
+}
+
+func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
+	arguments := []string{"connect", "-send", Text}
+	if s.Root == "" {
+		arguments = append(arguments, "-insecure")
+	}
+	if s.Name != "" {
+		arguments = append(arguments, "-sni", s.Name)
+	}
+	return godwitConversation{g.start(t, append(arguments, godwitArguments(s)...), address)}
+}
+
+func (Godwit) start(t testing.TB, arguments []string, address string) *process {
+	t.Helper()
+	if buildErr != nil {
+		t.Fatal(buildErr)
+	}
+	return start(t, nil, program, append(arguments, address)...)
+}
+
+// godwitArguments are those that both commands understand.
+func godwitArguments(s Settings) []string {
+	arguments := []string{
+		"-json",
+		"-min", s.Min.Number(), "-max", s.Max.Number(),
+		"-export", fmt.Sprintf("%s:%d", ExporterLabel, ExporterLength),
+	}
+	option := func(name, value string) {
+		if value != "" {
+			arguments = append(arguments, name, value)
+		}
+	}
+	if !s.Max.Datagram() {
+		arguments = append(arguments, "-tls")
+	}
+	if s.Leaf != nil {
+		option("-cert", s.Leaf.Chain)
+		option("-key", s.Leaf.Key)
+	}
+	if s.MTU != 0 {
+		option("-mtu", strconv.Itoa(s.MTU))
+	}
+	option("-ca", s.Root)
+	option("-ciphers", strings.Join(s.Suites, ","))
+	option("-groups", strings.Join(s.Groups, ","))
+	option("-alpn", strings.Join(s.ALPN, ","))
+	option("-keylog", s.KeyLog)
+	return append(arguments, s.Flags...)
+}
+
+type godwitConversation struct{ *process }
+
+type godwitServer struct {
+	*process
+	at string
+}
+
+func (s godwitServer) Address() string { return s.at }
+func (s godwitServer) Report() Report  { s.t.Helper(); return godwitConversation{s.process}.Report() }
+
+func (c godwitConversation) Report() Report {
+	c.t.Helper()
+	status := c.exit()
+	stdout, stderr := c.output()
+	r := Report{Output: fmt.Sprintf("%sexit status %d\n", c.log(), status)}
+	for line := range strings.Lines(stdout) {
+		if strings.HasPrefix(line, "{") {
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				c.t.Fatalf("-json wrote %q: %v", line, err)
+			}
+			r.Established = true
+		}
+	}
+	r.Echoed = strings.Contains(stdout, Text)
+	r.ExitStatus = status
+	r.Received = match(stderr, `the peer sent the alert (\w+)`)
+	r.Sent = match(stderr, `(\w+) \((?:peer|local) fault\)`)
+	return r
+}

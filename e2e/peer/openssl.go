@@ -1,0 +1,128 @@
+package peer
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/godwit-dtls/godwit/e2e/pki"
+)
+
+// OpenSSL is openssl s_server and s_client. Its server prints neither version
+// nor group nor server name.
+type OpenSSL struct{}
+
+func (OpenSSL) Name() string           { return "openssl" }
+func (OpenSSL) Speaks(p Protocol) bool { return p != DTLS13 }
+
+// Certifies leaves out what OpenSSL's server takes for TLS alone.
+func (OpenSSL) Certifies(p Protocol, k pki.Kind) bool { return !p.Datagram() || k != pki.Ed25519 }
+
+func (o OpenSSL) Serve(t testing.TB, s Settings) Server {
+	// One connection, then the end; -state prints alerts.
+	arguments := []string{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-state"}
+	if s.Verify {
+		arguments = append(arguments, "-Verify", "4", "-verify_return_error")
+	}
+	if s.Listen {
+		arguments = append(arguments, "-listen")
+	}
+	p := start(t, nil, Find(t, "openssl"), append(arguments, opensslArguments(s)...)...)
+	go func() { // s_server has no echo for datagrams: its standard input is the reply
+		if p.wait(func(stdout, _ string) bool { return strings.Contains(stdout, Text) }) {
+			io.WriteString(p.stdin, Text)
+		}
+	}()
+	return opensslServer{p, p.address(s.Max.network())}
+}
+
+func (o OpenSSL) Connect(t testing.TB, s Settings, address string) Conversation {
+	arguments := []string{"s_client", "-connect", address, "-state", "-nocommands"}
+	if s.Root != "" {
+		arguments = append(arguments, "-verify_return_error")
+	}
+	if s.Name != "" {
+		arguments = append(arguments, "-servername", s.Name, "-verify_hostname", s.Name)
+	} else {
+		arguments = append(arguments, "-noservername")
+	}
+	p := start(t, nil, Find(t, "openssl"), append(arguments, opensslArguments(s)...)...)
+	io.WriteString(p.stdin, Text) // read once the handshake is over
+	return opensslClient{p}
+}
+
+// opensslArguments are those that both roles understand.
+func opensslArguments(s Settings) []string {
+	arguments := []string{
+		"-keymatexport", ExporterLabel, "-keymatexportlen", strconv.Itoa(ExporterLength),
+		map[Protocol]string{DTLS12: "-dtls1_2", TLS12: "-tls1_2", TLS13: "-tls1_3"}[s.Max],
+	}
+	option := func(name, value string) {
+		if value != "" {
+			arguments = append(arguments, name, value)
+		}
+	}
+	if s.Leaf != nil {
+		option("-cert", s.Leaf.Chain) // only the leaf is read
+		option("-cert_chain", s.Leaf.Intermediate)
+		option("-key", s.Leaf.Key)
+	}
+	if s.MTU != 0 {
+		option("-mtu", strconv.Itoa(s.MTU+28)) // it wants the link's: with IPv4 and UDP header
+	}
+	suites := strings.Join(names(s.Suites, func(s suite) string { return s.openssl }), ":")
+	if s.Max.Number() == "1.3" {
+		option("-ciphersuites", suites)
+	} else {
+		option("-cipher", suites)
+	}
+	option("-groups", strings.Join(s.Groups, ":"))
+	option("-CAfile", s.Root)
+	option("-alpn", strings.Join(s.ALPN, ","))
+	option("-keylogfile", s.KeyLog)
+	return append(arguments, s.Flags...)
+}
+
+type opensslServer struct {
+	*process
+	at string
+}
+
+func (s opensslServer) Address() string { return s.at }
+
+// Report doesn't wait for the exit: s_server lingers for half a second.
+func (s opensslServer) Report() Report {
+	s.t.Helper()
+	s.await("its end", func(stdout, _ string) bool { return strings.Contains(stdout, "CONNECTION CLOSED") })
+	s.stop()
+	return opensslReport(s.process)
+}
+
+type opensslClient struct{ *process }
+
+func (c opensslClient) Report() Report {
+	c.t.Helper()
+	c.await("an echo", func(stdout, _ string) bool { return strings.Contains(stdout, Text) })
+	c.stdin.Close() // at the end of its input it sends close_notify
+	c.exit()
+	return opensslReport(c.process)
+}
+
+func opensslReport(p *process) Report {
+	stdout, stderr := p.output()
+	r := Report{
+		Version:     protocolName(match(stdout, `Protocol  : (\S+)`, `New, (TLSv1\.3)`)),
+		Cipher:      cipherName(match(stdout, `(?:Cipher|CIPHER) is (\S+)`)),
+		Group:       groupName(match(stdout, `Server Temp Key: (?:ECDH, )?([^,\s]+)`)),
+		ALPN:        match(stdout, `ALPN protocol(?:s selected)?: (\S+)`),
+		Fingerprint: fingerprint(stdout),
+		Exporter:    strings.ToLower(match(stdout, `Keying material: ([0-9A-F]+)`)),
+		Echoed:      strings.Contains(stdout, Text),
+		Sent:        alertName(match(stderr, `SSL3 alert write:fatal:(.+)`)),
+		Received:    alertName(match(stderr, `SSL3 alert read:fatal:(.+)`)),
+		Output:      p.log(),
+	}
+	r.Established = r.Cipher != ""
+	return r
+}

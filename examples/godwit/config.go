@@ -1,0 +1,198 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+)
+
+// prepare makes the Config of options complete for a role: it reads and opens
+// files, and checks everything. Its errors are usage errors. Call close when
+// the Config is not used any more.
+func (o *options) prepare(role handshake.Role, con *console) error {
+	host, _, err := net.SplitHostPort(o.address)
+	if err != nil {
+		return usageError{err}
+	}
+	if o.sni != "" {
+		host = o.sni
+	}
+	if host == "" {
+		host = "localhost"
+	}
+	o.config.HandshakeTimeout = o.timeout
+	steps := []func() error{
+		func() error { return o.loadRoots(role) },
+		func() error { return o.loadCertificate(role, host, con) },
+		o.openKeyLog,
+		o.openTrace,
+	}
+	if role == handshake.Client {
+		o.config.ServerName = host
+		o.trustServer()
+	} else {
+		o.trustClient()
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			o.close()
+			return usageError{err}
+		}
+	}
+	if err := o.config.Validate(role, o.transport); err != nil {
+		o.close()
+		return usageError{err}
+	}
+	return nil
+}
+
+// close closes what prepare opened.
+func (o *options) close() {
+	for _, f := range o.files {
+		f.Close()
+	}
+	o.files = nil
+}
+
+// --- Whom to trust
+
+// trustServer decides what a server's certificate must pass: the roots, unless
+// -insecure or a -fingerprint alone says otherwise, and the fingerprint.
+func (o *options) trustServer() {
+	o.config.InsecureSkipVerify = o.insecure || o.fingerprint != "" && o.caFile == ""
+	o.config.VerifyConnection = pin(o.fingerprint)
+}
+
+// trustClient does the same for a client's.
+func (o *options) trustClient() {
+	switch {
+	case o.clientAuth != nil:
+		o.config.ClientAuth = *o.clientAuth
+	case o.fingerprint != "" && o.caFile == "":
+		o.config.ClientAuth = tls.RequireAnyClientCert
+	case o.fingerprint != "":
+		o.config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if o.insecure && o.config.ClientAuth == tls.RequireAndVerifyClientCert {
+		o.config.ClientAuth = tls.RequireAnyClientCert
+	}
+	o.config.VerifyConnection = pin(o.fingerprint)
+}
+
+// pin returns a check for the certificate with a fingerprint, nil if there is
+// none. Unlike VerifyPeerCertificate it runs for every connection.
+func pin(fingerprint string) func(dtls.ConnectionState) error {
+	if fingerprint == "" {
+		return nil
+	}
+	return func(s dtls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return alert.Peerf(alert.CertificateRequired, "expected the certificate %s, the peer sent none", fingerprint)
+		}
+		return cert.VerifyFingerprint(fingerprint, s.PeerCertificates[0].Raw)
+	}
+}
+
+// loadRoots reads -ca.
+func (o *options) loadRoots(role handshake.Role) error {
+	if o.caFile == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(o.caFile)
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s: no certificate in PEM found", o.caFile)
+	}
+	if role == handshake.Client {
+		o.config.RootCAs = roots
+	} else {
+		o.config.ClientCAs = roots
+	}
+	return nil
+}
+
+// --- Who we are
+
+// loadCertificate reads -cert and -key, or makes a certificate that signs
+// itself: a server's at once, a client's when a server asks for one.
+func (o *options) loadCertificate(role handshake.Role, host string, con *console) error {
+	switch {
+	case o.certFile != "" && o.keyFile != "":
+		c, err := tls.LoadX509KeyPair(o.certFile, o.keyFile)
+		o.config.Certificates = []tls.Certificate{c}
+		return err
+	case o.certFile != "" || o.keyFile != "":
+		return fmt.Errorf("-cert and -key go together")
+	case role == handshake.Client:
+		o.config.GetClientCertificate = func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			c, err := introduce(con, "client")
+			if err != nil || request.SupportsCertificate(c) != nil {
+				return new(tls.Certificate), err
+			}
+			return c, nil
+		}
+		return nil
+	}
+	c, err := introduce(con, host)
+	if err == nil {
+		o.config.Certificates = []tls.Certificate{*c}
+	}
+	return err
+}
+
+// introduce makes a self-signed certificate and tells its fingerprint.
+func introduce(con *console, name string) (*tls.Certificate, error) {
+	c, err := cert.SelfSigned(time.Now(), name)
+	if err == nil {
+		con.err.line("certificate %s", fingerprint(c.Certificate[0]))
+	}
+	return &c, err
+}
+
+// fingerprint is that of a certificate's DER, in the form of -fingerprint.
+func fingerprint(der []byte) string { return "sha-256:" + digest(der) }
+
+func digest(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
+// --- Files to write
+
+func (o *options) openKeyLog() error {
+	if o.keyLogFile == "" {
+		return nil
+	}
+	f, err := os.OpenFile(o.keyLogFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) // secrets
+	if err == nil {
+		o.config.KeyLogWriter = f
+		o.files = append(o.files, f)
+	}
+	return err
+}
+
+func (o *options) openTrace() error {
+	if o.traceFile == "" {
+		return nil
+	}
+	f, err := os.Create(o.traceFile)
+	if err == nil {
+		o.config.Trace = traceTo(f)
+		o.files = append(o.files, f)
+	}
+	return err
+}
+

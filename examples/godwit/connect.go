@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// connect runs a client for one connection.
+func connect(ctx context.Context, o *options, con *console) error {
+	if err := o.prepare(handshake.Client, con); err != nil {
+		return err
+	}
+	defer o.close()
+	limited, cancel := o.handshakeContext(ctx)
+	c, err := o.dial(limited)
+	cancel()
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	v, err := converse(c, o, handshake.Client)
+	defer v.end(con)
+	switch {
+	case err != nil:
+	case o.send != nil:
+		err = v.ask(*o.send, con.out)
+	default:
+		err = v.exchange(con.in, con.out)
+	}
+	if ctx.Err() != nil {
+		return nil // interrupted, which closes cleanly
+	}
+	return err
+}
+
+// ask sends a text, and prints what comes back until the first reply, the
+// peer's close or the timeout: none of them is a failure.
+func (v *conversation) ask(text string, out io.Writer) error {
+	if _, err := v.Write([]byte(text)); err != nil {
+		return err
+	}
+	v.wait()
+	reply := make([]byte, 1<<14)
+	n, err := v.Read(reply)
+	out.Write(reply[:n])
+	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// wait bounds the wait for a reply.
+func (v *conversation) wait() { v.SetReadDeadline(time.Now().Add(v.options.timeout)) }
+
+// exchange copies both directions until both have ended. Datagrams have no way
+// to say that one direction has ended, so that after the end of in a peer that
+// says nothing for the timeout has ended too.
+func (v *conversation) exchange(in io.Reader, out io.Writer) error {
+	var sentAll atomic.Bool
+	sent := make(chan error, 1)
+	go func() {
+		err := v.send(in)
+		sentAll.Store(true)
+		v.wait()
+		if err != nil {
+			v.SetReadDeadline(time.Unix(1, 0)) // ends receive
+		}
+		sent <- err
+	}()
+	err := v.receive(out, &sentAll)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return <-sent
+	case err != nil:
+		return err
+	case !protocol.Version(v.ConnectionState().Version).Is13():
+		return nil // 1.2's close_notify ends both directions (RFC 5246 7.2.1)
+	}
+	return <-sent
+}
+
+// send sends all of in, in records that fit the transport.
+func (v *conversation) send(in io.Reader) error {
+	record := make([]byte, v.options.recordSize())
+	for {
+		n, err := in.Read(record)
+		if n > 0 {
+			if _, err := v.Write(record[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if stream, ok := v.conn.(interface{ CloseWrite() error }); ok {
+		return stream.CloseWrite()
+	}
+	return nil
+}
+
+// receive prints what comes until the peer's close. Once everything is sent,
+// each wait is one for a reply.
+func (v *conversation) receive(out io.Writer, sentAll *atomic.Bool) error {
+	record := make([]byte, 1<<14)
+	for {
+		n, err := v.Read(record)
+		out.Write(record[:n])
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case sentAll.Load():
+			v.wait()
+		}
+	}
+}

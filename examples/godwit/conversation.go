@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/tls"
+)
+
+// A conn is what *dtls.Conn and *tls.Conn have in common.
+type conn interface {
+	net.Conn
+	HandshakeContext(context.Context) error
+	ConnectionState() dtls.ConnectionState
+	KeyUpdate(dtls.KeyUpdateRequest) error
+}
+
+var _, _ conn = (*dtls.Conn)(nil), (*tls.Conn)(nil)
+
+// dial connects, and returns after the handshake.
+func (o *options) dial(ctx context.Context) (conn, error) {
+	var c net.Conn
+	var err error
+	if o.transport == protocol.Stream {
+		c, err = (&tls.Dialer{Config: &o.config}).DialContext(ctx, "tcp", o.address)
+	} else {
+		c, err = (&dtls.Dialer{Config: &o.config}).DialContext(ctx, "udp", o.address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.(conn), nil
+}
+
+// listen opens the server's socket.
+func (o *options) listen() (net.Listener, error) {
+	if o.transport == protocol.Stream {
+		return tls.Listen("tcp", o.address, &o.config)
+	}
+	return dtls.Listen("udp", o.address, &o.config)
+}
+
+// handshakeContext bounds the handshake.
+func (o *options) handshakeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("the handshake took longer than %v", o.timeout))
+}
+
+// A conversation is an established connection whose application data is
+// counted.
+type conversation struct {
+	conn
+	options *options
+	report  report
+	in, out atomic.Uint64
+}
+
+// converse begins a conversation on a connection whose handshake is complete:
+// -export and -key-update. If that fails there is a conversation all the same,
+// to be ended.
+func converse(c conn, o *options, role handshake.Role) (*conversation, error) {
+	state := c.ConnectionState()
+	v := &conversation{conn: c, options: o, report: newReport(state, role)}
+	if err := v.report.export(state, o.exporter); err != nil {
+		return v, err
+	}
+	if o.keyUpdate {
+		return v, c.KeyUpdate(dtls.UpdateRequested)
+	}
+	return v, nil
+}
+
+func (v *conversation) Read(p []byte) (int, error) {
+	n, err := v.conn.Read(p)
+	v.in.Add(uint64(n))
+	return n, err
+}
+
+func (v *conversation) Write(p []byte) (int, error) {
+	n, err := v.conn.Write(p)
+	v.out.Add(uint64(n))
+	return n, err
+}
+
+// end closes the connection and prints the report. What closing says about a
+// peer that has gone already is of no interest.
+func (v *conversation) end(con *console) {
+	v.conn.Close()
+	if !v.options.json {
+		return
+	}
+	v.report.BytesIn, v.report.BytesOut = v.in.Load(), v.out.Load()
+	if c, ok := v.conn.(*dtls.Conn); ok {
+		v.report.Retransmits = c.Stats().Retransmits
+	}
+	v.report.print(con.out)
+}
+
+// recordSize is how many bytes of application data go into one record: as much
+// as is allowed, or as fits into a datagram of the MTU.
+func (o *options) recordSize() int {
+	const stream, overhead = 1 << 14, 64
+	switch {
+	case o.transport == protocol.Stream:
+		return stream
+	case o.config.MTU != 0:
+		return min(o.config.MTU-overhead, stream)
+	}
+	return handshake.DefaultMTU - overhead
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/godwit-dtls/godwit/shared/handshake"
+)
+
+// serve runs a server until it is interrupted, or -once ends it.
+func serve(ctx context.Context, o *options, con *console) error {
+	if err := o.prepare(handshake.Server, con); err != nil {
+		return err
+	}
+	defer o.close()
+	listener, err := o.listen()
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	defer stop()
+	con.err.line("listening on %v", listener.Addr())
+
+	var conversations sync.WaitGroup
+	var failed atomic.Bool
+	for n := 0; o.once == 0 || n < o.once; n++ {
+		c, err := listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			return err
+		}
+		conversations.Go(func() {
+			if err := answer(ctx, c.(conn), o, con); err != nil && ctx.Err() == nil {
+				failed.Store(true)
+				con.err.complain(err)
+			}
+		})
+	}
+	conversations.Wait()
+	if failed.Load() {
+		return errReported
+	}
+	return nil
+}
+
+// answer holds one conversation: it answers each record, until the peer says
+// goodbye or the program is interrupted.
+func answer(ctx context.Context, c conn, o *options, con *console) error {
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	limited, cancel := o.handshakeContext(ctx)
+	defer cancel()
+	if err := c.HandshakeContext(limited); err != nil {
+		return err
+	}
+	v, err := converse(c, o, handshake.Server)
+	defer v.end(con)
+	if err != nil {
+		return err
+	}
+	record := make([]byte, 1<<14)
+	for {
+		n, err := v.Read(record)
+		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		reply := record[:n]
+		if o.reply != nil {
+			reply = []byte(*o.reply)
+		}
+		if _, err := v.Write(reply); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,71 @@
+// Package tls is TLS 1.3 (RFC 9846) and TLS 1.2 (RFC 5246) over streams, on the
+// same handshake as package dtls. Names and meanings are crypto/tls's where it
+// has them:
+//
+//	listener, err := tls.Listen("tcp", ":443", &tls.Config{Certificates: certificates})
+//	conn, err := tls.Dial("tcp", "example.com:443", nil)
+//
+// One difference is meant to be noticed: [Client], [Server] and [NewListener]
+// return an error, a *[ConfigError] that names the field, if a Config can't
+// work. It never waits for the first handshake to say so.
+//
+// A [Conn] is a net.Conn. An [Engine] is what is inside of one: a connection
+// without I/O, goroutines or clock, for whoever brings bytes along in another
+// way.
+//
+// What ends a connection, apart from errors of the link below it, is an
+// *[Error], which names the alert that went out or came in.
+package tls
+
+import (
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+)
+
+// What tls and dtls have in common is covered by tls's promise under these
+// names.
+type (
+	// A Config configures a client or server; its zero value is a client.
+	Config = handshake.Config
+	// A ConfigError names the field of a Config that can't be used.
+	ConfigError = handshake.ConfigError
+	// ConnectionState describes a connection.
+	ConnectionState = handshake.ConnectionState
+	// An Error ended a connection: it says whose fault it was and which alert
+	// went out or came in.
+	Error = alert.Error
+	// KeyUpdateRequest says whether the peer shall update its keys too.
+	KeyUpdateRequest = message.KeyUpdateRequest
+	// An Event is what Config.Trace is called with.
+	Event = handshake.Event
+)
+
+// The versions for Config.MinVersion and MaxVersion. DTLS's numbers mean the
+// same there.
+const (
+	VersionTLS12 = uint16(protocol.VersionTLS12)
+	VersionTLS13 = uint16(protocol.VersionTLS13)
+)
+
+// Whether KeyUpdate asks the peer for one too.
+const (
+	UpdateNotRequested = message.NotRequested
+	UpdateRequested    = message.Requested
+)
+
+// The cipher suites for Config.CipherSuites.
+const (
+	TLS_AES_128_GCM_SHA256       = suite.TLS_AES_128_GCM_SHA256
+	TLS_AES_256_GCM_SHA384       = suite.TLS_AES_256_GCM_SHA384
+	TLS_CHACHA20_POLY1305_SHA256 = suite.TLS_CHACHA20_POLY1305_SHA256
+
+	TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256       = suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+	TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256         = suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+	TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384       = suite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+	TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384         = suite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+	TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = suite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+	TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256   = suite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+)

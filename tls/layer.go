@@ -1,0 +1,144 @@
+package tls
+
+import (
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// A layer is the Engine as its Machine sees it: what carries whole messages.
+type layer Engine
+
+var _ handshake.Layer = (*layer)(nil)
+
+// Send writes a message, behind its header (RFC 9846 4), into records of its
+// own:
+//
+//	uint8 msg_type; uint24 length
+func (l *layer) Send(m handshake.Message) {
+	e := (*Engine)(l)
+	if e.closing.sent {
+		return // nothing follows a close_notify, RFC 9846 6.1
+	}
+	if m.Content == protocol.ChangeCipherSpec {
+		e.failed(e.append(m.Content, m.Body))
+		return
+	}
+	if e.machine.Role() == handshake.Client && e.greeted {
+		e.disguise() // right before the second flight
+	}
+	var b wire.Builder
+	b.Uint8(uint8(m.Type))
+	b.Bytes24(m.Body)
+	whole, err := b.Bytes()
+	e.failed(err)
+	for fragment := range slices.Chunk(whole, maxPlaintext) {
+		e.failed(e.append(protocol.Handshake, fragment))
+	}
+	e.traceMessage(handshake.Sent, m.Type, len(m.Body))
+	e.greeted = true
+	if e.machine.Role() == handshake.Server {
+		e.disguise() // right after the first message
+	}
+}
+
+// disguise sends the ChangeCipherSpec of 1.3, once: it means nothing, but makes
+// middleboxes take the handshake for a resumption of 1.2 (RFC 9846 D.4). It is
+// always in the clear.
+func (e *Engine) disguise() {
+	if !e.version.Is13() || e.disguised {
+		return
+	}
+	e.disguised = true
+	var clear writeLevel
+	e.out, _ = clear.append(e.out, e.version, protocol.ChangeCipherSpec, []byte{1})
+	e.traceRecord(handshake.Sent, protocol.ChangeCipherSpec, protocol.RecordNumber{}, headerSize+1)
+}
+
+// failed keeps the first error of a call that can't return it.
+func (e *Engine) failed(err error) {
+	if e.failure == nil {
+		e.failure = err
+	}
+}
+
+// Flush ends a flight. Records went out one by one; but where the peer must
+// read the flight before it answers, it can't have written more handshake
+// messages already.
+func (l *layer) Flush(reply handshake.Reply) {
+	e := (*Engine)(l)
+	if reply == handshake.AwaitReply && e.leftOver() {
+		e.failed(alert.Peerf(alert.UnexpectedMessage, "handshake data goes on where our answer is due"))
+	}
+}
+
+// leftOver reports whether handshake bytes follow the message that the machine
+// is looking at.
+func (e *Engine) leftOver() bool { return len(e.messages) > e.offered }
+
+func (l *layer) WriteKey(k handshake.TrafficKey) error {
+	w, err := newWriteLevel(k)
+	if err != nil {
+		return alert.Localf(alert.InternalError, "%w", err)
+	}
+	l.write = w
+	(*Engine)(l).traceKey(handshake.Sent, k.Level)
+	return nil
+}
+
+// ReadKey replaces the keys at once: over a stream nothing arrives late.
+func (l *layer) ReadKey(k handshake.TrafficKey) error {
+	e := (*Engine)(l)
+	if e.leftOver() {
+		return alert.Peerf(alert.UnexpectedMessage, "handshake data goes on after the keys changed") // RFC 9846 5.1
+	}
+	r, err := newReadLevel(k)
+	if err != nil {
+		return alert.Localf(alert.InternalError, "%w", err)
+	}
+	e.read = r
+	e.traceKey(handshake.Received, k.Level)
+	return nil
+}
+
+func (l *layer) Version(v protocol.Version) { l.version = v }
+
+// SkipEarly passes over 0-RTT that was refused, until the first record that is
+// something else: one that opens, or the second ClientHello.
+func (l *layer) SkipEarly(n int) { l.skip = n }
+
+func (l *layer) Finish() {
+	if l.log != nil {
+		s := l.machine.State()
+		l.log.Debugf("%v: handshake complete: %v, %s", l.machine.Role(), l.version, suite.ByID(s.CipherSuite).Name)
+	}
+}
+
+// append makes one record of a fragment, for Transmit.
+func (e *Engine) append(content protocol.ContentType, fragment []byte) error {
+	start, number := len(e.out), e.number(e.write.level)
+	var err error
+	e.out, err = e.write.append(e.out, e.version, content, fragment)
+	if err == nil {
+		e.traceRecord(handshake.Sent, content, number, len(e.out)-start)
+	}
+	return err
+}
+
+func (e *Engine) number(l level) protocol.RecordNumber {
+	return protocol.RecordNumber{Epoch: uint64(l.number), Sequence: l.sequence}
+}
+
+// sendAlert sends one alert (RFC 9846 6).
+func (e *Engine) sendAlert(a alert.Alert) error {
+	level := byte(alertFatal)
+	if a == alert.CloseNotify || a == alert.NoRenegotiation && e.machine.Role() == handshake.Client {
+		level = alertWarning
+	}
+	e.traceAlert(handshake.Sent, a)
+	return e.append(protocol.Alert, []byte{level, byte(a)})
+}

@@ -1,0 +1,126 @@
+package tls
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/record"
+)
+
+// A level protects the records of one direction under one key; the zero value
+// leaves them in the clear. Records are numbered from 0, and the number is on
+// the wire nowhere.
+type level struct {
+	number     uint16
+	sequence   uint64
+	additional [additionalSize12]byte // scratch: an argument of an interface's method escapes
+}
+
+// Additional data is the header in 1.3 (RFC 9846 5.2). In 1.2 it is
+//
+//	uint64 seq_num; uint8 type; uint16 version; uint16 length
+//
+// with the length of the plaintext (RFC 5246 6.2.3.3).
+const additionalSize12 = 8 + headerSize
+
+func (l *level) additional12(content protocol.ContentType, length int) []byte {
+	b := binary.BigEndian.AppendUint64(l.additional[:0], l.sequence)
+	return header{content, protocol.VersionTLS12, length}.append(b)
+}
+
+// A writeLevel protects what we write.
+type writeLevel struct {
+	level
+	sealer *record.Sealer // nil: in the clear
+}
+
+func newWriteLevel(k handshake.TrafficKey) (w writeLevel, err error) {
+	w.number = k.Level
+	w.sealer, err = record.NewSealer(k.Suite, k.Key)
+	return w, err
+}
+
+// explicit is room for the explicit nonce that the Sealer writes.
+var explicit [8]byte
+
+// append appends one record of a fragment of at most maxPlaintext bytes to out.
+// It allocates only to grow out.
+func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.ContentType, fragment []byte) ([]byte, error) {
+	if w.sealer == nil {
+		out = header{content, recordVersion(v), len(fragment)}.append(out)
+		return append(out, fragment...), nil
+	}
+	if w.sequence == math.MaxUint64 {
+		return out, alert.Localf(alert.InternalError, "the sequence numbers of a key are used up") // RFC 9846 5.3
+	}
+	start, length := len(out), w.sealer.Overhead()+len(fragment)
+	outer := content
+	if v.Is13() {
+		outer, length = protocol.ApplicationData, length+1
+	}
+	out = slices.Grow(out, headerSize+length)
+	out = header{outer, protocol.VersionTLS12, length}.append(out)
+	body := append(out[start+headerSize:], explicit[:w.sealer.Prefix()]...)
+	body = append(body, fragment...)
+	additional := out[start:]
+	if v.Is13() {
+		body = append(body, byte(content)) // TLSInnerPlaintext, RFC 9846 5.2
+	} else {
+		additional = w.additional12(content, len(fragment))
+	}
+	body = w.sealer.Seal(body, additional, w.sequence)
+	w.sequence++
+	return out[:start+headerSize+len(body)], nil
+}
+
+// A readLevel removes the protection of what the peer writes.
+type readLevel struct {
+	level
+	opener *record.Opener // nil: in the clear
+}
+
+func newReadLevel(k handshake.TrafficKey) (r readLevel, err error) {
+	r.number = k.Level
+	r.opener, err = record.NewOpener(k.Suite, k.Key)
+	return r, err
+}
+
+// open removes the protection of a whole record in place, and returns its
+// content type and plaintext. record.ErrOpen says that it does not
+// authenticate.
+func (r *readLevel) open(v protocol.Version, h header, whole []byte) (protocol.ContentType, []byte, error) {
+	body, additional := whole[headerSize:], whole[:headerSize]
+	if !v.Is13() {
+		additional = r.additional12(h.content, max(0, len(body)-r.opener.Overhead()))
+	}
+	plaintext, err := r.opener.Open(body, additional, r.sequence)
+	if err != nil {
+		return 0, nil, err
+	}
+	r.sequence++
+	if !v.Is13() {
+		return h.content, plaintext, checkLength(len(plaintext))
+	}
+	// TLSInnerPlaintext: content, its type, and zeros (RFC 9846 5.4).
+	if err := checkLength(len(plaintext) - 1); err != nil {
+		return 0, nil, err
+	}
+	inner := bytes.TrimRight(plaintext, "\x00")
+	if len(inner) == 0 {
+		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "a record has no content type")
+	}
+	last := len(inner) - 1
+	return protocol.ContentType(inner[last]), inner[:last], nil
+}
+
+func checkLength(n int) error {
+	if n > maxPlaintext {
+		return alert.Peerf(alert.RecordOverflow, "a record has %d bytes of plaintext, more than %d", n, maxPlaintext)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package tls
+
+import (
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// Config.Trace. Without it, these cost a comparison.
+
+func (e *Engine) trace(v Event) {
+	v.Time, v.Role = e.now, e.machine.Role()
+	e.config.Trace(v)
+}
+
+func (e *Engine) traceDatagram(d handshake.Direction, size int) {
+	if e.config.Trace != nil {
+		e.trace(Event{Kind: handshake.EventDatagram, Direction: d, Size: size})
+	}
+}
+
+func (e *Engine) traceRecord(d handshake.Direction, content protocol.ContentType, n protocol.RecordNumber, size int) {
+	if e.config.Trace != nil {
+		e.trace(Event{Kind: handshake.EventRecord, Direction: d, Content: content, Number: n, Size: size})
+	}
+}
+
+func (e *Engine) traceMessage(d handshake.Direction, kind protocol.HandshakeType, size int) {
+	if e.config.Trace != nil {
+		e.trace(Event{Kind: handshake.EventMessage, Direction: d, Message: kind, Size: size, Length: size})
+	}
+}
+
+func (e *Engine) traceAlert(d handshake.Direction, a alert.Alert) {
+	if e.config.Trace != nil {
+		e.trace(Event{Kind: handshake.EventAlert, Direction: d, Alert: a})
+	}
+}
+
+func (e *Engine) traceKey(d handshake.Direction, level uint16) {
+	if e.config.Trace != nil {
+		e.trace(Event{Kind: handshake.EventKey, Direction: d, Number: protocol.RecordNumber{Epoch: uint64(level)}})
+	}
+}
+
+func (e *Engine) traceDrop(reason string) {
+	if e.config.Trace != nil {
+		e.trace(Event{Kind: handshake.EventDrop, Direction: handshake.Received, Reason: reason})
+	}
+}
