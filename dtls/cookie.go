@@ -28,12 +28,13 @@ import (
 //	      | hash of the first ClientHello message, as long as the suite's hash is
 //	      | MAC
 //
-// The MAC is HMAC-SHA256, 32 bytes, over version, address, the fields before it
+// The MAC is HMAC-SHA256, cut to 16 bytes (GnuTLS takes no cookie of more than
+// 32, the limit of DTLS 1.0), over version, address, the fields before it
 // and what both ClientHellos must have the same.
 const (
 	cookieTimeSize   = 4
 	cookieChoiceSize = cookieTimeSize + 2 + 2 + 1
-	cookieMACSize    = sha256.Size
+	cookieMACSize    = 16
 	maxCookieSize    = cookieChoiceSize + sha512.Size384 + cookieMACSize
 )
 
@@ -53,7 +54,7 @@ type cookieJar struct {
 
 	sha256, sha384 hash.Hash
 	scratch        [128]byte
-	mac            [cookieMACSize]byte
+	mac            [sha256.Size]byte
 }
 
 func newCookieJar(keys [][32]byte, now time.Time) *cookieJar {
@@ -175,7 +176,7 @@ func (j *cookieJar) seal(key hash.Hash, v protocol.Version, fields []byte, from 
 		key.Write(binary.BigEndian.AppendUint16(j.scratch[:0], uint16(len(part))))
 		key.Write(part)
 	}
-	return key.Sum(j.mac[:0])
+	return key.Sum(j.mac[:0])[:cookieMACSize]
 }
 
 // appendHelloHash appends the transcript hash of a first ClientHello: 1.3 hashes

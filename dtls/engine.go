@@ -39,6 +39,7 @@ type Engine struct {
 	// Handshake messages that arrive.
 	assembler        fragment.Assembler
 	current          *handshake.Message // offered to the machine, which said "not yet"
+	held             []byte             // a record that came meanwhile: see hold
 	changeCipherSpec bool               // one came and waits for its turn
 	authenticated    bool               // a record has opened: plaintext can only repeat
 	progress         bool               // some of the peer's next flight is here
@@ -258,13 +259,27 @@ func (e *Engine) Resume(now time.Time) error {
 		if err := e.machine.Resume(now); err != nil {
 			return err
 		}
-		return e.deliver()
+		if err := e.deliver(); err != nil {
+			return err
+		}
+		e.scheduleACK()
+		return e.receiveHeld()
 	})
 }
 
 // KeyUpdate gives what we write new keys, and what the peer writes too if
 // request says so. It takes effect when the peer has acknowledged it.
 func (e *Engine) KeyUpdate(request KeyUpdateRequest, now time.Time) error {
+	switch {
+	case e.err != nil:
+		return e.err
+	case !e.machine.Open():
+		return errNotOpen
+	case !e.version.Is13():
+		return errNoKeyUpdate
+	case e.closing.sent:
+		return errClosed
+	}
 	return e.call(now, func() error { return e.machine.KeyUpdate(request) })
 }
 
@@ -297,7 +312,9 @@ func (e *Engine) fail(err error) error {
 	e.err = err
 	e.backoff.Stop()
 	e.ackAt, e.ackDue = time.Time{}, false
-	e.flight.Clear()
+	if e.flushed { // else it says under which keys the alert goes
+		e.flight.Clear()
+	}
 	var a *alert.Error
 	if errors.As(err, &a) && !a.Received {
 		e.sendAlert(a.Alert)
@@ -336,8 +353,9 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 }
 
 var (
-	errNotOpen = errors.New("dtls: the handshake is not complete")
-	errClosed  = errors.New("dtls: written after Close")
+	errNotOpen     = errors.New("dtls: the handshake is not complete")
+	errClosed      = errors.New("dtls: written after Close")
+	errNoKeyUpdate = errors.New("dtls: 1.2 has no KeyUpdate")
 	// ErrTooLong says that data doesn't fit into one record, or its record not
 	// into the buffer.
 	ErrTooLong = errors.New("dtls: message too long for one record")
@@ -356,9 +374,10 @@ func (e *Engine) guardKeys(w *writeEpoch) error {
 		return nil
 	case w.sealer.LimitReached():
 		return e.fail(alert.Localf(alert.InternalError, "the AEAD's confidentiality limit is reached, and no KeyUpdate got through"))
-	case e.config.DisableKeyUpdate:
+	case e.config.DisableKeyUpdate || w.updating:
 		return nil
 	}
+	w.updating = true
 	return e.KeyUpdate(message.NotRequested, e.now)
 }
 

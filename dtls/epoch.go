@@ -23,6 +23,8 @@ type readEpoch struct {
 	window replay.Window
 	opened bool      // a record has opened: the window means something
 	dies   time.Time // zero while it is the newest
+
+	additional [headerSize12]byte // scratch
 }
 
 // expects is the sequence number that comes next if nothing is lost.
@@ -37,9 +39,10 @@ func (r *readEpoch) expects() uint64 {
 type writeEpoch struct {
 	number     uint64
 	sealer     *record.Sealer
-	mask       *record.Mask // 1.3
-	next       uint64       // sequence number
-	additional [headerSize12]byte
+	mask       *record.Mask       // 1.3
+	next       uint64             // sequence number
+	updating   bool               // a KeyUpdate was asked for, to get away from it
+	additional [headerSize12]byte // scratch
 }
 
 // header is how many bytes come before what is sealed, and prefix how many of
@@ -74,9 +77,10 @@ func (w *writeEpoch) overhead() int {
 func (w *writeEpoch) payload(b []byte) []byte { return b[w.header()+w.prefix():] }
 
 // finish makes a record of the n bytes of payload that stand in b (see
-// payload), and returns its length. The sequence number is used up.
+// payload), and returns its length. The sequence number is used up. The last
+// one is kept for the alert that says so.
 func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, error) {
-	if w.next > maxSequence12 {
+	if w.next > maxSequence12 || w.next == maxSequence12 && kind != protocol.Alert {
 		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
 	}
 	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}

@@ -79,7 +79,10 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	if err != nil {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
-	l.reads = slices.DeleteFunc(l.reads, func(old *readEpoch) bool { return !old.dies.IsZero() && !l.now.Before(old.dies) })
+	l.reads = slices.DeleteFunc(l.reads, func(old *readEpoch) bool {
+		hidden := old.number&epochBits == r.number&epochBits // by the newer one: see readEpochByBits
+		return hidden || !old.dies.IsZero() && !l.now.Before(old.dies)
+	})
 	for _, old := range l.reads {
 		if old.dies.IsZero() {
 			old.dies = l.now.Add(lifetime)
@@ -90,7 +93,14 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	return nil
 }
 
-func (l *layer) Version(v protocol.Version) { l.version = v }
+// Version fixes the version. Only now can it be said what the beginning of the
+// peer's flight means for ours.
+func (l *layer) Version(v protocol.Version) {
+	l.version = v
+	if l.progress {
+		(*Engine)(l).begun()
+	}
+}
 
 // SkipEarly has nothing to do: records of an epoch without keys are dropped
 // anyway.

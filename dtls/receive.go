@@ -18,9 +18,10 @@ import (
 //	header --> epoch --> window.Fresh --> open --> window.Mark --> dispatch
 //
 // What stops at a gate is dropped and counted (RFC 9147 4.5.2). Epoch 0 has no
-// keys: it counts as opened until a record of the peer has really been opened,
-// and after that can only repeat what is already known. It has no window: a
-// forged high number would shut it, and message_seq removes duplicates.
+// keys: it counts as opened until a record of the peer has really been opened.
+// After that it could only repeat what is known, and anybody could have sent it.
+// It has no window: a forged high number would shut it, and message_seq removes
+// duplicates.
 
 // receiveRecord takes the first record off a datagram. Its error ends the
 // association.
@@ -38,21 +39,50 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 		return nil, e.drop(dropHeader)
 	case h.number.Epoch == 0:
 		return rest, e.receivePlain(h)
+	case h.version != protocol.VersionDTLS12: // 1.0 is lawful on a first hello only
+		return rest, e.drop(dropHeader)
 	case e.version != protocol.VersionDTLS12:
 		return rest, e.drop(dropEpoch)
+	case e.readEpoch(h.number.Epoch) == nil:
+		return rest, e.hold(in[:len(in)-len(rest)])
 	}
 	return rest, e.receive12(h)
 }
 
+// maxHeld is more than a record of 1.2 with Finished has, in bytes.
+const maxHeld = 128
+
+// hold keeps the one record that may be ahead of us while a step waits for
+// outside work: Finished of 1.2, in the datagram of the messages that make its
+// keys. It hasn't been opened, so one is all there is room for.
+func (e *Engine) hold(record []byte) error {
+	if e.current == nil || e.held != nil || len(record) > maxHeld {
+		return e.drop(dropEpoch)
+	}
+	e.held = bytes.Clone(record)
+	return nil
+}
+
+// receiveHeld takes the record that was held, once nothing waits.
+func (e *Engine) receiveHeld() error {
+	if e.held == nil || e.current != nil {
+		return nil
+	}
+	record := e.held
+	e.held = nil
+	_, err := e.receiveRecord(record)
+	return err
+}
+
 // receivePlain takes a record of epoch 0.
 func (e *Engine) receivePlain(h header12) error {
-	if len(h.body) > maxRecordBody {
+	switch {
+	case len(h.body) > maxRecordBody:
 		return e.drop(dropHeader)
-	}
-	e.traceRecord(handshake.Received, h.kind, h.number, headerSize12+len(h.body))
-	if e.authenticated && h.kind != protocol.Handshake && h.kind != protocol.ChangeCipherSpec {
+	case e.authenticated:
 		return e.drop(dropPlaintext)
 	}
+	e.traceRecord(handshake.Received, h.kind, h.number, headerSize12+len(h.body))
 	return e.dispatch(h.kind, h.number, h.body)
 }
 
@@ -60,16 +90,13 @@ func (e *Engine) receivePlain(h header12) error {
 func (e *Engine) receive12(h header12) error {
 	r := e.readEpoch(h.number.Epoch)
 	switch {
-	case r == nil:
-		return e.drop(dropEpoch)
 	case len(h.body) > maxRecordBody+2048: // RFC 5246 6.2.3
 		return e.drop(dropHeader)
 	case !r.window.Fresh(h.number.Sequence):
 		return e.drop(dropReplay)
 	}
-	var additional [headerSize12]byte
 	length := max(0, len(h.body)-r.opener.Overhead())
-	plaintext, err := r.opener.Open(h.body, additional12(&additional, h.kind, h.number, length), number12(h.number))
+	plaintext, err := r.opener.Open(h.body, additional12(&r.additional, h.kind, h.number, length), number12(h.number))
 	if err != nil {
 		return e.dropUnopened(r)
 	}
@@ -207,7 +234,7 @@ func (e *Engine) receiveAlert(body []byte) error {
 // never changes keys then. 1.3 has none over datagrams (RFC 9147 5).
 func (e *Engine) receiveChangeCipherSpec(n protocol.RecordNumber, body []byte) error {
 	switch {
-	case e.version.Is13() || n.Epoch != 0 || e.authenticated:
+	case e.version.Is13() || n.Epoch != 0:
 		return e.drop(dropChangeCipherSpec)
 	case len(body) != 1 || body[0] != 1:
 		return alert.Peerf(alert.DecodeError, "ChangeCipherSpec is % x, expected 01", body)
@@ -220,7 +247,10 @@ func (e *Engine) receiveChangeCipherSpec(n protocol.RecordNumber, body []byte) e
 
 // receiveACK takes the numbers of records that the peer has (RFC 9147 7).
 func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
-	if !e.version.Is13() {
+	switch {
+	case e.version == 0:
+		return e.drop(dropEarly) // the server may know that it will be 1.3
+	case !e.version.Is13():
 		return alert.Peerf(alert.UnexpectedMessage, "an ACK, which only 1.3 has")
 	}
 	var scratch [retransmit.MaxReceived]protocol.RecordNumber
@@ -268,7 +298,7 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 		}
 		complete = complete && kept
 	}
-	if complete {
+	if complete && e.version != protocol.VersionDTLS12 {
 		e.received.Add(n)
 	}
 	if err := e.deliver(); err != nil {
@@ -283,9 +313,6 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
 	e.traceMessage(handshake.Received, h, false)
 	if n.Epoch < e.readLevel() && h.Seq >= e.assembler.Next() {
-		if n.Epoch == 0 && e.authenticated {
-			return false, e.drop(dropPlaintext) // anybody could have sent it
-		}
 		return false, alert.Peerf(alert.UnexpectedMessage, "%v in epoch %d, after the keys of epoch %d were ready",
 			protocol.HandshakeType(h.Type), n.Epoch, e.readLevel())
 	}
@@ -309,7 +336,7 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 // has all of ours (RFC 9147 7.1); in 1.2 our timer runs until it is whole.
 func (e *Engine) begun() {
 	e.progress = true
-	if e.version.Is13() && e.flushed && e.reply == handshake.AwaitReply && !e.flight.Empty() {
+	if e.version.Is13() && e.flushed && e.reply == handshake.AwaitReply {
 		e.confirmed()
 	}
 }

@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,12 +9,14 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/pion/transport/v3/vnet"
+	"golang.org/x/net/ipv6"
 )
 
 // testTime is how long a test waits for a datagram that must come.
@@ -155,22 +156,21 @@ func TestSocketAnswersBroadcast(t *testing.T) {
 }
 
 func TestSocketSourceRoundTrip(t *testing.T) {
-	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
-		t.Skip("no source address in control messages")
+	if runtime.GOOS == "windows" {
+		t.Skip("no control messages")
 	}
-	for _, address := range []string{"192.0.2.1", "169.254.1.1", "2001:db8::1", "fe80::1%7"} {
+	// IPv4's message has the source in another field than the destination.
+	for _, address := range []string{"2001:db8::1", "fe80::1%7"} {
 		local := netip.MustParseAddr(address)
-		if runtime.GOOS == "linux" && local.Is4() {
-			continue // the source is in another field than the destination
-		}
-		if got := parseLocal(marshalSource(local)); got != local {
+		control := marshalSource(local)
+		if got := parseLocal(control); got != local {
 			t.Errorf("%v came back as %v", local, got)
 		}
-	}
-	// Only a link-local source fixes the interface.
-	global := marshalSource(netip.MustParseAddr("2001:db8::1%7").WithZone(""))
-	if bytes.Contains(global, []byte{7}) {
-		t.Errorf("interface in %x", global)
+		var message ipv6.ControlMessage
+		message.Parse(control)
+		if fixed := message.IfIndex != 0; fixed != local.IsLinkLocalUnicast() {
+			t.Errorf("%v: interface %d", local, message.IfIndex)
+		}
 	}
 	if got := parseLocal([]byte("no control message")); got.IsValid() {
 		t.Errorf("garbage is %v", got)
@@ -279,11 +279,292 @@ type textAddr string
 func (a textAddr) Network() string { return "text" }
 func (a textAddr) String() string  { return string(a) }
 
-type addrPortAddr struct {
-	textAddr
-	netip.AddrPort
+// An ipAddr is not a *net.UDPAddr, but has what is needed of it.
+type ipAddr struct{ textAddr }
+
+func (a ipAddr) AddrPort() netip.AddrPort { return netip.MustParseAddrPort(string(a.textAddr)) }
+
+func TestSocketOverAnyPacketConn(t *testing.T) {
+	want := netip.MustParseAddrPort("192.0.2.1:5684")
+	c := &scriptedConn{err: net.ErrClosed, from: []net.Addr{
+		&net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5684}, // 16 bytes: mapped
+		ipAddr{"192.0.2.1:5684"},
+		textAddr("192.0.2.1:5684"),
+		nil,
+		(*net.UDPAddr)(nil),
+	}}
+	s := newSocket(c)
+	buffer := make([]byte, 10)
+	for range 2 {
+		n, p, err := s.read(buffer)
+		if err != nil || n != 4 || p != (path{remote: want}) {
+			t.Errorf("read %d bytes by %v, %v", n, p, err)
+		}
+		if err := s.write(buffer, p); err != nil || c.to.(*net.UDPAddr).AddrPort() != want {
+			t.Errorf("wrote to %v, %v", c.to, err)
+		}
+	}
+	for range 3 {
+		if n, p, err := s.read(buffer); n != 0 || p != (path{}) || !errors.Is(err, errUnreadable) || !transient(err) {
+			t.Errorf("read %d bytes by %v, %v", n, p, err)
+		}
+	}
+	if _, _, err := s.read(buffer); err != net.ErrClosed {
+		t.Errorf("read: %v", err)
+	}
 }
 
-func (a addrPortAddr) String() string              { return string(a.textAddr) }
-func (a addrPortAddr) AddrPort() netip.AddrPort    { return a.AddrPort_() }
-func (a addrPortAddr) AddrPort_() netip.AddrPort   { return a.AddrPort }
+func TestSocketOverVirtualNetwork(t *testing.T) {
+	network, err := vnet.NewNet(&vnet.NetConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := func() net.PacketConn {
+		pc, err := network.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { pc.Close() })
+		return pc
+	}
+	s, client := newSocket(listen()), listen()
+	for _, size := range []int{20, 10} { // the first doesn't fit
+		if _, err := client.WriteTo(make([]byte, size), s.localAddr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buffer := make([]byte, 10)
+	if _, _, err := s.read(buffer); !transient(err) {
+		t.Fatalf("a datagram larger than the buffer: %v", err)
+	}
+	n, p, err := s.read(buffer)
+	if err != nil || n != 10 {
+		t.Fatalf("read %d bytes, %v", n, err)
+	}
+	if err := s.write(buffer, p); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := client.ReadFrom(buffer); n != 10 || err != nil {
+		t.Fatalf("client read %d bytes, %v", n, err)
+	}
+}
+
+func TestTransient(t *testing.T) {
+	fatal := []error{nil, io.EOF, net.ErrClosed, os.ErrDeadlineExceeded, syscall.EBADF, errors.New("something")}
+	for _, err := range fatal {
+		if transient(err) || tooBig(err) {
+			t.Errorf("%v passes for transient", err)
+		}
+	}
+	passing := []error{
+		syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN,
+		syscall.ENOPROTOOPT, syscall.EPROTO, syscall.EOPNOTSUPP, syscall.ENOBUFS, syscall.EPERM, syscall.EACCES,
+		syscall.EADDRNOTAVAIL, syscall.EMSGSIZE,
+	}
+	switch runtime.GOOS {
+	case "windows": // the constants above are inventions of package syscall there
+		passing = []error{syscall.Errno(10054), syscall.Errno(10052), syscall.Errno(10061), syscall.Errno(10040)}
+	case "linux":
+		if !strings.HasPrefix(runtime.GOARCH, "mips") {
+			passing = append(passing, syscall.Errno(64)) // ENONET
+		}
+	}
+	for _, err := range append(passing, io.ErrShortBuffer) {
+		wrapped := &net.OpError{Op: "write", Net: "udp", Err: os.NewSyscallError("sendto", err)}
+		if !transient(wrapped) {
+			t.Errorf("%v is not transient", wrapped)
+		}
+	}
+}
+
+// Nobody listens: ICMP says so, and the next datagram may find somebody.
+func TestPortUnreachableIsTransient(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Go doesn't report it on Windows")
+	}
+	nobody := listenUDP(t, "udp", "127.0.0.1:0")
+	client := dialUDP(t, "127.0.0.1", nobody)
+	nobody.Close()
+	if _, err := client.Write([]byte("ask")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 10)); !transient(err) || tooBig(err) {
+		t.Errorf("read: %v", err)
+	}
+}
+
+func TestTooBig(t *testing.T) {
+	s := newSocket(listenUDP(t, "udp4", "0.0.0.0:0"))
+	p := echo(t, dialUDP(t, "127.0.0.1", s.pc), s)
+	for _, p := range []path{p, {remote: p.remote}} {
+		if err := s.write(make([]byte, 65508), p); !tooBig(err) || !transient(err) {
+			t.Errorf("write of 65508 bytes by %v: %v", p, err)
+		}
+	}
+}
+
+// packetConns returns two ends on UDP made by FromPacketConn, and a stranger's socket.
+func packetConns(t *testing.T) (server, client net.Conn, stranger *net.UDPConn) {
+	serverPC := listenUDP(t, "udp", "127.0.0.1:0")
+	clientPC := listenUDP(t, "udp", "127.0.0.1:0")
+	stranger = listenUDP(t, "udp", "127.0.0.1:0")
+	return FromPacketConn(serverPC, clientPC.LocalAddr()), FromPacketConn(clientPC, serverPC.LocalAddr()), stranger
+}
+
+func TestFromPacketConn(t *testing.T) {
+	server, client, stranger := packetConns(t)
+	if _, err := stranger.WriteTo([]byte("stranger"), server.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"a", "", "bc"} { // datagrams keep their borders
+		if n, err := client.Write([]byte(text)); n != len(text) || err != nil {
+			t.Fatalf("wrote %d bytes, %v", n, err)
+		}
+	}
+	buffer := make([]byte, 20)
+	for _, text := range []string{"a", "", "bc"} {
+		if n, err := server.Read(buffer); err != nil || string(buffer[:n]) != text {
+			t.Errorf("read %q, %v; want %q", buffer[:n], err, text)
+		}
+	}
+	if server.RemoteAddr() != client.LocalAddr() {
+		t.Errorf("remote %v, want %v", server.RemoteAddr(), client.LocalAddr())
+	}
+	server.SetReadDeadline(time.Now())
+	if _, err := server.Read(buffer); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read after the deadline: %v", err)
+	}
+	server.SetWriteDeadline(time.Now())
+	if _, err := server.Write(buffer); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("write after the deadline: %v", err)
+	}
+	server.SetDeadline(time.Time{})
+	if _, err := server.Write(buffer); err != nil {
+		t.Errorf("write without a deadline: %v", err)
+	}
+}
+
+func TestFromPacketConnCloses(t *testing.T) {
+	server, _, _ := packetConns(t)
+	failed := make(chan error)
+	go func() {
+		_, err := server.Read(make([]byte, 10))
+		failed <- err
+	}()
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("read: %v", err)
+	}
+	if _, err := server.Write(nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("write: %v", err)
+	}
+}
+
+// A dual-stack socket gives IPv4 addresses in their mapped form.
+func TestFromPacketConnUnmaps(t *testing.T) {
+	if !hasIPv6() {
+		t.Skip("no IPv6 here")
+	}
+	dual := listenUDP(t, "udp", "[::]:0")
+	client := dialUDP(t, "127.0.0.1", dual)
+	remote := client.LocalAddr().(*net.UDPAddr)
+	for _, ip := range []net.IP{remote.IP.To4(), remote.IP.To16()} {
+		server := FromPacketConn(dual, &net.UDPAddr{IP: ip, Port: remote.Port})
+		exchange(t, client, server)
+	}
+}
+
+// exchange sends a datagram each way.
+func exchange(t *testing.T, a, b net.Conn) {
+	t.Helper()
+	buffer := make([]byte, 10)
+	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
+		if _, err := way[0].Write([]byte("data")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := way[1].Read(buffer); err != nil || string(buffer[:n]) != "data" {
+			t.Fatalf("read %q, %v", buffer[:n], err)
+		}
+	}
+}
+
+func TestFromPacketConnZones(t *testing.T) {
+	interfaces, err := net.Interfaces()
+	if err != nil || len(interfaces) == 0 {
+		t.Fatal("no interface", err)
+	}
+	name, number := interfaces[0].Name, strconv.Itoa(interfaces[0].Index)
+	for _, test := range []struct {
+		remote, from string
+		want         bool
+	}{
+		{"[fe80::1%" + name + "]:1", "[fe80::1%" + name + "]:1", true},
+		{"[fe80::1%" + number + "]:1", "[fe80::1%" + name + "]:1", true},
+		{"[fe80::1]:1", "[fe80::1%" + name + "]:1", true},
+		{"[fe80::1%other]:1", "[fe80::1%" + name + "]:1", false},
+		{"[fe80::1%" + name + "]:1", "[fe80::1%" + name + "]:2", false},
+		{"[fe80::1%" + name + "]:1", "[fe80::2%" + name + "]:1", false},
+	} {
+		remote := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(test.remote))
+		from := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(test.from))
+		read(t, FromPacketConn(&scriptedConn{err: io.EOF, from: []net.Addr{from}}, remote), test.want)
+	}
+}
+
+// read expects one datagram, or none.
+func read(t *testing.T, c net.Conn, want bool) {
+	t.Helper()
+	if _, err := c.Read(make([]byte, 10)); (err == nil) != want {
+		t.Errorf("datagram for %v: %v, want %v", c.RemoteAddr(), err, want)
+	}
+}
+
+func TestFromPacketConnOtherAddresses(t *testing.T) {
+	pc := &scriptedConn{err: io.EOF, from: []net.Addr{nil, textAddr("stranger"), ipAddr{"192.0.2.1:1"}, textAddr("friend")}}
+	c := FromPacketConn(pc, textAddr("friend"))
+	read(t, c, true)
+	if len(pc.from) != 0 {
+		t.Errorf("%v not read yet: a stranger passed", pc.from)
+	}
+	read(t, c, false)
+	if _, err := c.Write(nil); err != nil || pc.to != textAddr("friend") {
+		t.Errorf("wrote to %v, %v", pc.to, err)
+	}
+}
+
+func TestFromPacketConnConcurrently(t *testing.T) {
+	server, client, _ := packetConns(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			buffer := make([]byte, 10)
+			for range 50 {
+				if _, err := client.Write(buffer); err != nil {
+					t.Error(err)
+					return
+				}
+				if n, err := server.Read(buffer); n != 10 || err != nil {
+					t.Errorf("read %d bytes, %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestFromPacketConnAllocates(t *testing.T) {
+	server, client, _ := packetConns(t)
+	buffer := make([]byte, 1500)
+	allocs := testing.AllocsPerRun(100, func() {
+		client.Write(buffer[:1200])
+		if n, err := server.Read(buffer); n != 1200 || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations per datagram, want 0", allocs)
+	}
+}

@@ -22,7 +22,7 @@ type DropStats struct {
 	Replay           uint64 // received before, or older than the window
 	Authentication   uint64 // did not open
 	Plaintext        uint64 // unprotected, where the peer has long had keys
-	Early            uint64 // application data that overtook the handshake
+	Early            uint64 // application data that overtook the handshake, or an ACK that overtook the hellos
 	TooFar           uint64 // handshake messages too far ahead
 	Closed           uint64 // application data after close_notify
 	ChangeCipherSpec uint64 // not awaited
@@ -57,7 +57,7 @@ var dropReasons = [...]struct {
 	dropReplay:           {"received before, or too old to tell", func(d *DropStats) *uint64 { return &d.Replay }},
 	dropAuthentication:   {"does not authenticate", func(d *DropStats) *uint64 { return &d.Authentication }},
 	dropPlaintext:        {"unprotected, though there are keys", func(d *DropStats) *uint64 { return &d.Plaintext }},
-	dropEarly:            {"application data before the handshake's end", func(d *DropStats) *uint64 { return &d.Early }},
+	dropEarly:            {"before its time in the handshake", func(d *DropStats) *uint64 { return &d.Early }},
 	dropTooFar:           {"a message too far ahead", func(d *DropStats) *uint64 { return &d.TooFar }},
 	dropClosed:           {"application data after close_notify", func(d *DropStats) *uint64 { return &d.Closed }},
 	dropChangeCipherSpec: {"a ChangeCipherSpec that is not awaited", func(d *DropStats) *uint64 { return &d.ChangeCipherSpec }},

@@ -10,9 +10,14 @@ import (
 )
 
 // Pending reports whether Transmit has something to give.
-func (e *Engine) Pending() bool {
-	_, flight := e.flight.Peek()
-	return flight || e.ackDue || e.closing.due
+func (e *Engine) Pending() bool { return e.unsent() || e.ackDue || e.closing.due }
+
+// unsent reports whether this pass over our flight has something left. A flight
+// goes out once it is whole, so that its datagrams can be filled: the signature
+// in its middle may come late.
+func (e *Engine) unsent() bool {
+	_, ok := e.flight.Peek()
+	return ok && e.flushed
 }
 
 // Transmit writes the next datagram into buf and returns its length, or 0 when
@@ -52,7 +57,9 @@ func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:])
 func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool {
 	size, err := w.finish(d.buf[d.n:], kind, n)
 	if err != nil {
-		d.e.fail(err)
+		if d.e.err == nil {
+			d.e.fail(err)
+		}
 		return false
 	}
 	d.e.traceRecord(handshake.Sent, kind, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, size)
@@ -62,7 +69,7 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 
 // addACK acknowledges what was received, the newest if not all fit.
 func (d *datagram) addACK() {
-	e, w := d.e, d.e.newest()
+	e, w := d.e, d.e.sharedEpoch()
 	const lengthSize, numberSize = 2, 16
 	most := (d.room(w) - lengthSize) / numberSize
 	if !e.ackDue || most < 1 {
@@ -79,11 +86,8 @@ func (d *datagram) addACK() {
 // addFlight packs what this pass over the flight has left. Records and
 // datagrams are filled: a message is cut only where one ends.
 func (d *datagram) addFlight() {
-	for {
-		epoch, ok := d.e.flight.Peek()
-		if !ok {
-			return
-		}
+	for d.e.unsent() {
+		epoch, _ := d.e.flight.Peek()
 		w := d.e.writeEpoch(uint64(epoch))
 		if d.e.version == protocol.VersionDTLS12 && epoch == 1 && !d.addChangeCipherSpec(w) {
 			return
@@ -141,12 +145,9 @@ func putPart(b []byte, p retransmit.Part) (fragment.Header, int) {
 
 // addAlert writes the alert that ends the association.
 func (d *datagram) addAlert() {
-	e, w := d.e, d.e.newest()
-	if !e.closing.due || d.room(w) < 2 {
+	e, w := d.e, d.e.sharedEpoch()
+	if !e.closing.due || d.room(w) < 2 || e.unsent() { // it must not overtake the flight
 		return
-	}
-	if _, unsent := e.flight.Peek(); unsent {
-		return // it would overtake the flight
 	}
 	e.closing.due = false
 	level := byte(2)
@@ -157,6 +158,16 @@ func (d *datagram) addAlert() {
 	p[0], p[1] = level, byte(e.closing.alert)
 	e.traceSentAlert()
 	d.finish(w, protocol.Alert, 2)
+}
+
+// sharedEpoch is where ACKs and alerts go: the newest epoch that the peer can
+// know (RFC 9147 7). Keys that come with a flight that isn't whole yet are only
+// ours.
+func (e *Engine) sharedEpoch() *writeEpoch {
+	if epoch, ok := e.flight.Peek(); ok && !e.flushed {
+		return e.writeEpoch(uint64(epoch))
+	}
+	return e.newest()
 }
 
 // writeEpoch finds the keys that a flight goes under.

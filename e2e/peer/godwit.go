@@ -23,7 +23,7 @@ func (Godwit) Certifies(Protocol, pki.Kind) bool { return true }
 // The program, and why there is none.
 var (
 	program  string
-	buildErr = errors.New("peer.Build was not called")
+	errBuild = errors.New("peer.Build was not called")
 )
 
 // Build compiles examples/godwit of the module in root into a directory. If it
@@ -35,7 +35,7 @@ func Build(root, directory string) {
 	if err != nil {
 		err = fmt.Errorf("%s: %w\n%s", strings.Join(build.Args, " "), err, output)
 	}
-	buildErr = err
+	errBuild = err
 }
 
 func (g Godwit) Serve(t testing.TB, s Settings) Server {
@@ -60,8 +60,8 @@ func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
 
 func (Godwit) start(t testing.TB, arguments []string, address string) *process {
 	t.Helper()
-	if buildErr != nil {
-		t.Fatal(buildErr)
+	if errBuild != nil {
+		t.Fatal(errBuild)
 	}
 	return start(t, nil, program, append(arguments, address)...)
 }

@@ -195,4 +195,3 @@ func (o *options) openTrace() error {
 	}
 	return err
 }
-

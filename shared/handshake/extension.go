@@ -208,8 +208,7 @@ func offerRenegotiationInfo(m *Machine, b *wire.Builder) bool {
 }
 
 func receiveRenegotiationInfo(m *Machine, body []byte) error {
-	m.hello.secureRenegotiation = true
-	return checkRenegotiationInfo(body)
+	return acceptRenegotiationInfo(m, inServerHello12, body)
 }
 
 func answerRenegotiationInfo(_ *Machine, _ where, b *wire.Builder) bool {
@@ -218,10 +217,6 @@ func answerRenegotiationInfo(_ *Machine, _ where, b *wire.Builder) bool {
 }
 
 func acceptRenegotiationInfo(_ *Machine, _ where, body []byte) error {
-	return checkRenegotiationInfo(body)
-}
-
-func checkRenegotiationInfo(body []byte) error {
 	data, err := message.ParseRenegotiationInfo(body)
 	if err == nil && len(data) != 0 {
 		// RFC 5746 3.4, 3.6
@@ -258,7 +253,6 @@ func offerPointFormats(m *Machine, b *wire.Builder) bool {
 }
 
 func receivePointFormats(m *Machine, body []byte) error {
-	m.hello.pointFormats = true
 	return acceptPointFormats(m, inServerHello12, body)
 }
 
@@ -313,7 +307,8 @@ func acceptALPN(m *Machine, _ where, body []byte) error {
 // --- signature_algorithms (RFC 9846 4.3.3), in ClientHello and CertificateRequest
 
 func offerSignatureAlgorithms(m *Machine, b *wire.Builder) bool {
-	return answerSignatureAlgorithms(m, inRequest, b)
+	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.offeredSchemes()))
+	return true
 }
 
 func receiveSignatureAlgorithms(m *Machine, body []byte) error {
@@ -333,13 +328,18 @@ func acceptSignatureAlgorithms(m *Machine, _ where, body []byte) error {
 	return err
 }
 
-// acceptable are the signature schemes that we take from the peer. Until the
-// version is known, they are what the lowest enabled one can do.
-func (m *Machine) acceptable() []tls.SignatureScheme {
-	if m.version.Is13() || m.version == 0 && !m.config.Enabled(protocol.VersionTLS12) {
-		return cert.Schemes(protocol.VersionTLS13)
+// offeredSchemes are the signature schemes of both ClientHellos: what the lowest
+// enabled version can do, though a HelloRetryRequest has settled it by then.
+func (m *Machine) offeredSchemes() []tls.SignatureScheme {
+	if m.config.Enabled(protocol.VersionTLS12) {
+		return cert.Schemes(protocol.VersionTLS12)
 	}
-	return cert.Schemes(protocol.VersionTLS12)
+	return cert.Schemes(protocol.VersionTLS13)
+}
+
+// acceptable are the signature schemes that we take from the peer.
+func (m *Machine) acceptable() []tls.SignatureScheme {
+	return cert.Schemes(m.version.Over(protocol.Stream))
 }
 
 // signature_algorithms_cert says what the signatures inside certificates may

@@ -26,9 +26,7 @@ type hello struct {
 	schemes              []tls.SignatureScheme // signature_algorithms
 	protocols            []string              // ALPN
 	shares               message.KeyShares
-	pointFormats         bool
 	extendedMasterSecret bool
-	secureRenegotiation  bool
 
 	legacyCookie []byte // of HelloVerifyRequest
 	cookie       []byte // of HelloRetryRequest
@@ -124,8 +122,9 @@ func readClientHello(m *Machine, body []byte) error {
 	if err := m.receiveExtensions(in.Extensions); err != nil {
 		return err
 	}
-	if m.hello.suites.Contains(emptyRenegotiationInfo) {
-		m.hello.secureRenegotiation = true
+	if m.hello.suites.Contains(emptyRenegotiationInfo) && !slices.Contains(m.hello.offered, protocol.ExtRenegotiationInfo) {
+		// This suite offers the extension, as an empty one (RFC 5746 3.6).
+		m.hello.offered = append(m.hello.offered, protocol.ExtRenegotiationInfo)
 	}
 	if err := m.configure(); err != nil {
 		return err

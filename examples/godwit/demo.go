@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+const (
+	demoPatience = 30 * time.Second // for everything
+	demoResend   = 150 * time.Millisecond
+	demoGoodbye  = 300 * time.Millisecond
+	// demoTimeout is the first retransmission timeout. RFC 9147 5.8.2 lets those
+	// who know the round trip choose a shorter one, and on loopback we do.
+	demoTimeout = 100 * time.Millisecond
+)
+
+// A demonstration is a client and a server in one process, and a wire between
+// them that tells what it carries.
+type demonstration struct {
+	ladder         *ladder
+	client, server dtls.Config
+	listener       *dtls.Listener
+	wire           *wire
+	conn           *dtls.Conn               // the client's
+	replies        chan string              // what the client reads
+	rekeyed        chan handshake.Direction // new keys of the client after the handshake
+	answered       chan answered            // the server's end
+	complete       time.Duration            // how long the client's handshake took
+}
+
+// answered is what became of the server's side.
+type answered struct {
+	retransmits uint64
+	err         error
+}
+
+// demo shows a conversation from the handshake to the goodbye.
+func demo(ctx context.Context, o *options, con *console) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, fmt.Errorf("not done after %v: try less loss or another seed", demoPatience))
+	defer cancel()
+	d, err := newDemonstration(o)
+	if err != nil {
+		return err
+	}
+	err = d.run(ctx)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	fmt.Fprint(con.out, d.ladder, "\n")
+	if err != nil {
+		return err
+	}
+	r := newReport(d.conn.ConnectionState(), handshake.Client)
+	d.summarize(con, r)
+	if o.svgFile != "" {
+		title := fmt.Sprintf("%s · %s · %s", r.Version, r.Cipher, r.Group)
+		return os.WriteFile(o.svgFile, []byte(d.ladder.svg(title)), 0o666)
+	}
+	return nil
+}
+
+// newDemonstration sets the stage: two fresh certificates, of which each side
+// knows the other's fingerprint, a listener, and the wire.
+func newDemonstration(o *options) (*demonstration, error) {
+	d := &demonstration{
+		ladder:   newLadder(),
+		replies:  make(chan string),
+		rekeyed:  make(chan handshake.Direction, 2),
+		answered: make(chan answered, 1),
+	}
+	server, err := cert.SelfSigned(time.Now(), "server.example")
+	if err != nil {
+		return nil, err
+	}
+	client, err := cert.SelfSigned(time.Now(), "client.example")
+	if err != nil {
+		return nil, err
+	}
+	common := o.config
+	common.InitialTimeout = demoTimeout
+	common.Trace = d.trace
+	if common.MinVersion == 0 && common.MaxVersion != dtls.VersionDTLS12 {
+		common.MinVersion = dtls.VersionDTLS13
+	}
+	d.server, d.client = common, common
+	d.server.Certificates = []tls.Certificate{server}
+	d.server.ClientAuth = tls.RequireAnyClientCert
+	d.server.VerifyConnection = pin(fingerprint(client.Certificate[0]))
+	d.client.Certificates = []tls.Certificate{client}
+	d.client.ServerName = "server.example"
+	d.client.InsecureSkipVerify = true // the fingerprint says more than a name
+	d.client.VerifyConnection = pin(fingerprint(server.Certificate[0]))
+	if err := d.client.Validate(handshake.Client, protocol.Datagram); err != nil {
+		return nil, usageError{err}
+	}
+	if d.listener, err = dtls.Listen("udp", "127.0.0.1:0", &d.server); err != nil {
+		return nil, err
+	}
+	if d.wire, err = newWire(d.listener.Addr(), o.loss, o.seed, d.ladder.carried); err != nil {
+		d.listener.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// trace is the Config.Trace of both sides.
+func (d *demonstration) trace(e dtls.Event) {
+	d.ladder.trace(e)
+	const application = 3 // the epoch of 1.3's first application keys
+	if e.Kind == handshake.EventKey && e.Role == handshake.Client && e.Number.Epoch > application {
+		select {
+		case d.rekeyed <- e.Direction:
+		default: // there are just two
+		}
+	}
+}
+
+// run is the conversation.
+func (d *demonstration) run(ctx context.Context) error {
+	defer d.wire.close()
+	defer d.listener.Close()
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	go d.serve(serving)
+
+	begin := time.Now()
+	c, err := (&dtls.Dialer{Config: &d.client}).DialContext(ctx, "udp", d.wire.address())
+	if err != nil {
+		return err
+	}
+	d.complete = time.Since(begin)
+	d.conn = c.(*dtls.Conn)
+	defer d.conn.Close()
+	go d.read(ctx)
+	if err := d.exchange(ctx, "a godwit flies"); err != nil {
+		return err
+	}
+	if protocol.Version(d.conn.ConnectionState().Version).Is13() {
+		if err := d.changeKeys(ctx); err != nil {
+			return err
+		}
+		if err := d.exchange(ctx, "eleven days without rest"); err != nil {
+			return err
+		}
+	}
+	d.conn.Close()
+	return d.await(stop)
+}
+
+// serve is the server: it echoes one client's records.
+func (d *demonstration) serve(ctx context.Context) {
+	var end answered
+	defer func() { d.answered <- end }()
+	c, err := d.listener.AcceptConn()
+	if err != nil {
+		end.err = err
+		return
+	}
+	defer func() {
+		c.Close()
+		end.retransmits = c.Stats().Retransmits
+	}()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	record := make([]byte, 1<<14)
+	for {
+		n, err := c.Read(record)
+		if err != nil {
+			end.err = err
+			return
+		}
+		if _, err := c.Write(record[:n]); err != nil {
+			end.err = err
+			return
+		}
+	}
+}
+
+// read passes on what the client reads.
+func (d *demonstration) read(ctx context.Context) {
+	record := make([]byte, 1<<14)
+	for {
+		n, err := d.conn.Read(record)
+		if err != nil {
+			close(d.replies)
+			return
+		}
+		select {
+		case d.replies <- string(record[:n]):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// exchange sends a text until it comes back. DTLS protects application data,
+// but doesn't repeat it.
+func (d *demonstration) exchange(ctx context.Context, text string) error {
+	resend := time.NewTicker(demoResend)
+	defer resend.Stop()
+	for {
+		if _, err := d.conn.Write([]byte(text)); err != nil {
+			return err
+		}
+		for waiting := true; waiting; {
+			select {
+			case reply, open := <-d.replies:
+				if !open {
+					return errors.New("the server ended the conversation")
+				}
+				if reply == text {
+					return nil
+				}
+			case <-resend.C:
+				waiting = false
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+}
+
+// changeKeys updates the keys of both directions, and waits until they are in
+// use.
+func (d *demonstration) changeKeys(ctx context.Context) error {
+	if err := d.conn.KeyUpdate(dtls.UpdateRequested); err != nil {
+		return err
+	}
+	for range 2 {
+		select {
+		case <-d.rekeyed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// await waits for the server's goodbye. A lost close_notify is not repeated.
+func (d *demonstration) await(stop context.CancelFunc) error {
+	select {
+	case end := <-d.answered:
+		d.answered <- end
+	case <-time.After(demoGoodbye):
+		stop()
+	}
+	return nil
+}
+
+// summarize prints what the conversation was.
+func (d *demonstration) summarize(con *console, r report) {
+	end := <-d.answered
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(con.out, "  %-16s"+format+"\n", append([]any{name}, args...)...)
+	}
+	line("version", "%s, over %v", r.Version, d.wire)
+	line("cipher suite", "%s", r.Cipher)
+	line("key exchange", "%s", r.Group)
+	line("signature", "%s, certificates pinned by fingerprint", r.Signature)
+	for _, role := range []handshake.Role{handshake.Client, handshake.Server} {
+		datagrams, bytes, lost := d.ladder.counts(role)
+		line(role.String()+" sent", "%d datagrams, %d bytes; %d datagrams were lost", datagrams, bytes, lost)
+	}
+	line("retransmissions", "%d by the client, %d by the server", d.conn.Stats().Retransmits, end.retransmits)
+	line("handshake", "%.1f ms", milliseconds(d.complete))
+}
