@@ -1,3 +1,28 @@
+// Package dtls is DTLS 1.3 (RFC 9147) and DTLS 1.2 (RFC 6347): TLS over datagrams
+// that get lost, doubled and out of order. Names and meanings are crypto/tls's
+// where it has them:
+//
+//	listener, err := dtls.Listen("udp", ":5684", &dtls.Config{Certificates: certificates})
+//	conn, err := dtls.Dial("udp", "device.example:5684", nil)
+//
+// One difference is meant to be noticed: [Client], [Server], [Listen] and
+// [NewListener] return an error, a *[ConfigError] that names the field, if a
+// Config can't work. It never waits for the first handshake to say so.
+//
+// A [Conn] is a net.Conn that keeps boundaries: Write sends one record in one
+// datagram, Read returns one record. What is lost stays lost, and what comes
+// twice is delivered once. An [Engine] is what is inside of a Conn: an
+// association without I/O, goroutines or clock, for whoever brings datagrams
+// along in another way.
+//
+// A [Listener] keeps nothing about a client until that has shown, by bringing a
+// cookie back, that it receives what is sent to its address.
+//
+// What ends a connection, apart from errors of the link below it, is an
+// *[Error], which names the alert that went out or came in, or a timeout:
+// [ErrTimeout] when the peer didn't answer, [ErrHandshakeTimeout] when the
+// handshake took too long. What anybody could have forged (datagrams that don't
+// authenticate, ICMP errors) is counted in [Stats] and changes nothing.
 package dtls
 
 import (
@@ -5,6 +30,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
 )
 
 // What dtls and tls have in common is covered by dtls's promise under these
@@ -36,4 +62,18 @@ const (
 const (
 	UpdateNotRequested = message.NotRequested
 	UpdateRequested    = message.Requested
+)
+
+// The cipher suites for Config.CipherSuites.
+const (
+	TLS_AES_128_GCM_SHA256       = suite.TLS_AES_128_GCM_SHA256
+	TLS_AES_256_GCM_SHA384       = suite.TLS_AES_256_GCM_SHA384
+	TLS_CHACHA20_POLY1305_SHA256 = suite.TLS_CHACHA20_POLY1305_SHA256
+
+	TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256       = suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+	TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256         = suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+	TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384       = suite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+	TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384         = suite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+	TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = suite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+	TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256   = suite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 )

@@ -62,7 +62,7 @@ const latency = 10 * time.Millisecond
 // prompt is the fate of every datagram on a perfect link.
 func prompt(*parcel) []time.Duration { return []time.Duration{latency} }
 
-// losing loses the datagrams that it is true for.
+// losing is the fate on a link that loses the datagrams that lost is true for.
 func losing(lost func(*parcel) bool) func(*parcel) []time.Duration {
 	return func(p *parcel) []time.Duration {
 		if lost(p) {
@@ -72,10 +72,16 @@ func losing(lost func(*parcel) bool) func(*parcel) []time.Duration {
 	}
 }
 
+// fated is the option that sets a fate from the first datagram on.
+func fated(fate func(*parcel) []time.Duration) func(*simulation) {
+	return func(s *simulation) { s.fate = fate }
+}
+
 var epochOfSimulation = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
-// simulate returns a simulation in which the client has just been started.
-func simulate(t testing.TB, seed uint64, client, server *Config) *simulation {
+// simulate returns a simulation in which the client has just been started, on
+// a link and with whatever else the options set.
+func simulate(t testing.TB, seed uint64, client, server *Config, options ...func(*simulation)) *simulation {
 	t.Helper()
 	s := &simulation{t: t, now: epochOfSimulation, random: rand.New(rand.NewPCG(seed, 1)), fate: prompt}
 	s.client, s.server = &side{s: s, name: "client"}, &side{s: s, name: "server"}
@@ -89,27 +95,21 @@ func simulate(t testing.TB, seed uint64, client, server *Config) *simulation {
 		t.Fatal(err)
 	}
 	s.client.Engine, s.server.Engine = c, e
+	for _, option := range options {
+		option(s)
+	}
 	s.client.did(c.Start(s.now))
 	return s
 }
 
 // traced is simulate, and both sides note their events.
-func traced(t testing.TB, client, server *Config) *simulation {
+func traced(t testing.TB, client, server *Config, options ...func(*simulation)) *simulation {
 	t.Helper()
 	c, v := *client, *server
 	var s *simulation
-	var early []Event // ClientHello goes out before there is a simulation
-	c.Trace = func(e Event) {
-		if s == nil {
-			early = append(early, e)
-			return
-		}
-		s.client.events = append(s.client.events, e)
-	}
+	c.Trace = func(e Event) { s.client.events = append(s.client.events, e) }
 	v.Trace = func(e Event) { s.server.events = append(s.server.events, e) }
-	s = simulate(t, 0, &c, &v)
-	s.client.events = append(early, s.client.events...)
-	return s
+	return simulate(t, 0, &c, &v, append(options, func(made *simulation) { s = made })...)
 }
 
 // did follows every call into an Engine: it notes its error, starts work that
@@ -451,4 +451,14 @@ func TestHandshake(t *testing.T) {
 			}
 		})
 	}
+}
+
+// protections are every way to protect records, by version and AEAD.
+var protections = []setting{
+	{"1.3 AES-128-GCM", cipherSuite(tls.TLS_AES_128_GCM_SHA256)},
+	{"1.3 AES-256-GCM", cipherSuite(tls.TLS_AES_256_GCM_SHA384)},
+	{"1.3 ChaCha20", cipherSuite(tls.TLS_CHACHA20_POLY1305_SHA256)},
+	{"1.2 AES-128-GCM", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256))},
+	{"1.2 AES-256-GCM", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384))},
+	{"1.2 ChaCha20", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256))},
 }

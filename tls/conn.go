@@ -126,6 +126,13 @@ func (c *Conn) runHandshake() error {
 		c.engine.Start(time.Now()) // its error is latched
 	}
 	for {
+		// A flight is written in one piece: over a link without a buffer, its
+		// second piece could meet an alert that answers the first.
+		if work := c.engine.Work(); work != nil {
+			c.unlocked(work)
+			c.engine.Resume(time.Now())
+			continue
+		}
 		flushErr := c.flush()
 		if err := c.engine.Err(); err != nil {
 			c.stopTimer()
@@ -139,10 +146,7 @@ func (c *Conn) runHandshake() error {
 			c.complete.Store(true)
 			return nil
 		}
-		if work := c.engine.Work(); work != nil {
-			c.unlocked(work)
-			c.engine.Resume(time.Now())
-		} else if err := c.fill(); err != nil {
+		if err := c.fill(); err != nil {
 			return c.blame(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	demoName     = "godwit.example"
 	demoPatience = 30 * time.Second // for everything
 	demoResend   = 150 * time.Millisecond
 	demoGoodbye  = 300 * time.Millisecond
@@ -34,13 +35,14 @@ type demonstration struct {
 	replies        chan string              // what the client reads
 	rekeyed        chan handshake.Direction // new keys of the client after the handshake
 	answered       chan answered            // the server's end
+	end            answered                 // what answered said
 	complete       time.Duration            // how long the client's handshake took
 }
 
-// answered is what became of the server's side.
+// answered is how the server's side ended.
 type answered struct {
 	retransmits uint64
-	err         error
+	err         error // nil for a goodbye
 }
 
 // demo shows a conversation from the handshake to the goodbye.
@@ -68,8 +70,7 @@ func demo(ctx context.Context, o *options, con *console) error {
 	return nil
 }
 
-// newDemonstration sets the stage: two fresh certificates, of which each side
-// knows the other's fingerprint, a listener, and the wire.
+// newDemonstration sets the stage: a listener, and the wire to it.
 func newDemonstration(o *options) (*demonstration, error) {
 	d := &demonstration{
 		ladder:   newLadder(),
@@ -77,15 +78,31 @@ func newDemonstration(o *options) (*demonstration, error) {
 		rekeyed:  make(chan handshake.Direction, 2),
 		answered: make(chan answered, 1),
 	}
-	server, err := cert.SelfSigned(time.Now(), "server.example")
-	if err != nil {
+	if err := d.configure(o.config); err != nil {
 		return nil, err
 	}
-	client, err := cert.SelfSigned(time.Now(), "client.example")
-	if err != nil {
+	var err error
+	if d.listener, err = dtls.Listen("udp", "127.0.0.1:0", &d.server); err != nil {
 		return nil, err
 	}
-	common := o.config
+	if d.wire, err = newWire(d.listener.Addr(), o.loss, o.seed, d.ladder.carried); err != nil {
+		d.listener.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// configure makes the Configs of both sides: each has a fresh certificate, and
+// knows the fingerprint of the other's.
+func (d *demonstration) configure(common dtls.Config) error {
+	server, err := cert.SelfSigned(time.Now(), demoName)
+	if err != nil {
+		return err
+	}
+	client, err := cert.SelfSigned(time.Now(), "client")
+	if err != nil {
+		return err
+	}
 	common.InitialTimeout = demoTimeout
 	common.Trace = d.trace
 	if common.MinVersion == 0 && common.MaxVersion != dtls.VersionDTLS12 {
@@ -96,20 +113,13 @@ func newDemonstration(o *options) (*demonstration, error) {
 	d.server.ClientAuth = tls.RequireAnyClientCert
 	d.server.VerifyConnection = pin(fingerprint(client.Certificate[0]))
 	d.client.Certificates = []tls.Certificate{client}
-	d.client.ServerName = "server.example"
+	d.client.ServerName = demoName
 	d.client.InsecureSkipVerify = true // the fingerprint says more than a name
 	d.client.VerifyConnection = pin(fingerprint(server.Certificate[0]))
 	if err := d.client.Validate(handshake.Client, protocol.Datagram); err != nil {
-		return nil, usageError{err}
+		return usageError{err}
 	}
-	if d.listener, err = dtls.Listen("udp", "127.0.0.1:0", &d.server); err != nil {
-		return nil, err
-	}
-	if d.wire, err = newWire(d.listener.Addr(), o.loss, o.seed, d.ladder.carried); err != nil {
-		d.listener.Close()
-		return nil, err
-	}
-	return d, nil
+	return nil
 }
 
 // trace is the Config.Trace of both sides.
@@ -144,7 +154,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := d.exchange(ctx, "a godwit flies"); err != nil {
 		return err
 	}
-	if protocol.Version(d.conn.ConnectionState().Version).Is13() {
+	if protocol.Version(d.conn.ConnectionState().Version).Is13() { // 1.2 can't
 		if err := d.changeKeys(ctx); err != nil {
 			return err
 		}
@@ -156,32 +166,17 @@ func (d *demonstration) run(ctx context.Context) error {
 	return d.await(stop)
 }
 
-// serve is the server: it echoes one client's records.
+// serve is the server, for one client.
 func (d *demonstration) serve(ctx context.Context) {
-	var end answered
-	defer func() { d.answered <- end }()
 	c, err := d.listener.AcceptConn()
 	if err != nil {
-		end.err = err
+		d.answered <- answered{err: err}
 		return
 	}
-	defer func() {
-		c.Close()
-		end.retransmits = c.Stats().Retransmits
-	}()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	record := make([]byte, 1<<14)
-	for {
-		n, err := c.Read(record)
-		if err != nil {
-			end.err = err
-			return
-		}
-		if _, err := c.Write(record[:n]); err != nil {
-			end.err = err
-			return
-		}
-	}
+	err = echo(c, nil)
+	c.Close()
+	d.answered <- answered{c.Stats().Retransmits, err}
 }
 
 // read passes on what the client reads.
@@ -244,20 +239,20 @@ func (d *demonstration) changeKeys(ctx context.Context) error {
 	return nil
 }
 
-// await waits for the server's goodbye. A lost close_notify is not repeated.
+// await waits for the server's goodbye. A close_notify that was lost is not
+// repeated: then the server ends for lack of patience.
 func (d *demonstration) await(stop context.CancelFunc) error {
 	select {
-	case end := <-d.answered:
-		d.answered <- end
+	case d.end = <-d.answered:
 	case <-time.After(demoGoodbye):
 		stop()
+		d.end = <-d.answered
 	}
-	return nil
+	return d.end.err
 }
 
 // summarize prints what the conversation was.
 func (d *demonstration) summarize(con *console, r report) {
-	end := <-d.answered
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(con.out, "  %-16s"+format+"\n", append([]any{name}, args...)...)
 	}
@@ -267,8 +262,16 @@ func (d *demonstration) summarize(con *console, r report) {
 	line("signature", "%s, certificates pinned by fingerprint", r.Signature)
 	for _, role := range []handshake.Role{handshake.Client, handshake.Server} {
 		datagrams, bytes, lost := d.ladder.counts(role)
-		line(role.String()+" sent", "%d datagrams, %d bytes; %d datagrams were lost", datagrams, bytes, lost)
+		line(role.String()+" sent", "%d datagrams, %d bytes; %s lost", datagrams, bytes, count(lost))
 	}
-	line("retransmissions", "%d by the client, %d by the server", d.conn.Stats().Retransmits, end.retransmits)
+	line("retransmissions", "%s by the client, %s by the server", count(d.conn.Stats().Retransmits), count(d.end.retransmits))
 	line("handshake", "%.1f ms", milliseconds(d.complete))
+}
+
+// count is a number in words, where it is one that one hopes for.
+func count[T int | uint64](n T) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
 }

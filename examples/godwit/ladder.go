@@ -100,10 +100,8 @@ func (s *side) write(e dtls.Event) {
 
 // finish ends the datagram that is being sent.
 func (s *side) finish() {
-	s.sent = append(s.sent, &s.sending)
 	whole := s.sending
-	s.sent[len(s.sent)-1] = &whole
-	s.sending = rung{}
+	s.sent, s.sending = append(s.sent, &whole), rung{}
 }
 
 // read follows a datagram that is being received: it comes before its records,
@@ -201,6 +199,9 @@ type line struct {
 // dropped. The last ServerHello of a server is its ServerHello.
 func (r *rung) lines(lastServerHello uint16) []line {
 	var lines []line
+	if len(r.records) == 0 {
+		lines = append(lines, line{text: undescribed})
+	}
 	for _, rec := range r.records {
 		number := fmt.Sprintf("%-4v", rec.number)
 		if len(rec.parts) == 0 {
@@ -216,6 +217,10 @@ func (r *rung) lines(lastServerHello uint16) []line {
 	}
 	return lines
 }
+
+// undescribed is what a datagram says that neither side traced: a Listener
+// answered it without an Engine, and it was lost.
+const undescribed = "the listener's answer"
 
 func contentName(c protocol.ContentType) string {
 	switch c {
@@ -256,6 +261,8 @@ func (l *ladder) lastServerHello() (last uint16) {
 // counts are the datagrams and bytes that one side sent, and how many of them
 // were lost.
 func (l *ladder) counts(from handshake.Role) (datagrams, bytes, lost int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, r := range l.rungs {
 		if r.from == from && r.note == "" {
 			datagrams++

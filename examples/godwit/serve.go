@@ -50,8 +50,8 @@ func serve(ctx context.Context, o *options, con *console) error {
 	return nil
 }
 
-// answer holds one conversation: it answers each record, until the peer says
-// goodbye or the program is interrupted.
+// answer holds one conversation, until the peer says goodbye or the program is
+// interrupted.
 func answer(ctx context.Context, c conn, o *options, con *console) error {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
@@ -65,20 +65,26 @@ func answer(ctx context.Context, c conn, o *options, con *console) error {
 	if err != nil {
 		return err
 	}
+	return echo(v, o.reply)
+}
+
+// echo answers each record with itself, or with reply, until the peer says
+// goodbye or the connection is closed.
+func echo(c net.Conn, reply *string) error {
 	record := make([]byte, 1<<14)
 	for {
-		n, err := v.Read(record)
+		n, err := c.Read(record)
 		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		reply := record[:n]
-		if o.reply != nil {
-			reply = []byte(*o.reply)
+		answer := record[:n]
+		if reply != nil {
+			answer = []byte(*reply)
 		}
-		if _, err := v.Write(reply); err != nil {
+		if _, err := c.Write(answer); err != nil {
 			return err
 		}
 	}

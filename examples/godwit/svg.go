@@ -11,15 +11,16 @@ import (
 // The picture's measures, in pixels.
 const (
 	svgWidth   = 900
-	svgRail    = 90 // distance of the rails from the edges
+	svgRail    = 90  // distance of the rails from the edges
+	svgServer  = 500 // where the server's text begins
 	svgTop     = 84
 	svgLine    = 17 // of text
 	svgSpacing = 13 // between datagrams
 )
 
-const svgHead = `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d">
+const svgHead = `<svg xml:space="preserve" xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d">
 <style>
-text { font: 12px ui-monospace, Menlo, Consolas, monospace; fill: #24292f; white-space: pre }
+text { font: 12px ui-monospace, Menlo, Consolas, monospace; fill: #24292f }
 .title { font-weight: bold; font-size: 15px } .side { font-weight: bold; font-size: 13px }
 .end { text-anchor: end } .middle { text-anchor: middle }
 .dim { fill: #6e7781; font-size: 11px } .again { fill: #9a6700 } .dropped, .lost { fill: #cf222e }
@@ -59,7 +60,7 @@ func (l *ladder) svg(title string) string {
 // text on the sender's side, the arrow below it, and what the receiver says.
 func (r *rung) drawSVG(b *strings.Builder, y int, lastServerHello uint16) int {
 	if r.note != "" {
-		r.writeSVG(b, r.from, y+svgLine, "dim", r.note)
+		svgBeside(b, r.from, y+svgLine, "dim", r.note)
 		return y + svgLine + svgSpacing
 	}
 	var drops []line
@@ -69,9 +70,9 @@ func (r *rung) drawSVG(b *strings.Builder, y int, lastServerHello uint16) int {
 			drops = append(drops, l)
 			continue
 		case l.again:
-			r.writeSVG(b, r.from, y+svgLine, "again", l.String())
+			svgBeside(b, r.from, y+svgLine, "again", l.String())
 		default:
-			r.writeSVG(b, r.from, y+svgLine, "", l.text)
+			svgBeside(b, r.from, y+svgLine, "", l.text)
 		}
 		y += svgLine
 	}
@@ -80,7 +81,7 @@ func (r *rung) drawSVG(b *strings.Builder, y int, lastServerHello uint16) int {
 	svgText(b, "dim end", svgRail-10, y+4, fmt.Sprintf("%.1f ms", milliseconds(r.at)))
 	for _, l := range drops {
 		y += svgLine
-		r.writeSVG(b, r.from.Peer(), y, "dropped", l.text)
+		svgBeside(b, r.from.Peer(), y, "dropped", l.text)
 	}
 	return y + svgSpacing
 }
@@ -96,16 +97,16 @@ func (r *rung) arrowSVG(b *strings.Builder, y int) {
 		svgText(b, "lost middle", to, y+4, "✗")
 	}
 	fmt.Fprintf(b, `<line class="%s" x1="%d" y1="%d" x2="%d" y2="%[3]d"/>`+"\n", class, from, y, to)
-	r.writeSVG(b, r.from.Peer(), y-4, "dim", fmt.Sprintf("%d bytes", r.size))
+	svgText(b, "dim middle", svgWidth/2, y-5, fmt.Sprintf("%d bytes", r.size))
 }
 
-// writeSVG writes text next to a side's rail.
-func (r *rung) writeSVG(b *strings.Builder, beside handshake.Role, y int, class, text string) {
-	if beside == handshake.Client {
-		svgText(b, class, svgRail+12, y, text)
-		return
+// svgBeside writes text on a side's half.
+func svgBeside(b *strings.Builder, side handshake.Role, y int, class, text string) {
+	x := svgRail + 12
+	if side == handshake.Server {
+		x = svgServer
 	}
-	svgText(b, strings.TrimSpace(class+" end"), svgWidth-svgRail-12, y, text)
+	svgText(b, class, x, y, text)
 }
 
 func svgText(b *strings.Builder, class string, x, y int, text string) {

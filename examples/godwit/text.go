@@ -26,6 +26,8 @@ const (
 	textWidth   = 42
 )
 
+const legend = "\n  epoch/number, message, bytes of it   ↻ sent again   ✗ lost or dropped\n"
+
 // String draws the ladder.
 func (l *ladder) String() string {
 	l.mu.Lock()
@@ -36,6 +38,7 @@ func (l *ladder) String() string {
 	for _, r := range l.rungs {
 		r.draw(&b, last)
 	}
+	b.WriteString(legend)
 	return b.String()
 }
 
@@ -46,22 +49,17 @@ func (r *rung) draw(b *strings.Builder, lastServerHello uint16) {
 		b.WriteString(at + r.beside(r.from, r.note))
 		return
 	}
-	first := ""
-	if len(lines) > 0 && !lines[0].dropped {
-		first, lines = lines[0].String(), lines[1:]
-	}
-	wrapped := wrap(first)
-	b.WriteString(at + r.arrow(wrapped[0]))
-	for _, text := range wrapped[1:] {
-		b.WriteString(blank + r.beside(r.from, text))
-	}
-	for _, l := range lines {
+	for i, l := range lines {
 		from := r.from
 		if l.dropped {
 			from = from.Peer()
 		}
-		for _, text := range wrap(l.String()) {
-			b.WriteString(blank + r.beside(from, text))
+		for j, text := range wrap(l.String()) {
+			if i+j == 0 {
+				b.WriteString(at + r.arrow(text))
+			} else {
+				b.WriteString(blank + r.beside(from, text))
+			}
 		}
 	}
 }
@@ -78,9 +76,7 @@ func (l line) String() string {
 // arrow draws the datagram itself, with the first line of its text.
 func (r *rung) arrow(text string) string {
 	size := fmt.Sprintf(" %d bytes ", r.size)
-	if text != "" {
-		text = " " + text + " "
-	}
+	text = " " + text + " "
 	if r.from == handshake.Client {
 		shaft, head, rail := dashes(clientText-1)+text, size+"──►", "│"
 		if r.lost {

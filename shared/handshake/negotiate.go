@@ -2,8 +2,6 @@ package handshake
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/tls"
 	"errors"
 	"slices"
@@ -274,10 +272,9 @@ func (m *Machine) suiteFor(c *tls.Certificate) (*suite.Suite, error) {
 		return nil, err
 	}
 	public := c.PrivateKey.(crypto.Signer).Public()
-	if key, ok := public.(*ecdsa.PublicKey); ok && m.hello.groups != nil && !m.hello.groups.Contains(uint16(curveID(key))) {
-		// RFC 8422 5.1: supported_groups covers the certificate's curve too.
-		return nil, alert.Peerf(alert.HandshakeFailure, "the client does not take certificates on %s", key.Params().Name)
-	}
+	// RFC 8422 5.1 lets supported_groups bound the certificate's curve too. Peers
+	// name the groups of their key exchange there, and signature_algorithms says
+	// what they verify: crypto/tls and BoringSSL go by that, and so do we.
 	auth := authOf(public)
 	for s := range m.config.suites(m.version) {
 		if s.Auth == auth && m.hello.suites.Contains(s.ID) {
@@ -285,16 +282,6 @@ func (m *Machine) suiteFor(c *tls.Certificate) (*suite.Suite, error) {
 		}
 	}
 	return nil, alert.Peerf(alert.HandshakeFailure, "no cipher suite in common for %v and this certificate", m.version)
-}
-
-func curveID(key *ecdsa.PublicKey) tls.CurveID {
-	switch key.Curve {
-	case elliptic.P256():
-		return tls.CurveP256
-	case elliptic.P384():
-		return tls.CurveP384
-	}
-	return tls.CurveP521
 }
 
 // chooseCertificate sets certificate and scheme: what the application chooses,

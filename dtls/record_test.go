@@ -1,0 +1,271 @@
+package dtls
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+func TestHeader12(t *testing.T) {
+	for _, n := range []protocol.RecordNumber{{}, {Sequence: 1}, {Epoch: 1, Sequence: 0x010203040506}, {Epoch: 0xffff, Sequence: maxSequence12}} {
+		record := make([]byte, headerSize12, 100)
+		body := []byte("a body")
+		putHeader12(record, protocol.Handshake, n, len(body))
+		record = append(record, body...)
+		h, rest, ok := parseHeader12(append(record, "more"...))
+		if !ok || h.kind != protocol.Handshake || h.version != protocol.VersionDTLS12 || h.number != n ||
+			!bytes.Equal(h.body, body) || string(rest) != "more" {
+			t.Errorf("%v: %+v, rest %q, %v", n, h, rest, ok)
+		}
+		for size := range record {
+			if _, _, ok := parseHeader12(record[:size]); ok {
+				t.Errorf("%v: the first %d bytes are a record", n, size)
+			}
+		}
+	}
+}
+
+func TestHeader12Bytes(t *testing.T) {
+	n := protocol.RecordNumber{Epoch: 0x0102, Sequence: 0x030405060708}
+	var header, additional [headerSize12]byte
+	putHeader12(header[:], protocol.ApplicationData, n, 0x090a)
+	if want := []byte{23, 0xfe, 0xfd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}; !bytes.Equal(header[:], want) {
+		t.Errorf("header % x, want % x", header, want)
+	}
+	additional12(&additional, protocol.ApplicationData, n, 0x090a)
+	if want := []byte{1, 2, 3, 4, 5, 6, 7, 8, 23, 0xfe, 0xfd, 9, 10}; !bytes.Equal(additional[:], want) {
+		t.Errorf("additional data % x, want % x", additional, want)
+	}
+}
+
+// form13 is a unified header in one of its forms, without a connection ID.
+func form13(flags byte, sequence uint16, length int) []byte {
+	h := []byte{unifiedBits | flags}
+	if flags&bitNumber16 != 0 {
+		h = binary.BigEndian.AppendUint16(h, sequence)
+	} else {
+		h = append(h, byte(sequence))
+	}
+	if flags&bitLength != 0 {
+		h = binary.BigEndian.AppendUint16(h, uint16(length))
+	}
+	return h
+}
+
+func TestHeader13EveryForm(t *testing.T) {
+	body := []byte("sixteen bytes or more")
+	for flags := byte(0); flags < bitCID; flags++ {
+		header := form13(flags, 0x1234, len(body))
+		record := append(header, body...)
+		datagram := append(bytes.Clone(record), "more"...)
+		wantBody, wantRest := "sixteen bytes or more", "more"
+		if flags&bitLength == 0 { // it goes on to the end
+			wantBody, wantRest = wantBody+wantRest, ""
+		}
+		h, rest, ok := parseHeader13(datagram)
+		if !ok || !isUnified(datagram[0]) || !bytes.Equal(h.raw, header) || h.epoch != flags&3 ||
+			string(h.body) != wantBody || string(rest) != wantRest {
+			t.Errorf("flags %04b: %+v, rest %q, %v", flags, h, rest, ok)
+		}
+		if want := header[1 : 2+flags>>3]; !bytes.Equal(h.number, want) {
+			t.Errorf("flags %04b: number % x, want % x", flags, h.number, want)
+		}
+		for size := 1; size < len(record); size++ {
+			if _, _, ok := parseHeader13(record[:size]); ok && (flags&bitLength != 0 || size < len(header)) {
+				t.Errorf("flags %04b: the first %d bytes are a record", flags, size)
+			}
+		}
+		datagram[0] |= bitCID
+		if _, _, ok := parseHeader13(datagram); ok {
+			t.Errorf("flags %04b: a connection ID that was not negotiated", flags)
+		}
+	}
+}
+
+func TestHeader13IsThePutForm(t *testing.T) {
+	var b [headerSize13]byte
+	putHeader13(b[:], 7, 0x30201, 0x405)
+	if want := []byte{0b0010_1111, 2, 1, 4, 5}; !bytes.Equal(b[:], want) {
+		t.Errorf("% x, want % x", b, want)
+	}
+	for first := range 256 {
+		if want := first >= 32 && first < 64; isUnified(byte(first)) != want { // RFC 9147 4.1
+			t.Errorf("isUnified(%d) = %v", first, !want)
+		}
+	}
+}
+
+// closest is rebuild as RFC 9147 4.2.2 puts it: of all numbers that end like
+// that, the one closest to next. It returns the distance.
+func closest(low, span, next uint64) (distance uint64) {
+	distance = math.MaxUint64
+	base := next &^ (span - 1)
+	for _, n := range []uint64{base - span + low, base + low, base + span + low} {
+		if n > base && n-base > 2*span || n < base && base-n > span {
+			continue // it wrapped around
+		}
+		distance = min(distance, max(n, next)-min(n, next))
+	}
+	return distance
+}
+
+func TestRebuild(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	nexts := []uint64{0, 1, 127, 128, 129, 255, 256, 257, 1<<15 - 1, 1 << 15, 1<<15 + 1, 1<<16 - 1, 1 << 16, 1<<16 + 1,
+		maxSequence12, maxSequence12 + 1, math.MaxUint64 - 1<<16, math.MaxUint64 - 256, math.MaxUint64 - 1, math.MaxUint64}
+	for range 200 {
+		nexts = append(nexts, random.Uint64()>>random.IntN(64))
+	}
+	for _, next := range nexts {
+		for low := range 256 {
+			checkRebuild(t, []byte{byte(low)}, next)
+		}
+		for range 256 {
+			checkRebuild(t, binary.BigEndian.AppendUint16(nil, uint16(random.Uint32())), next)
+		}
+		checkRebuild(t, binary.BigEndian.AppendUint16(nil, uint16(next)+1<<15), next)
+	}
+}
+
+func checkRebuild(t *testing.T, truncated []byte, next uint64) {
+	t.Helper()
+	got := rebuild(truncated, next)
+	span, low := uint64(1)<<(8*len(truncated)), uint64(0)
+	for _, b := range truncated {
+		low = low<<8 | uint64(b)
+	}
+	if got&(span-1) != low {
+		t.Fatalf("rebuild(% x, %d) = %d ends otherwise", truncated, next, got)
+	}
+	if distance, want := max(got, next)-min(got, next), closest(low, span, next); distance != want {
+		t.Fatalf("rebuild(% x, %d) = %d is %d away, the closest is %d away", truncated, next, got, distance, want)
+	}
+}
+
+// A record comes back out of what finish made of it, in every suite.
+func TestRecordRoundTrip(t *testing.T) {
+	for _, c := range protections {
+		t.Run(c.name, func(t *testing.T) {
+			client, server := with(c.change)
+			s := established(t, client, server)
+			for _, size := range []int{0, 1, 2, 15, 16, 17, 255, 1200, maxRecordBody} {
+				data := bytes.Repeat([]byte{byte(size)}, size)
+				record := s.client.seal(string(data))
+				if want := s.client.newest().overhead() + size; len(record) != want {
+					t.Errorf("%d bytes make a record of %d, want %d", size, len(record), want)
+				}
+				s.server.read = nil
+				s.server.receive(record)
+				if size == 0 && len(s.server.read) == 0 {
+					continue // an empty record says nothing
+				}
+				if len(s.server.read) != 1 || !bytes.Equal(s.server.read[0], data) {
+					t.Fatalf("%d bytes: read %d records (%v)", size, len(s.server.read), s.server.Err())
+				}
+			}
+			if _, err := s.client.Write(make([]byte, 1<<16), make([]byte, maxRecordBody+1), s.now); err != ErrTooLong {
+				t.Errorf("%d bytes: %v, want ErrTooLong", maxRecordBody+1, err)
+			}
+			if _, err := s.client.Write(make([]byte, s.client.newest().overhead()+9), make([]byte, 10), s.now); err != ErrTooLong {
+				t.Errorf("a buffer that is short by a byte: %v, want ErrTooLong", err)
+			}
+		})
+	}
+}
+
+// A peer may write any form of the unified header (RFC 9147 4).
+func TestReceiveEveryForm13(t *testing.T) {
+	client, server := with()
+	s := established(t, client, server)
+	for flags := byte(0); flags < bitCID; flags += bitLength {
+		w := s.client.newest()
+		header := form13(flags|byte(w.number)&epochBits, uint16(w.next), 16+1+5)
+		inner := append([]byte("hello"), byte(protocol.ApplicationData), 0, 0, 0) // with padding
+		if flags&bitLength != 0 {
+			binary.BigEndian.PutUint16(header[len(header)-2:], uint16(len(inner)+16))
+		}
+		record := append(bytes.Clone(header), w.sealer.Seal(inner, header, w.next)...)
+		w.mask.Apply(record[1:2+flags>>3], record[len(header):])
+		w.next++
+		s.server.read = nil
+		s.server.receive(record)
+		if len(s.server.read) != 1 || string(s.server.read[0]) != "hello" {
+			t.Errorf("flags %04b: read %q, %+v", flags, s.server.read, s.server.Stats())
+		}
+	}
+}
+
+// Several records in one datagram are read one by one (RFC 9147 4.3).
+func TestInbox(t *testing.T) {
+	for _, c := range protections {
+		t.Run(c.name, func(t *testing.T) {
+			client, server := with(c.change)
+			s := established(t, client, server)
+			var datagram []byte
+			var want []string
+			for _, size := range []int{1, 0, 100, 7, 1, 0, 1000, 2} {
+				data := string(bytes.Repeat([]byte{'a' + byte(len(want))}, size))
+				datagram = append(datagram, s.client.seal(data)...)
+				if size > 0 {
+					want = append(want, data)
+				}
+			}
+			s.server.receive(datagram)
+			if len(s.server.read) != len(want) {
+				t.Fatalf("read %d records, want %d", len(s.server.read), len(want))
+			}
+			for i := range want {
+				if string(s.server.read[i]) != want[i] {
+					t.Errorf("record %d: %q, want %q", i, s.server.read[i], want[i])
+				}
+			}
+			s.server.Receive(s.client.seal("a long record"), s.now)
+			short := make([]byte, 6)
+			if n, ok := s.server.Read(short); n != 13 || !ok || string(short) != "a long" {
+				t.Errorf("Read into too little: %d, %v, %q", n, ok, short)
+			}
+			if n, ok := s.server.Read(short); ok {
+				t.Errorf("there is more: %d", n)
+			}
+		})
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	record := make([]byte, headerSize12)
+	putHeader12(record, protocol.Alert, protocol.RecordNumber{Epoch: 1, Sequence: 2}, 2)
+	f.Add(append(record, 1, 0, 0xaa), uint64(3))
+	for flags := byte(0); flags < 2*bitCID; flags++ {
+		f.Add(append(form13(flags, 0x1234, 4), 1, 2, 3, 4, 5), uint64(0x1200))
+	}
+	f.Fuzz(func(t *testing.T, in []byte, next uint64) {
+		if len(in) == 0 {
+			return
+		}
+		if !isUnified(in[0]) {
+			h, rest, ok := parseHeader12(in)
+			if !ok {
+				return
+			}
+			again := make([]byte, headerSize12)
+			putHeader12(again, h.kind, h.number, len(h.body))
+			binary.BigEndian.PutUint16(again[1:], uint16(h.version))
+			if again = append(append(again, h.body...), rest...); !bytes.Equal(again, in) {
+				t.Fatalf("% x became % x", in, again)
+			}
+			return
+		}
+		h, rest, ok := parseHeader13(in)
+		if !ok {
+			return
+		}
+		if again := bytes.Join([][]byte{h.raw, h.body, rest}, nil); !bytes.Equal(again, in) {
+			t.Fatalf("% x became % x", in, again)
+		}
+		checkRebuild(t, h.number, next)
+	})
+}
