@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -36,11 +37,13 @@ type Conn struct {
 	engine      *Engine
 	role        handshake.Role
 	started     bool
-	closed      bool
+	working     bool      // the handshaking goroutine works without the lock
+	closed      bool      // by Close
+	ended       bool      // the link is let go of
 	failure     error     // ends everything, from outside of the engine
 	handshakeBy time.Time // when the handshake must be over
 	pollAt      time.Time // when to read the link if nobody does
-	lingerUntil time.Time // when a closed Conn lets go of its link
+	lingerUntil time.Time // until when a Conn that is closed repeats its last flight
 	timer       *time.Timer
 	armed       time.Time // when timer fires; zero when it doesn't
 	held        *packet   // what the engine's unread data lies in
@@ -50,11 +53,10 @@ type Conn struct {
 }
 
 const (
-	// pollInterval is how long a Conn that is only written to leaves the
-	// link unread.
+	// pollInterval is how long the link stays unread when nobody waits for it.
 	pollInterval = 200 * time.Millisecond
-	// lingerTime is how long a closed Conn repeats its last flight for a peer
-	// that missed it.
+	// lingerTime is how long after the handshake a closed Conn repeats its last
+	// flight for a peer that missed it.
 	lingerTime = 5 * time.Second
 	// maxBacklog is how much unread data, in bytes, is kept for a reader that is
 	// not there; more is dropped, as a full socket buffer would drop it.
@@ -76,7 +78,7 @@ func (handshakeTimeoutError) Error() string {
 // FromPacketConn returns. The first Read or Write runs the handshake. Close
 // closes the link. A Config that can't be used is a *ConfigError.
 func Client(link net.Conn, config *Config) (*Conn, error) {
-	engine, err := NewClientEngine(config)
+	engine, err := NewClientEngine(orZero(config))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +89,7 @@ func Client(link net.Conn, config *Config) (*Conn, error) {
 // the client's. It asks for no cookie: whoever gives it a link vouches for the
 // peer's address.
 func Server(link net.Conn, config *Config) (*Conn, error) {
-	engine, err := NewServerEngine(config)
+	engine, err := NewServerEngine(orZero(config))
 	if err != nil {
 		return nil, err
 	}
@@ -114,10 +116,10 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.opened.Load() {
 		return nil
 	}
-	c.pump.Lock()
-	defer c.pump.Unlock()
 	stop := context.AfterFunc(ctx, func() { c.abort(context.Cause(ctx)) })
 	defer stop()
+	c.pump.Lock()
+	defer c.pump.Unlock()
 	if err := c.start(ctx); err != nil {
 		return err
 	}
@@ -135,7 +137,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 func (c *Conn) start(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.ended(); err != nil {
+	if err := c.err(); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -179,11 +181,12 @@ func (c *Conn) work() (open bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if err := c.ended(); err != nil {
+		if err := c.err(); err != nil {
 			return false, err
 		}
 		if c.engine.Open() {
 			if !c.opened.Swap(true) {
+				c.lingerUntil = time.Now().Add(lingerTime)
 				c.debugf("%v: handshake complete", c.role)
 			}
 			return true, nil
@@ -192,28 +195,46 @@ func (c *Conn) work() (open bool, err error) {
 		if work == nil {
 			return false, nil
 		}
-		c.mu.Unlock()
-		work()
-		c.mu.Lock()
-		c.engine.Resume(time.Now())
-		c.flush()
+		c.unlocked(work)
+		if c.err() == nil {
+			c.engine.Resume(time.Now())
+			c.flush()
+		}
 	}
 }
 
-// abort ends everything with err, from any goroutine.
+// unlocked runs work that may take long, or call the Conn's methods. Meanwhile
+// the timer reads the link.
+func (c *Conn) unlocked(work func()) {
+	c.working, c.pollAt = true, time.Now().Add(pollInterval)
+	c.schedule()
+	c.mu.Unlock()
+	defer func() { // an application's callback may panic
+		c.mu.Lock()
+		c.working, c.pollAt = false, time.Time{}
+	}()
+	work()
+}
+
+// abort gives the handshake up, from any goroutine.
 func (c *Conn) abort(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failure == nil && !c.engine.Open() {
-		c.failure = err
-		c.engine.Close(time.Now())
-		c.flush()
-		c.end()
+	if c.err() == nil && !c.engine.Open() {
+		c.fail(err)
 	}
 }
 
-// ended is why nothing works any more, or nil.
-func (c *Conn) ended() error {
+// fail ends everything for a reason that is not the engine's.
+func (c *Conn) fail(err error) {
+	c.failure = err
+	c.engine.Close(time.Now())
+	c.flush()
+	c.end()
+}
+
+// err is why nothing works any more, or nil.
+func (c *Conn) err() error {
 	switch {
 	case c.closed:
 		return net.ErrClosed
@@ -264,9 +285,11 @@ func (c *Conn) take(p []byte) (n int, err error, ok bool) {
 		if n > len(p) {
 			n, err = len(p), io.ErrShortBuffer
 		}
+		if !c.engine.inbox.full {
+			c.letGo()
+		}
 		return n, err, true
 	}
-	c.letGo()
 	if err = c.failure; err == nil {
 		err = c.engine.Closed()
 	}
@@ -299,12 +322,14 @@ func (c *Conn) receive() error {
 // receiveError judges an error of the link. What ICMP says is not
 // authenticated: it never ends a Conn.
 func (c *Conn) receiveError(err error) error {
-	if ended := c.ended(); ended != nil {
+	switch ended := c.err(); {
+	case ended != nil:
 		return ended
-	}
-	if transient(err) {
+	case transient(err):
 		c.engine.stats.LinkErrors++
 		return nil
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF // only the peer's close_notify ends the data
 	}
 	return err
 }
@@ -326,8 +351,10 @@ func (c *Conn) deliver(p *packet) {
 
 // --- Writing
 
-// Write sends p as one record in one datagram; it may have up to 16384 bytes,
-// though a datagram that is larger than the path's MTU may not arrive.
+// Write sends p as one record in one datagram. It may have up to 16384 bytes,
+// though a datagram that is larger than the path's MTU may not arrive; where the
+// system knows that it won't, Write says so and the Conn stays as it was. Other
+// errors of the network count as loss (see Stats).
 func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
@@ -338,10 +365,21 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := c.link.send(out.room[:n]); err != nil && !transient(err) {
+	if err := c.link.send(out.room[:n]); err != nil && !c.lost(err) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// lost counts an error of sending that is a loss like any other.
+func (c *Conn) lost(err error) bool {
+	if tooBig(err) || !transient(err) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine.stats.LinkErrors++
+	return true
 }
 
 // maxOverhead is more than any header, explicit nonce, content type and tag.
@@ -351,15 +389,15 @@ const maxOverhead = 64
 func (c *Conn) seal(buf, p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.ended(); err != nil {
+	if err := c.err(); err != nil {
 		return 0, err
 	}
 	n, err := c.engine.Write(buf, p, time.Now())
+	if c.engine.Pending() { // a KeyUpdate was due, or the alert for err
+		c.flush()
+	}
 	if err != nil {
 		return 0, err
-	}
-	if c.engine.Pending() { // a KeyUpdate was due
-		c.flush()
 	}
 	if c.pollAt.IsZero() && !c.pumping.Load() {
 		c.pollAt = time.Now().Add(pollInterval)
@@ -370,17 +408,13 @@ func (c *Conn) seal(buf, p []byte) (int, error) {
 
 // flush sends all that the engine has, and sets the timer. The caller holds mu.
 func (c *Conn) flush() {
-	for c.engine.Pending() {
+	for !c.ended && c.engine.Pending() {
 		out := newPacket(c.engine.mtu)
 		n := c.engine.Transmit(out.room)
-		err := error(nil)
 		if n > 0 {
-			err = c.link.send(out.room[:n])
+			c.sendFlight(out.room[:n])
 		}
 		out.release()
-		if tooBig(err) {
-			c.engine.shrink(n)
-		}
 		if n == 0 {
 			break
 		}
@@ -391,6 +425,17 @@ func (c *Conn) flush() {
 	c.schedule()
 }
 
+// sendFlight sends a datagram of the engine's. It may be lost: the engine sends
+// it again.
+func (c *Conn) sendFlight(datagram []byte) {
+	switch err := c.link.send(datagram); {
+	case tooBig(err):
+		c.engine.shrink(len(datagram))
+	case transient(err):
+		c.engine.stats.LinkErrors++
+	}
+}
+
 // KeyUpdate gives what this side writes new keys, and what the peer writes too
 // if request says so (RFC 9147 8). It fails in 1.2, which has no such thing.
 func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
@@ -399,7 +444,7 @@ func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.ended(); err != nil {
+	if err := c.err(); err != nil {
 		return err
 	}
 	err := c.engine.KeyUpdate(request, time.Now())
@@ -411,8 +456,11 @@ func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
 
 // schedule sets the timer to what is due first. The caller holds mu.
 func (c *Conn) schedule() {
+	if c.ended {
+		return
+	}
 	next := c.engine.Deadline()
-	for _, t := range [...]time.Time{c.pollAt, c.lingerUntil, c.handshakeLimit()} {
+	for _, t := range [...]time.Time{c.pollAt, c.handshakeLimit()} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
@@ -433,7 +481,7 @@ func (c *Conn) schedule() {
 
 // handshakeLimit is handshakeBy while the handshake runs.
 func (c *Conn) handshakeLimit() time.Time {
-	if c.engine.Open() || c.ended() != nil {
+	if c.engine.Open() || c.err() != nil {
 		return time.Time{}
 	}
 	return c.handshakeBy
@@ -442,31 +490,44 @@ func (c *Conn) handshakeLimit() time.Time {
 // tick runs when the timer fires: it reads the link if nobody else does, and
 // does what is due.
 func (c *Conn) tick() {
-	if c.opened.Load() && c.pump.TryLock() {
-		for p := c.link.poll(); p != nil; p = c.link.poll() {
-			c.mu.Lock()
-			c.stash()
-			c.deliver(p)
-			c.mu.Unlock()
-		}
-		c.pump.Unlock()
-	}
-	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.armed, c.pollAt = time.Time{}, time.Time{}
-	c.engine.Expire(now)
-	if limit := c.handshakeLimit(); !limit.IsZero() && !now.Before(limit) {
-		c.failure = ErrHandshakeTimeout
-		c.engine.Close(now)
-		c.end()
-	}
-	if c.closed && (!c.engine.unfinished() || !now.Before(c.lingerUntil)) {
-		c.lingerUntil = time.Time{}
-		c.end()
+	if c.ended {
 		return
 	}
+	c.readAside()
+	now := time.Now()
+	c.engine.Expire(now)
+	if limit := c.handshakeLimit(); !limit.IsZero() && !now.Before(limit) {
+		c.fail(ErrHandshakeTimeout)
+	}
+	if c.closed && !c.lingers(now) {
+		c.end()
+	}
+	if c.working || c.closed {
+		c.pollAt = now.Add(pollInterval)
+	}
 	c.flush()
+}
+
+// readAside reads what waits on the link for whoever doesn't. The caller holds
+// mu.
+func (c *Conn) readAside() {
+	if !c.working { // which has pump, and doesn't read
+		if !c.opened.Load() || !c.pump.TryLock() {
+			return
+		}
+		defer c.pump.Unlock()
+	}
+	for range maxQueue {
+		p := c.link.poll()
+		if p == nil {
+			return
+		}
+		c.stash()
+		c.deliver(p)
+	}
 }
 
 // nudge makes the timer read the link soon, if nobody else does. The Listener
@@ -476,7 +537,7 @@ func (c *Conn) nudge() {
 		return
 	}
 	defer c.mu.Unlock()
-	if c.pollAt.IsZero() && (!c.closed || !c.lingerUntil.IsZero()) {
+	if c.pollAt.IsZero() {
 		c.pollAt = time.Now().Add(pollInterval)
 		c.schedule()
 	}
@@ -485,10 +546,10 @@ func (c *Conn) nudge() {
 // stash copies the engine's unread data away, so that the next datagram can be
 // taken.
 func (c *Conn) stash() {
-	for c.engine.inbox.full && !c.closed {
-		data := append([]byte(nil), c.engine.inbox.first...)
+	for c.engine.inbox.full {
+		data := bytes.Clone(c.engine.inbox.first)
 		c.engine.Read(nil)
-		if c.backlogSize+len(data) <= maxBacklog {
+		if !c.closed && c.backlogSize+len(data) <= maxBacklog {
 			c.backlog = append(c.backlog, data)
 			c.backlogSize += len(data)
 		}
@@ -498,8 +559,8 @@ func (c *Conn) stash() {
 // --- The end
 
 // Close says goodbye to the peer and lets go of the link. If the peer may not
-// have our last flight yet, the link stays open for up to five seconds to
-// repeat it.
+// have our last flight of the handshake yet, the link stays open for up to five
+// seconds to repeat it.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -511,29 +572,34 @@ func (c *Conn) Close() error {
 	c.flush()
 	c.closed = true
 	c.backlog = nil
-	if c.engine.Err() == nil && c.failure == nil && c.engine.unfinished() {
-		c.lingerUntil = now.Add(lingerTime)
-		c.pollAt = now.Add(pollInterval)
-		c.link.setReadDeadline(past) // whoever reads returns
-		c.schedule()
-		return nil
+	if !c.lingers(now) {
+		return c.end()
 	}
-	return c.end()
+	c.pollAt = now.Add(pollInterval)
+	c.link.setReadDeadline(past) // whoever reads returns
+	c.schedule()
+	return nil
+}
+
+// lingers reports whether a closed Conn still has something to repeat.
+func (c *Conn) lingers(now time.Time) bool {
+	return !c.ended && c.engine.unfinished() && now.Before(c.lingerUntil)
 }
 
 // past is a deadline that ends every wait.
 var past = time.Unix(1, 0)
 
-// end lets go of the link, once, and wakes whoever reads it.
+// end lets go of the link and wakes whoever reads it.
 func (c *Conn) end() error {
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	c.armed, c.pollAt = time.Time{}, time.Time{}
-	c.link.setReadDeadline(past)
-	if c.onEnd != nil {
-		c.onEnd()
-		c.onEnd = nil
+	if !c.ended {
+		c.ended = true
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+		c.link.setReadDeadline(past)
+		if c.onEnd != nil {
+			c.onEnd()
+		}
 	}
 	if c.closed {
 		return c.link.netConn().Close()
@@ -572,7 +638,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.ended(); err != nil {
+	if err := c.err(); err != nil {
 		return err
 	}
 	return c.link.setReadDeadline(t)

@@ -3,6 +3,7 @@ package dtls
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -18,7 +19,7 @@ func Dial(network, address string, config *Config) (*Conn, error) {
 // A Dialer dials with options. The zero value is ready.
 type Dialer struct {
 	// NetDialer opens the socket; nil means the zero net.Dialer, or Config.Net
-	// if that is set.
+	// if that is set. Its Timeout and Deadline include the handshake.
 	NetDialer *net.Dialer
 	// Config is nil for the zero one.
 	Config *Config
@@ -39,6 +40,8 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (*Conn, erro
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := d.limit(ctx)
+	defer cancel()
 	link, err := d.open(ctx, config, network, address)
 	if err != nil {
 		return nil, err
@@ -55,11 +58,24 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (*Conn, erro
 	return c, nil
 }
 
+// limit is ctx with the limits of NetDialer.
+func (d *Dialer) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	var end time.Time
+	if d.NetDialer != nil {
+		end = d.NetDialer.Deadline
+		if t := d.NetDialer.Timeout; t != 0 && (end.IsZero() || time.Until(end) > t) {
+			end = time.Now().Add(t)
+		}
+	}
+	if end.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, end)
+}
+
 // dialConfig is a Config with a name to verify.
 func dialConfig(c *Config, address string) (*Config, error) {
-	if c == nil {
-		c = &Config{}
-	}
+	c = orZero(c)
 	if c.ServerName == "" {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -70,6 +86,14 @@ func dialConfig(c *Config, address string) (*Config, error) {
 		c = &named
 	}
 	return c, c.Validate(handshake.Client, protocol.Datagram)
+}
+
+// orZero is c, or the zero Config for nil.
+func orZero(c *Config) *Config {
+	if c == nil {
+		return &Config{}
+	}
+	return c
 }
 
 func (d *Dialer) open(ctx context.Context, config *Config, network, address string) (net.Conn, error) {

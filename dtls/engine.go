@@ -42,6 +42,7 @@ type Engine struct {
 	held             []byte             // a record that came meanwhile: see hold
 	changeCipherSpec bool               // one came and waits for its turn
 	authenticated    bool               // a record has opened: plaintext can only repeat
+	heard            bool               // application data has come
 	progress         bool               // some of the peer's next flight is here
 	received         retransmit.Received
 	ackAt            time.Time // when to acknowledge a flight that stays incomplete
@@ -131,8 +132,11 @@ func (e *Engine) shrink(n int) {
 	}
 }
 
-// unfinished reports whether the peer may miss our last flight.
-func (e *Engine) unfinished() bool { return e.machine.Open() && !e.flight.Empty() }
+// unfinished reports whether the peer may miss our last flight. In 1.2 nothing
+// acknowledges it but what the peer says when it has it.
+func (e *Engine) unfinished() bool {
+	return e.machine.Open() && !e.flight.Empty() && (e.version.Is13() || !e.heard && !e.closing.received)
+}
 
 // ErrTimeout is the error of an association whose peer didn't answer a flight
 // that was sent 13 times. It is a net.Error with Timeout() true.

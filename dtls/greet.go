@@ -52,7 +52,7 @@ type greeting struct {
 // greet takes a datagram from an address that has no Conn.
 func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) greeting {
 	r, _, ok := parseHeader12(datagram)
-	if !ok || r.kind != protocol.Handshake || r.number.Epoch != 0 {
+	if !ok || r.kind != protocol.Handshake || r.number.Epoch != 0 || r.version != protocol.VersionDTLS10 && r.version != protocol.VersionDTLS12 {
 		return greeting{}
 	}
 	h, body, _, err := fragment.Parse(r.body)
@@ -78,7 +78,9 @@ func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) gre
 			return greeting{welcome: w}
 		}
 		if v.Is13() {
-			return greeting{} // 1.3 has no second HelloRetryRequest (RFC 9846 4.2.4)
+			// 1.3 has no second HelloRetryRequest: the client starts from scratch
+			// (RFC 9147 5.1).
+			return greeting{reply: g.alert(alert.IllegalParameter, r)}
 		}
 	}
 	reply := g.challenge(&in, h, body, r, from, now)
@@ -153,8 +155,12 @@ func (g *greeter) refuse(err error, r header12) []byte {
 	if !errors.As(err, &a) {
 		return nil
 	}
+	return g.alert(a.Alert, r)
+}
+
+func (g *greeter) alert(a alert.Alert, r header12) []byte {
 	const fatal = 2
-	return g.record(protocol.Alert, r, append(g.reply[headerSize12:headerSize12], fatal, byte(a.Alert)))
+	return g.record(protocol.Alert, r, append(g.reply[headerSize12:headerSize12], fatal, byte(a)))
 }
 
 // wrapHello makes one record in one datagram of a hello, however it came.

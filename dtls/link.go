@@ -30,7 +30,7 @@ type connLink struct {
 
 // pollTime is how long poll waits: an expired deadline would fail a read even
 // with a datagram waiting.
-const pollTime = time.Millisecond
+const pollTime = 100 * time.Microsecond
 
 func (l *connLink) receive() (*packet, error) {
 	p := newPacket(largePacket)
@@ -46,7 +46,9 @@ func (l *connLink) receive() (*packet, error) {
 func (l *connLink) poll() *packet {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn.SetReadDeadline(time.Now().Add(pollTime))
+	if l.conn.SetReadDeadline(time.Now().Add(pollTime)) != nil {
+		return nil // it might wait forever
+	}
 	p, err := l.receive()
 	l.conn.SetReadDeadline(l.deadline)
 	if err != nil {

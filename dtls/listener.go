@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -47,6 +48,7 @@ const maxAccepts = 1024
 // Listen opens a UDP socket and accepts associations on it; network is "udp",
 // "udp4" or "udp6". A Config that can't be used is a *ConfigError.
 func Listen(network, address string, config *Config) (*Listener, error) {
+	config = orZero(config)
 	if err := config.Validate(handshake.Server, protocol.Datagram); err != nil {
 		return nil, err
 	}
@@ -67,6 +69,7 @@ func listenPacket(network, address string, config *Config) (net.PacketConn, erro
 // NewListener accepts associations on a socket whose addresses are UDP's. The
 // Listener owns it from now on.
 func NewListener(pc net.PacketConn, config *Config) (*Listener, error) {
+	config = orZero(config)
 	if err := config.Validate(handshake.Server, protocol.Datagram); err != nil {
 		return nil, err
 	}
@@ -244,11 +247,13 @@ func (l *Listener) admitUnknown(datagram []byte, from path) {
 	l.admit(from, datagram, func(*Engine) {})
 }
 
-// admit makes a Conn for a client, whose first datagram is given.
+// admit makes a Conn for a client, whose first datagram is given. A client that
+// there is no room for tries again.
 func (l *Listener) admit(from path, first []byte, prepare func(*Engine)) {
 	engine, err := NewServerEngine(l.config)
-	if err != nil {
-		return // the Config was valid when the Listener was made
+	if err != nil || len(l.accepts) == maxAccepts { // the Config was valid when the Listener was made
+		l.stats.dropped.Add(1)
+		return
 	}
 	prepare(engine)
 	p := &peer{listener: l, path: from, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
@@ -256,14 +261,11 @@ func (l *Listener) admit(from path, first []byte, prepare func(*Engine)) {
 	p.conn.onEnd = p.leave
 	p.push(first)
 	l.mu.Lock()
-	l.peers[from.remote] = p
-	l.mu.Unlock()
-	select {
-	case l.accepts <- p.conn:
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.peers[from.remote] = p
 		p.conn.await()
-	default:
-		l.stats.dropped.Add(1)
-		p.leave()
+		l.accepts <- p.conn // nobody else sends
 	}
 }
 
@@ -277,7 +279,8 @@ type peer struct {
 	conn     *Conn
 	in       chan *packet
 	deadline *deadline.Deadline
-	done     chan struct{} // closed by shut
+	writeBy  atomic.Pointer[time.Time] // the write deadline; nil or zero: none
+	done     chan struct{}             // closed by shut
 	once     sync.Once
 }
 
@@ -300,8 +303,8 @@ func (p *peer) push(datagram []byte) bool {
 }
 
 func (p *peer) receive() (*packet, error) {
-	if in := p.poll(); in != nil && p.deadline.Err() == nil {
-		return in, nil
+	if p.deadline.Err() != nil {
+		return nil, os.ErrDeadlineExceeded
 	}
 	select {
 	case in := <-p.in:
@@ -322,7 +325,14 @@ func (p *peer) poll() *packet {
 	}
 }
 
-func (p *peer) send(b []byte) error { return p.listener.socket.write(b, p.path) }
+// send sends or drops a datagram at once, so that a deadline matters only if it
+// has passed.
+func (p *peer) send(b []byte) error {
+	if by := p.writeBy.Load(); by != nil && !by.IsZero() && !time.Now().Before(*by) {
+		return os.ErrDeadlineExceeded
+	}
+	return p.listener.socket.write(b, p.path)
+}
 
 func (p *peer) netConn() net.Conn { return p }
 
@@ -356,7 +366,12 @@ func (p *peer) Read(b []byte) (int, error) {
 	return copy(b, in.data), nil
 }
 
-func (p *peer) Write(b []byte) (int, error) { return len(b), p.send(b) }
+func (p *peer) Write(b []byte) (int, error) {
+	if err := p.send(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
 
 func (p *peer) Close() error {
 	p.shut()
@@ -364,11 +379,18 @@ func (p *peer) Close() error {
 	return nil
 }
 
-func (p *peer) LocalAddr() net.Addr                { return p.listener.localAddr(p.path) }
-func (p *peer) RemoteAddr() net.Addr               { return net.UDPAddrFromAddrPort(p.path.remote) }
-func (p *peer) SetDeadline(t time.Time) error      { return p.setReadDeadline(t) }
-func (p *peer) SetReadDeadline(t time.Time) error  { return p.setReadDeadline(t) }
-func (p *peer) SetWriteDeadline(_ time.Time) error { return nil } // a datagram is sent or dropped at once
+func (p *peer) LocalAddr() net.Addr               { return p.listener.localAddr(p.path) }
+func (p *peer) RemoteAddr() net.Addr              { return net.UDPAddrFromAddrPort(p.path.remote) }
+func (p *peer) SetReadDeadline(t time.Time) error { return p.setReadDeadline(t) }
+
+func (p *peer) SetWriteDeadline(t time.Time) error {
+	p.writeBy.Store(&t)
+	return nil
+}
+
+func (p *peer) SetDeadline(t time.Time) error {
+	return errors.Join(p.SetReadDeadline(t), p.SetWriteDeadline(t))
+}
 
 // localAddr is the address that a peer's datagrams come to.
 func (l *Listener) localAddr(p path) net.Addr {

@@ -66,7 +66,7 @@ func (c *packetConn) isPeer(from netip.AddrPort) bool {
 	if c.peer.Addr().Zone() == "" {
 		from = netip.AddrPortFrom(from.Addr().WithZone(""), from.Port())
 	}
-	return c.peer.IsValid() && from == c.peer
+	return from == c.peer
 }
 
 func (c *packetConn) Write(b []byte) (int, error) {

@@ -181,7 +181,7 @@ func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, bo
 	case protocol.ApplicationData:
 		return e.receiveData(n, body)
 	case protocol.Alert:
-		return e.receiveAlert(body)
+		return e.receiveAlert(n, body)
 	case protocol.ChangeCipherSpec:
 		return e.receiveChangeCipherSpec(n, body)
 	case protocol.ACK:
@@ -203,14 +203,17 @@ func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
 	case e.closing.received:
 		return e.drop(dropClosed)
 	}
+	e.heard = true
 	if len(body) > 0 {
 		e.inbox.add(body)
 	}
 	return nil
 }
 
-// receiveAlert takes an alert (RFC 9846 6): level, then description.
-func (e *Engine) receiveAlert(body []byte) error {
+// receiveAlert takes an alert (RFC 9846 6): level, then description. A goodbye
+// under keys of the handshake says that the peer gives it up; in 1.2, which has
+// no others, it may have overtaken Finished.
+func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 	const warning, fatal = 1, 2
 	if len(body) != 2 {
 		return alert.Peerf(alert.DecodeError, "an alert of %d bytes, expected 2", len(body))
@@ -218,6 +221,8 @@ func (e *Engine) receiveAlert(body []byte) error {
 	level, a := body[0], alert.Alert(body[1])
 	e.trace(handshake.Event{Kind: handshake.EventAlert, Direction: handshake.Received, Alert: a})
 	switch {
+	case a == alert.CloseNotify && (n.Epoch == 0 || e.version.Is13() && n.Epoch < uint64(handshake.LevelApplication)):
+		return &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
 	case a == alert.CloseNotify:
 		e.closing.received = true
 		return nil

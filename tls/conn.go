@@ -179,14 +179,16 @@ func (c *Conn) limitHandshake() {
 	if limit < 0 || c.timer != nil {
 		return
 	}
-	c.timer = time.AfterFunc(limit, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.complete.Load() && c.engine.Err() == nil && !c.closed {
-			c.timedOut = true
-			c.link.Close()
-		}
-	})
+	c.timer = time.AfterFunc(limit, c.timeOut)
+}
+
+func (c *Conn) timeOut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.complete.Load() && c.engine.Err() == nil && !c.closed {
+		c.timedOut = true
+		c.unlocked(func() { c.link.Close() })
+	}
 }
 
 func (c *Conn) stopTimer() {
@@ -309,15 +311,15 @@ func (c *Conn) Write(p []byte) (int, error) {
 	defer c.writing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	written := 0
-	for written < len(p) {
+	for written := 0; ; {
 		fragment := p[written:min(written+maxPlaintext, len(p))]
 		if err := c.writeFragment(fragment); err != nil {
 			return written, err
 		}
-		written += len(fragment)
+		if written += len(fragment); written == len(p) {
+			return written, nil
+		}
 	}
-	return written, nil
 }
 
 func (c *Conn) writeFragment(p []byte) error {
@@ -351,7 +353,9 @@ func (c *Conn) Close() error {
 			goodbyeErr = fmt.Errorf("tls: closed, but close_notify could not be sent: %w", err)
 		}
 	}
-	if err := c.link.Close(); err != nil {
+	var err error
+	c.unlocked(func() { err = c.link.Close() })
+	if err != nil {
 		return err
 	}
 	return goodbyeErr

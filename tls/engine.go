@@ -240,7 +240,12 @@ func (e *Engine) Expire(time.Time) error { return e.err }
 // Work returns work of the handshake that must run outside of the lock that
 // guards the Engine: a signature, a verification, a callback of the
 // application. After it, call Resume. It is nil if nothing waits.
-func (e *Engine) Work() func() { return e.machine.Work() }
+func (e *Engine) Work() func() {
+	if e.err != nil {
+		return nil
+	}
+	return e.machine.Work()
+}
 
 // Resume goes on after Work.
 func (e *Engine) Resume(now time.Time) error {

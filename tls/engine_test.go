@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/pion/logging"
 )
 
 // keyTypes are the certificates by name.
@@ -150,7 +152,11 @@ func TestCuts(t *testing.T) {
 			}
 			check("byte by byte", run(func(b []byte) [][]byte { return slices.Collect(slices.Chunk(b, 1)) }))
 			longest := max(len(whole.fromClient), len(whole.fromServer))
-			for at := 1; at < longest; at++ {
+			step := 1
+			if testing.Short() {
+				step = 10
+			}
+			for at := 1; at < longest; at += step {
 				check(fmt.Sprintf("cut at %d", at), run(func(b []byte) [][]byte {
 					n := min(at, len(b))
 					return [][]byte{b[:n], b[n:]}
@@ -353,6 +359,9 @@ func TestWrongConfig(t *testing.T) {
 	if _, err := NewServerEngine(nil); err == nil {
 		t.Error("a server without a Config")
 	}
+	if _, err := NewListener(nil, nil); err == nil {
+		t.Error("a Listener without a Config")
+	}
 }
 
 func TestClose(t *testing.T) {
@@ -441,5 +450,22 @@ func TestTrace(t *testing.T) {
 	}
 	if !slices.Equal(log, want) {
 		t.Errorf("traced %q", log)
+	}
+}
+
+// Loggers say how a connection began and ended.
+func TestLog(t *testing.T) {
+	var log bytes.Buffer
+	client, server := configs(VersionTLS13)
+	factory := logging.NewDefaultLoggerFactory()
+	factory.Writer, factory.DefaultLogLevel = &log, logging.LogLevelDebug
+	client.LoggerFactory = factory
+	p := connected(t, client, server)
+	misdeed{t, p.server}.raw("nonsense")
+	p.client.Receive(drain(p.server), testTime)
+	for _, want := range []string{"client: handshake complete: TLS 1.3, TLS_AES_128_GCM_SHA256", "client: connection ended: unexpected_message"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in %q", want, log.String())
+		}
 	}
 }

@@ -179,7 +179,6 @@ func compare(t *testing.T, ours ConnectionState, theirs tls.ConnectionState, i i
 
 // Each side refuses the other's certificate, and the other learns why.
 func TestInteropRefusals(t *testing.T) {
-	checkLeaks(t)
 	eachVersion(t, func(t *testing.T, version uint16) {
 		_, ourServer := configs(version)
 		goClient, goServer := goConfigs(version)
@@ -221,7 +220,6 @@ func TestInteropRefusals(t *testing.T) {
 
 // Keys change as we ask, while data flows.
 func TestInteropKeyUpdate(t *testing.T) {
-	checkLeaks(t)
 	ourClient, _ := configs(VersionTLS13)
 	_, goServer := goConfigs(VersionTLS13)
 	a, b := tcpPair(t)

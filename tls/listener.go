@@ -55,7 +55,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c, err := Server(link, l.config)
-	if err != nil {
+	if err != nil { // somebody changed the Config
+		link.Close()
 		return nil, err
 	}
 	c.mu.Lock()

@@ -83,7 +83,7 @@ func gnutlsArguments(s Settings) []string {
 	for _, name := range s.ALPN {
 		arguments = append(arguments, "--alpn", name)
 	}
-	return append(arguments, s.Flags...)
+	return arguments
 }
 
 // priority is a priority string: GnuTLS's defaults with versions, ciphers and

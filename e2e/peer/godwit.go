@@ -93,7 +93,7 @@ func godwitArguments(s Settings) []string {
 	option("-groups", strings.Join(s.Groups, ","))
 	option("-alpn", strings.Join(s.ALPN, ","))
 	option("-keylog", s.KeyLog)
-	return append(arguments, s.Flags...)
+	return arguments
 }
 
 type godwitConversation struct{ *process }
@@ -110,7 +110,18 @@ func (c godwitConversation) Report() Report {
 	c.t.Helper()
 	status := c.exit()
 	stdout, stderr := c.output()
-	r := Report{Output: fmt.Sprintf("%sexit status %d\n", c.log(), status)}
+	r := Report{
+		Echoed:     strings.Contains(stdout, Text),
+		Received:   match(stderr, `the peer sent the alert (\w+)`),
+		Sent:       match(stderr, `godwit: (\w+) \((?:peer|local) fault\)`),
+		ExitStatus: status,
+		Output:     fmt.Sprintf("%sexit status %d\n", c.log(), status),
+	}
+	for line := range strings.Lines(stderr) {
+		if strings.HasPrefix(line, "godwit: ") {
+			r.Complaints = append(r.Complaints, line)
+		}
+	}
 	for line := range strings.Lines(stdout) {
 		if strings.HasPrefix(line, "{") {
 			if err := json.Unmarshal([]byte(line), &r); err != nil {
@@ -119,9 +130,5 @@ func (c godwitConversation) Report() Report {
 			r.Established = true
 		}
 	}
-	r.Echoed = strings.Contains(stdout, Text)
-	r.ExitStatus = status
-	r.Received = match(stderr, `the peer sent the alert (\w+)`)
-	r.Sent = match(stderr, `(\w+) \((?:peer|local) fault\)`)
 	return r
 }

@@ -52,11 +52,20 @@ func (o OpenSSL) Connect(t testing.TB, s Settings, address string) Conversation 
 	return opensslClient{p}
 }
 
+// opensslVersions are the flags for one version alone.
+var opensslVersions = map[Protocol]string{
+	DTLS10: "-dtls1",
+	DTLS12: "-dtls1_2",
+	TLS11:  "-tls1_1",
+	TLS12:  "-tls1_2",
+	TLS13:  "-tls1_3",
+}
+
 // opensslArguments are those that both roles understand.
 func opensslArguments(s Settings) []string {
 	arguments := []string{
 		"-keymatexport", ExporterLabel, "-keymatexportlen", strconv.Itoa(ExporterLength),
-		map[Protocol]string{DTLS12: "-dtls1_2", TLS12: "-tls1_2", TLS13: "-tls1_3"}[s.Max],
+		opensslVersions[s.Max],
 	}
 	option := func(name, value string) {
 		if value != "" {
@@ -72,16 +81,19 @@ func opensslArguments(s Settings) []string {
 		option("-mtu", strconv.Itoa(s.MTU+28)) // it wants the link's: with IPv4 and UDP header
 	}
 	suites := strings.Join(names(s.Suites, func(s suite) string { return s.openssl }), ":")
-	if s.Max.Number() == "1.3" {
+	switch s.Max {
+	case TLS13:
 		option("-ciphersuites", suites)
-	} else {
+	case DTLS10, TLS11:
+		option("-cipher", "ALL:@SECLEVEL=0") // its default level has no SHA-1
+	default:
 		option("-cipher", suites)
 	}
 	option("-groups", strings.Join(s.Groups, ":"))
 	option("-CAfile", s.Root)
 	option("-alpn", strings.Join(s.ALPN, ","))
 	option("-keylogfile", s.KeyLog)
-	return append(arguments, s.Flags...)
+	return arguments
 }
 
 type opensslServer struct {

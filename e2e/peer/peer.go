@@ -15,8 +15,10 @@ import (
 type Protocol string
 
 const (
+	DTLS10 Protocol = "DTLS 1.0"
 	DTLS12 Protocol = "DTLS 1.2"
 	DTLS13 Protocol = "DTLS 1.3"
+	TLS11  Protocol = "TLS 1.1"
 	TLS12  Protocol = "TLS 1.2"
 	TLS13  Protocol = "TLS 1.3"
 )
@@ -54,14 +56,13 @@ type Settings struct {
 	Leaf     *pki.Leaf
 	Root     string   // PEM file of the roots that the other side's chain must end in
 	Name     string   // client: the server's name, sent and verified
-	Verify   bool     // server: a client certificate is required and verified
+	Verify   bool     // server: a client certificate is required, and verified
 	Suites   []string // IANA names
 	Groups   []string // RFC names
 	ALPN     []string
 	MTU      int    // UDP payload
 	Listen   bool   // OpenSSL's server: cookies without state (DTLSv1_listen)
 	KeyLog   string // file for the secrets, in NSS's format
-	Flags    []string
 }
 
 // A Report is what one side said about a conversation. A field is empty where
@@ -75,12 +76,13 @@ type Report struct {
 	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the other side's leaf
 	Exporter    string `json:"exporter"`
 
-	Established bool   `json:"-"`
-	Echoed      bool   `json:"-"` // client: Text came back; server: Text arrived
-	Sent        string `json:"-"` // the fatal alert that this side sent
-	Received    string `json:"-"` // the fatal alert that it received
-	ExitStatus  int    `json:"-"` // godwit: 0 clean, 1 failed, 2 usage
-	Output      string `json:"-"` // for the reader of a failed test
+	Established bool     `json:"-"`
+	Echoed      bool     `json:"-"` // client: Text came back; server: Text arrived
+	Sent        string   `json:"-"` // the fatal alert that this side sent
+	Received    string   `json:"-"` // the fatal alert that it received
+	ExitStatus  int      `json:"-"` // godwit: 0 clean, 1 failed, 2 usage
+	Complaints  []string `json:"-"` // godwit: the lines on standard error that say what failed
+	Output      string   `json:"-"` // for the reader of a failed test
 }
 
 // A Peer is one implementation.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -30,18 +31,17 @@ func (o *options) prepare(role handshake.Role, con *console) error {
 	if host == "" {
 		host = "localhost"
 	}
-	o.config.HandshakeTimeout = o.timeout
+	trust := o.trustClient
+	if role == handshake.Client {
+		o.config.ServerName = host
+		trust = o.trustServer
+	}
 	steps := []func() error{
+		trust,
 		func() error { return o.loadRoots(role) },
 		func() error { return o.loadCertificate(role, host, con) },
 		o.openKeyLog,
 		o.openTrace,
-	}
-	if role == handshake.Client {
-		o.config.ServerName = host
-		o.trustServer()
-	} else {
-		o.trustClient()
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -52,6 +52,9 @@ func (o *options) prepare(role handshake.Role, con *console) error {
 	if err := o.config.Validate(role, o.transport); err != nil {
 		o.close()
 		return usageError{err}
+	}
+	if o.keyUpdate {
+		o.watchKeys()
 	}
 	return nil
 }
@@ -68,13 +71,14 @@ func (o *options) close() {
 
 // trustServer decides what a server's certificate must pass: the roots, unless
 // -insecure or a -fingerprint alone says otherwise, and the fingerprint.
-func (o *options) trustServer() {
+func (o *options) trustServer() error {
 	o.config.InsecureSkipVerify = o.insecure || o.fingerprint != "" && o.caFile == ""
 	o.config.VerifyConnection = pin(o.fingerprint)
+	return nil
 }
 
 // trustClient does the same for a client's.
-func (o *options) trustClient() {
+func (o *options) trustClient() error {
 	switch {
 	case o.clientAuth != nil:
 		o.config.ClientAuth = *o.clientAuth
@@ -86,7 +90,11 @@ func (o *options) trustClient() {
 	if o.insecure && o.config.ClientAuth == tls.RequireAndVerifyClientCert {
 		o.config.ClientAuth = tls.RequireAnyClientCert
 	}
+	if o.fingerprint != "" && o.config.ClientAuth == tls.NoClientCert {
+		return errors.New("-fingerprint needs a client certificate, -client-auth none asks for none")
+	}
 	o.config.VerifyConnection = pin(o.fingerprint)
+	return nil
 }
 
 // pin returns a check for the certificate with a fingerprint, nil if there is
@@ -135,7 +143,7 @@ func (o *options) loadCertificate(role handshake.Role, host string, con *console
 		o.config.Certificates = []tls.Certificate{c}
 		return err
 	case o.certFile != "" || o.keyFile != "":
-		return fmt.Errorf("-cert and -key go together")
+		return errors.New("-cert and -key go together")
 	case role == handshake.Client:
 		o.config.GetClientCertificate = func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			c, err := introduce(con, "client")

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/handshake"
@@ -43,38 +43,30 @@ func connect(ctx context.Context, o *options, con *console) error {
 // ask sends a text, and prints what comes back until the first reply, the
 // peer's close or the timeout: none of them is a failure.
 func (v *conversation) ask(text string, out io.Writer) error {
-	if _, err := v.Write([]byte(text)); err != nil {
+	sent := v.speak(func() error {
+		_, err := v.Write([]byte(text))
 		return err
-	}
-	v.wait()
+	})
 	reply := make([]byte, 1<<14)
 	n, err := v.Read(reply)
 	out.Write(reply[:n])
-	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+	v.SetWriteDeadline(time.Now().Add(v.options.timeout))
+	sending := <-sent // a Close that interrupts a Write can't say goodbye
+	switch {
+	case errors.Is(err, io.EOF):
 		return nil
+	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+		return sending
 	}
 	return err
 }
-
-// wait bounds the wait for a reply.
-func (v *conversation) wait() { v.SetReadDeadline(time.Now().Add(v.options.timeout)) }
 
 // exchange copies both directions until both have ended. Datagrams have no way
 // to say that one direction has ended, so that after the end of in a peer that
 // says nothing for the timeout has ended too.
 func (v *conversation) exchange(in io.Reader, out io.Writer) error {
-	var sentAll atomic.Bool
-	sent := make(chan error, 1)
-	go func() {
-		err := v.send(in)
-		sentAll.Store(true)
-		v.wait()
-		if err != nil {
-			v.SetReadDeadline(time.Unix(1, 0)) // ends receive
-		}
-		sent <- err
-	}()
-	err := v.receive(out, &sentAll)
+	sent := v.speak(func() error { return v.send(in) })
+	err := v.receive(out)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return <-sent
@@ -84,6 +76,42 @@ func (v *conversation) exchange(in io.Reader, out io.Writer) error {
 		return nil // 1.2's close_notify ends both directions (RFC 5246 7.2.1)
 	}
 	return <-sent
+}
+
+// speak runs send beside the caller, who reads, and then bounds the caller's
+// wait for a reply. -key-update comes before it: nothing is sent under the old
+// keys.
+func (v *conversation) speak(send func() error) <-chan error {
+	sent := make(chan error, 1)
+	go func() {
+		err := v.awaitKeys()
+		if err == nil {
+			err = send()
+		}
+		v.sentAll.Store(true)
+		v.wait()
+		if err != nil {
+			v.SetReadDeadline(time.Unix(1, 0)) // the caller's wait is over
+		}
+		sent <- err
+	}()
+	return sent
+}
+
+// wait bounds the wait for a reply.
+func (v *conversation) wait() { v.SetReadDeadline(time.Now().Add(v.options.timeout)) }
+
+// awaitKeys waits until -key-update has taken effect.
+func (v *conversation) awaitKeys() error {
+	if !v.options.keyUpdate {
+		return nil
+	}
+	select {
+	case <-v.options.rekeyed:
+		return nil
+	case <-time.After(v.options.timeout):
+		return fmt.Errorf("the peer did not acknowledge the KeyUpdate within %v", v.options.timeout)
+	}
 }
 
 // send sends all of in, in records that fit the transport.
@@ -111,7 +139,7 @@ func (v *conversation) send(in io.Reader) error {
 
 // receive prints what comes until the peer's close. Once everything is sent,
 // each wait is one for a reply.
-func (v *conversation) receive(out io.Writer, sentAll *atomic.Bool) error {
+func (v *conversation) receive(out io.Writer) error {
 	record := make([]byte, 1<<14)
 	for {
 		n, err := v.Read(record)
@@ -121,7 +149,7 @@ func (v *conversation) receive(out io.Writer, sentAll *atomic.Bool) error {
 			return nil
 		case err != nil:
 			return err
-		case sentAll.Load():
+		case v.sentAll.Load():
 			v.wait()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 
 	"github.com/godwit-dtls/godwit/dtls"
@@ -57,6 +58,7 @@ type conversation struct {
 	options *options
 	report  report
 	in, out atomic.Uint64
+	sentAll atomic.Bool // all that there is to send
 }
 
 // converse begins a conversation on a connection whose handshake is complete:
@@ -72,6 +74,24 @@ func converse(c conn, o *options, role handshake.Role) (*conversation, error) {
 		return v, c.KeyUpdate(dtls.UpdateRequested)
 	}
 	return v, nil
+}
+
+// watchKeys closes rekeyed when what we write gets new keys. Over datagrams
+// that is when the peer has acknowledged our KeyUpdate (RFC 9147 8).
+func (o *options) watchKeys() {
+	rekeyed := make(chan struct{})
+	o.rekeyed = rekeyed
+	var once sync.Once
+	trace := o.config.Trace
+	o.config.Trace = func(e dtls.Event) {
+		const application = 3 // the epoch of 1.3's first application keys
+		if e.Kind == handshake.EventKey && e.Direction == handshake.Sent && e.Number.Epoch > application {
+			once.Do(func() { close(rekeyed) })
+		}
+		if trace != nil {
+			trace(e)
+		}
+	}
 }
 
 func (v *conversation) Read(p []byte) (int, error) {

@@ -121,18 +121,18 @@ func TestLadder(t *testing.T) {
 		r.at = 12300 * time.Microsecond
 	}
 	const want = `     ms  client                                                                               server
-   12.3  ├── 0/0  ClientHello 0..60 of 100 ───────────────────── 85 bytes ── ✗ lost                │
+   12.3  ├── 0/0  ClientHello 0..60 of 100 ─────────────────── 85 bytes ── ✗ lost                  │
    12.3  │   timeout                                                                               │
    12.3  ├── 0/1  ClientHello ↻ ───────────────────────────────────────────────────── 125 bytes ──►│
-   12.3  │                      lost ✗ ── 90 bytes ── the listener's answer ───────────────────────┤
+   12.3  │                  lost ✗ ── 90 bytes ────── the listener's answer ───────────────────────┤
    12.3  │◄── 90 bytes ────────────────────────────── 0/1  HelloRetryRequest ──────────────────────┤
    12.3  │◄── 145 bytes ───────────────────────────── 0/2  ServerHello ────────────────────────────┤
          │                                            2/0  EncryptedExtensions                     │
          │                                                 Finished                                │
          │   ✗ dropped: an epoch without keys, for                                                 │
          │        this test's own reasons                                                          │
-   12.3  ├── 2/0  ACK 2/0-2 3/0 3/5 3/7 3/9 3/11 ──────────────────────────────────── 60 bytes ──►│
-         │        3/13 3/15                                                                        │
+   12.3  ├── 2/0  ACK 2/0-2 3/0 3/5 3/7 3/9 3/11 3/13 ──────────────────────────────── 60 bytes ──►│
+         │        3/15                                                                             │
    12.3  ├── 3/0  application data ─────────────────────────────────────────────────── 30 bytes ──►│
    12.3  │◄── 15 bytes ────────────────────────────── 0/3  Alert handshake_failure ────────────────┤
 ` + legend

@@ -43,7 +43,8 @@ type options struct {
 	seed    uint64
 	svgFile string
 
-	files []io.Closer
+	files   []io.Closer
+	rekeyed <-chan struct{} // closed when -key-update has taken effect
 }
 
 // An exporter is the keying material that -export asks for.

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -166,11 +168,6 @@ func newPair(t *testing.T, name string) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return writePair(t, c)
-}
-
-func writePair(t *testing.T, c tls.Certificate) pair {
-	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +176,23 @@ func writePair(t *testing.T, c tls.Certificate) pair {
 	writePEM(t, p.cert, "CERTIFICATE", c.Certificate[0])
 	writePEM(t, p.key, "PRIVATE KEY", key)
 	return p
+}
+
+// newAuthority makes the certificate of a root that has signed nothing.
+func newAuthority(t *testing.T) (file string) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "authority.pem")
+	writePEM(t, file, "CERTIFICATE", der)
+	return file
 }
 
 func writePEM(t *testing.T, file, kind string, der []byte) {
@@ -208,6 +222,7 @@ func TestUsage(t *testing.T) {
 		{"serve", "-client-auth", "perhaps", address},
 		{"serve", "-fingerprint", "md5:00", address},
 		{"serve", "-fingerprint", "sha-256:00", address},
+		{"serve", "-fingerprint", "sha-256:" + strings.Repeat("00", 32), "-client-auth", "none", address},
 		{"serve", "-cert", pair.cert, address},
 		{"serve", "-cert", pair.key, "-key", pair.cert, address},
 		{"serve", "-keylog", t.TempDir(), address},

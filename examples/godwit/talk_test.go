@@ -198,7 +198,7 @@ func TestTrust(t *testing.T) {
 		{"root and name", []string{"-ca", files.cert, "-sni", "nest.example"}, 0, ""},
 		{"wrong name", []string{"-ca", files.cert, "-sni", "burrow.example"}, 1, "bad_certificate"},
 		{"wrong root", []string{"-ca", other.cert, "-sni", "nest.example"}, 1, "unknown_ca"},
-		{"system's roots", nil, 1, "unknown_ca"},
+		{"system's roots", []string{"-sni", "nest.example"}, 1, "unknown_ca"},
 		{"insecure", []string{"-insecure"}, 0, ""},
 		{"wrong fingerprint", []string{"-fingerprint", wrong}, 1, "bad_certificate"},
 		{"wrong fingerprint, insecure", []string{"-insecure", "-fingerprint", wrong}, 1, "bad_certificate"},
@@ -229,6 +229,7 @@ func TestClientAuth(t *testing.T) {
 		t.Fatal(err)
 	}
 	pinned := fingerprint(leaf.Certificate[0])
+	authority := newAuthority(t)
 	for _, test := range []struct {
 		name   string
 		server []string
@@ -239,16 +240,16 @@ func TestClientAuth(t *testing.T) {
 	}{
 		{"none", []string{"-client-auth", "none"}, &known, 0, "", false},
 		{"request, fresh", []string{"-client-auth", "request"}, nil, 0, "", true},
-		{"request, unacceptable", []string{"-client-auth", "request", "-ca", known.cert}, nil, 0, "", false},
+		{"request, unacceptable", []string{"-client-auth", "request", "-ca", authority}, nil, 0, "", false},
 		{"require", []string{"-client-auth", "require"}, &unknown, 0, "", true},
-		{"require, unacceptable", []string{"-client-auth", "require", "-ca", known.cert}, nil, 1, "certificate_required", false},
+		{"require, unacceptable", []string{"-client-auth", "require", "-ca", authority}, nil, 1, "certificate_required", false},
 		{"verify", []string{"-client-auth", "verify", "-ca", known.cert}, &known, 0, "", true},
 		{"verify, unknown", []string{"-client-auth", "verify"}, &unknown, 1, "unknown_ca", false},
 		{"verify, insecure", []string{"-client-auth", "verify", "-insecure"}, &unknown, 0, "", true},
 		{"pinned", []string{"-fingerprint", pinned}, &known, 0, "", true},
 		{"pinned and verified", []string{"-fingerprint", pinned, "-ca", known.cert}, &known, 0, "", true},
 		{"pinned, another", []string{"-fingerprint", pinned}, &unknown, 1, "bad_certificate", false},
-		{"pinned, none", []string{"-fingerprint", pinned, "-client-auth", "none"}, &known, 1, "certificate_required", false},
+		{"pinned, unacceptable", []string{"-fingerprint", pinned, "-client-auth", "request", "-ca", authority}, nil, 1, "certificate_required", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

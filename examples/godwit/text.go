@@ -24,6 +24,7 @@ const (
 	clientText  = 3                           // column of the client's text, from the rail
 	serverText  = 44
 	textWidth   = 42
+	lostWidth   = 71 // how far a lost datagram gets
 )
 
 const legend = "\n  epoch/number, message, bytes of it   ↻ sent again   ✗ lost or dropped\n"
@@ -80,14 +81,15 @@ func (r *rung) arrow(text string) string {
 	if r.from == handshake.Client {
 		shaft, head, rail := dashes(clientText-1)+text, size+"──►", "│"
 		if r.lost {
-			shaft = pad(shaft, serverText+9, "─") + size + "── ✗ lost"
-			return "├" + pad(shaft, innerWidth, " ") + rail + "\n"
+			lost := size + "── ✗ lost"
+			return "├" + pad(pad(shaft, lostWidth-width(lost), "─")+lost, innerWidth, " ") + rail + "\n"
 		}
 		return "├" + pad(shaft, innerWidth-width(head), "─") + head + rail + "\n"
 	}
 	shaft := text + dashes(innerWidth-serverText+1-width(text))
 	if r.lost {
-		return "│" + padLeft("lost ✗ ──"+size+"──", serverText-1) + shaft + "┤\n"
+		lost := strings.Repeat(" ", innerWidth-lostWidth) + "lost ✗ ──" + size
+		return "│" + pad(lost, serverText-1, "─") + shaft + "┤\n"
 	}
 	return "│" + pad("◄──"+size, serverText-1, "─") + shaft + "┤\n"
 }
@@ -116,9 +118,8 @@ func wrap(text string) []string {
 	return append(lines, text)
 }
 
-func width(s string) int             { return utf8.RuneCountInString(s) }
-func dashes(n int) string            { return strings.Repeat("─", max(n, 0)) }
-func padLeft(s string, n int) string { return strings.Repeat(" ", max(n-width(s), 0)) + s }
+func width(s string) int  { return utf8.RuneCountInString(s) }
+func dashes(n int) string { return strings.Repeat("─", max(n, 0)) }
 
 func pad(s string, n int, with string) string {
 	return s + strings.Repeat(with, max(n-width(s), 0))

@@ -18,7 +18,8 @@ import (
 type hello struct {
 	sessionID []byte
 	suites    message.Uint16s
-	offered   []protocol.ExtensionType // by us as a client
+	offered   []protocol.ExtensionType // and understood: what may be answered
+	block     message.Extensions       // all of the peer's
 
 	serverName           string
 	versions             message.Uint16s
@@ -27,6 +28,7 @@ type hello struct {
 	protocols            []string              // ALPN
 	shares               message.KeyShares
 	extendedMasterSecret bool
+	earlyData            bool // 0-RTT data follow
 
 	legacyCookie []byte // of HelloVerifyRequest
 	cookie       []byte // of HelloRetryRequest
@@ -115,9 +117,9 @@ func readClientHello(m *Machine, body []byte) error {
 	if err := in.Parse(body, m.transport); err != nil {
 		return err
 	}
-	first := m.hello
-	again := m.place.At != Start
-	m.hello = hello{retried: m.place.At == HelloRetryRequest}
+	first, random := m.hello, m.random.client
+	again := first.suites != nil // and not by a cookie, which has checked it
+	m.hello = hello{retried: m.place.At == HelloRetryRequest, block: in.Extensions}
 	m.random.client, m.hello.sessionID, m.hello.suites = in.Random, in.SessionID, in.CipherSuites
 	if err := m.receiveExtensions(in.Extensions); err != nil {
 		return err
@@ -129,7 +131,7 @@ func readClientHello(m *Machine, body []byte) error {
 	if err := m.configure(); err != nil {
 		return err
 	}
-	if again && first.suites != nil && !sameHello(first, m.hello) {
+	if again && !(bytes.Equal(random, in.Random) && sameHello(first, m.hello)) {
 		return alert.Peerf(alert.IllegalParameter, "the second ClientHello differs from the first in more than cookie and key shares")
 	}
 	return m.negotiate(&in)
@@ -141,7 +143,7 @@ func sameHello(a, b hello) bool {
 	return bytes.Equal(a.sessionID, b.sessionID) && bytes.Equal(a.suites, b.suites) &&
 		bytes.Equal(a.versions, b.versions) && bytes.Equal(a.groups, b.groups) &&
 		slices.Equal(a.schemes, b.schemes) && slices.Equal(a.protocols, b.protocols) &&
-		a.serverName == b.serverName
+		a.serverName == b.serverName && a.extendedMasterSecret == b.extendedMasterSecret
 }
 
 // --- HelloVerifyRequest (RFC 6347 4.2.1). Ours are written by the Listener,
@@ -151,9 +153,6 @@ func readHelloVerifyRequest(m *Machine, body []byte) error {
 	in, err := parse(&message.HelloVerifyRequest{}, body)
 	if err != nil {
 		return err
-	}
-	if !m.config.Enabled(protocol.VersionDTLS12) {
-		return alert.Peerf(alert.UnexpectedMessage, "HelloVerifyRequest, which DTLS 1.3 does not have")
 	}
 	// Either version number is lawful here, and says nothing (RFC 6347 4.2.1).
 	if in.Version != protocol.VersionDTLS10 && in.Version != protocol.VersionDTLS12 {
@@ -178,6 +177,9 @@ func readHelloRetryRequest(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if _, ok := in.Extensions.Find(protocol.ExtSupportedVersions); !ok {
+		return alert.Peerf(alert.MissingExtension, "HelloRetryRequest without supported_versions")
+	}
 	if err := m.readSelected(in, inRetry); err != nil {
 		return err
 	}
@@ -192,8 +194,18 @@ func readHelloRetryRequest(m *Machine, body []byte) error {
 func writeHelloRetryRequest(m *Machine, b *wire.Builder) error {
 	m.beginRetry()
 	m.askedShare = true
-	AppendRetry(b, Choice{Version: m.version, Suite: m.suite, Group: m.group, NeedShare: true}, m.hello.sessionID, nil)
+	AppendRetry(b, Choice{Version: m.version, Suite: m.suite, Group: m.group, NeedShare: true}, m.sessionEcho(), nil)
 	return nil
+}
+
+// sessionEcho is the legacy_session_id_echo of 1.3: what the client sent over a
+// stream (RFC 9846 4.2.3), and nothing over datagrams, even if the client has a
+// session of 1.2 (RFC 9147 5).
+func (m *Machine) sessionEcho() []byte {
+	if m.transport == protocol.Datagram {
+		return nil
+	}
+	return m.hello.sessionID
 }
 
 // beginRetry fixes the transcript on what the first ClientHello led to.
@@ -252,10 +264,7 @@ func writeServerHello(m *Machine, b *wire.Builder) error {
 	}
 	at := inServerHello12
 	if m.version.Is13() {
-		at = inServerHello13
-		if m.transport == protocol.Stream {
-			out.SessionID = m.hello.sessionID // echoed over streams only, RFC 9147 5.4
-		}
+		at, out.SessionID = inServerHello13, m.sessionEcho()
 	}
 	var err error
 	if out.Extensions, err = m.answerExtensions(at); err != nil {
@@ -295,21 +304,9 @@ func readServerHello(m *Machine, body []byte) error {
 // readSelected reads what HelloRetryRequest and ServerHello have in common:
 // version, suite and extensions.
 func (m *Machine) readSelected(in *message.ServerHello, at where) error {
-	selected := in.Version
-	if body, ok := in.Extensions.Find(protocol.ExtSupportedVersions); ok {
-		var err error
-		if selected, err = message.ParseSelectedVersion(body); err != nil {
-			return err
-		}
-		if !selected.Is13() {
-			return alert.Peerf(alert.IllegalParameter, "supported_versions selects %v, which it can't", selected)
-		}
-		if in.Version != protocol.VersionTLS12.Over(m.transport) {
-			return alert.Peerf(alert.IllegalParameter, "legacy_version of 1.3 is %v", in.Version)
-		}
-	}
-	if selected.Over(m.transport) != selected || !selected.Known() || !m.config.Enabled(selected) {
-		return alert.Peerf(alert.ProtocolVersion, "the server chose %v, which was not offered", selected)
+	selected, err := m.selectedVersion(in)
+	if err != nil {
+		return err
 	}
 	if m.version != 0 && m.version != selected {
 		return alert.Peerf(alert.IllegalParameter, "the server chose %v after %v", selected, m.version)
@@ -323,20 +320,48 @@ func (m *Machine) readSelected(in *message.ServerHello, at where) error {
 		return alert.Peerf(alert.IllegalParameter, "cipher suite %s after a retry with %s", s.Name, m.suite.Name)
 	case in.Compression != 0:
 		return alert.Peerf(alert.IllegalParameter, "compression method %d was not offered", in.Compression)
-	case selected.Is13() && !bytes.Equal(in.SessionID, m.hello.sessionID):
-		return alert.Peerf(alert.IllegalParameter, "legacy_session_id_echo is not what was sent")
+	case selected.Is13() && !bytes.Equal(in.SessionID, m.sessionEcho()):
+		return alert.Peerf(alert.IllegalParameter, "legacy_session_id_echo % x is not what it must be, % x", in.SessionID, m.sessionEcho())
 	}
 	m.suite = s
 	return m.acceptExtensions(at, in.Extensions)
 }
 
-// checkServerHello12 refuses downgrades and a session without RFC 7627.
+// selectedVersion is the version that the server chose: in supported_versions
+// 1.3 (RFC 9846 4.3.1), without it what ServerHello always had.
+func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, error) {
+	v12, v13 := protocol.VersionTLS12.Over(m.transport), protocol.VersionTLS13.Over(m.transport)
+	body, ok := in.Extensions.Find(protocol.ExtSupportedVersions)
+	if !ok || !slices.Contains(m.hello.offered, protocol.ExtSupportedVersions) {
+		if in.Version != v12 || !m.config.Enabled(v12) {
+			return 0, alert.Peerf(alert.ProtocolVersion, "the server chose %v, which was not offered", in.Version)
+		}
+		return v12, nil
+	}
+	selected, err := message.ParseSelectedVersion(body)
+	switch {
+	case err != nil:
+		return 0, err
+	case selected != v13:
+		return 0, alert.Peerf(alert.IllegalParameter, "supported_versions selects %v, it can select only %v", selected, v13)
+	case in.Version != v12: // RFC 9846 4.2.3
+		return 0, alert.Peerf(alert.ProtocolVersion, "legacy_version of %v is %v, expected %v", v13, in.Version, v12)
+	}
+	return v13, nil
+}
+
+// checkServerHello12 refuses downgrades, a session that we don't have, and one
+// without RFC 7627.
 func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 	if m.config.Enabled(protocol.VersionTLS13) {
 		// RFC 9846 4.2.3: a server that has 1.3 says so in its random.
 		if end := string(in.Random[24:]); end == message.DowngradeTLS12 || end == message.DowngradeTLS11 {
 			return alert.Peerf(alert.IllegalParameter, "the server has 1.3 and yet chose %v: somebody changed the hello", m.version)
 		}
+	}
+	if len(in.SessionID) > 0 && bytes.Equal(in.SessionID, m.hello.sessionID) {
+		// RFC 5246 7.4.1.3 resumes with an echo. Ours was made up for 1.3.
+		return alert.Peerf(alert.IllegalParameter, "the server resumes a session that was never made")
 	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the server does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
