@@ -1,33 +1,18 @@
 package dtls_test
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
-	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/pion/transport/v3/dpipe"
+	"github.com/pion/transport/v3/test"
 )
-
-// configs returns Configs of a client and a server that trust each other.
-func configs(t testing.TB, version uint16) (client, server *dtls.Config) {
-	t.Helper()
-	c, err := cert.SelfSigned(time.Now(), "server.example", "127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	leaf, err := cert.Leaf(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots.AddCert(leaf)
-	server = &dtls.Config{Certificates: []tls.Certificate{c}, MinVersion: version, MaxVersion: version}
-	client = &dtls.Config{RootCAs: roots, ServerName: "server.example", MinVersion: version, MaxVersion: version}
-	return client, server
-}
 
 // echo serves every Conn of a Listener until it closes.
 func echo(t testing.TB, l *dtls.Listener) {
@@ -36,45 +21,223 @@ func echo(t testing.TB, l *dtls.Listener) {
 		if err != nil {
 			return
 		}
-		go func() {
-			defer c.Close()
-			b := make([]byte, 4096)
-			for {
-				n, err := c.Read(b)
-				if err != nil {
-					if err != io.EOF {
-						t.Errorf("server: %v", err)
-					}
-					return
-				}
-				c.Write(b[:n])
-			}
-		}()
+		go echoConn(t, c)
 	}
 }
 
-func TestEchoOverLoopback(t *testing.T) {
-	for _, v := range []uint16{dtls.VersionDTLS13, dtls.VersionDTLS12} {
-		client, server := configs(t, v)
+func echoConn(t testing.TB, c net.Conn) {
+	defer c.Close()
+	b := make([]byte, 20000)
+	for {
+		n, err := c.Read(b)
+		if err != nil {
+			if err != io.EOF {
+				t.Errorf("server: %v", err)
+			}
+			return
+		}
+		if _, err := c.Write(b[:n]); err != nil {
+			t.Errorf("server: %v", err)
+		}
+	}
+}
+
+func TestEchoOverUDP(t *testing.T) {
+	defer test.CheckRoutines(t)()
+	routes := []struct{ name, network, listen, dial string }{
+		{"IPv4", "udp", "127.0.0.1:0", "127.0.0.1"},
+		{"wildcard", "udp4", "0.0.0.0:0", "127.0.0.1"},
+	}
+	if runtime.GOOS == "linux" {
+		routes = append(routes, struct{ name, network, listen, dial string }{"another address of the wildcard", "udp4", "0.0.0.0:0", "127.0.0.2"})
+	}
+	if pc, err := net.ListenPacket("udp6", "[::1]:0"); err == nil {
+		pc.Close()
+		routes = append(routes, []struct{ name, network, listen, dial string }{
+			{"IPv6", "udp6", "[::1]:0", "::1"},
+			{"dual stack, IPv4", "udp", "[::]:0", "127.0.0.1"},
+			{"dual stack, IPv6", "udp", "[::]:0", "::1"},
+		}...)
+	}
+	for _, r := range routes {
+		t.Run(r.name, func(t *testing.T) {
+			bothVersions(t, func(t *testing.T, version uint16) {
+				client, server := configs(t, version)
+				l, err := dtls.Listen(r.network, r.listen, server)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				go echo(t, l)
+				_, port, _ := net.SplitHostPort(l.Addr().String())
+				c, err := dtls.Dial("udp", net.JoinHostPort(r.dial, port), client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				send(t, c, c, "godwit")
+				state := c.ConnectionState()
+				if state.Version != version || !state.HandshakeComplete {
+					t.Errorf("version %x, complete %v", state.Version, state.HandshakeComplete)
+				}
+				if got := l.Stats().Challenges; got != 1 {
+					t.Errorf("%d challenges, want 1", got)
+				}
+				if host, _, _ := net.SplitHostPort(c.RemoteAddr().String()); host != r.dial {
+					t.Errorf("the client's RemoteAddr is %v", c.RemoteAddr())
+				}
+			})
+		})
+	}
+}
+
+func TestEchoOverGivenLinks(t *testing.T) {
+	links := map[string]func(t *testing.T) (a, b net.Conn){
+		"dpipe": func(*testing.T) (a, b net.Conn) { return dpipe.Pipe() },
+		"lan":   func(*testing.T) (a, b net.Conn) { return newLAN().link() },
+		"FromPacketConn": func(t *testing.T) (a, b net.Conn) {
+			var pcs [2]net.PacketConn
+			for i := range pcs {
+				pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				pcs[i] = pc
+			}
+			return dtls.FromPacketConn(pcs[0], pcs[1].LocalAddr()), dtls.FromPacketConn(pcs[1], pcs[0].LocalAddr())
+		},
+	}
+	for name, link := range links {
+		t.Run(name, func(t *testing.T) {
+			bothVersions(t, func(t *testing.T, version uint16) {
+				client, server := authenticated(t, version)
+				a, b := link(t)
+				c, err := dtls.Client(a, client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := dtls.Server(b, server)
+				if err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan struct{})
+				go func() { defer close(done); echoConn(t, s) }()
+				send(t, c, c, "godwit")
+				if state := s.ConnectionState(); len(state.PeerCertificates) != 1 || state.VerifiedChains == nil {
+					t.Error("the server has no certificate of the client")
+				}
+				if state := s.ConnectionState(); state.HelloRetryRequest {
+					t.Error("a cookie over a given link")
+				}
+				if c.NetConn() != a {
+					t.Error("NetConn is not the link")
+				}
+				c.Close()
+				<-done
+			})
+		})
+	}
+}
+
+func TestShortBuffer(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		c, s := pair(t, version)
+		if _, err := s.Write([]byte("godwit")); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 3)
+		n, err := c.Read(b)
+		expectError(t, "Read", err, io.ErrShortBuffer)
+		if string(b[:n]) != "god" {
+			t.Errorf("read %q", b[:n])
+		}
+		send(t, s, c, "the rest is lost")
+	})
+}
+
+// A Write is one record of up to 16384 bytes.
+func TestRecordSizes(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		client, server := configs(t, version)
 		l, err := dtls.Listen("udp", "127.0.0.1:0", server)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer l.Close()
 		go echo(t, l)
 		c, err := dtls.Dial("udp", l.Addr().String(), client)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Write([]byte("godwit")); err != nil {
-			t.Fatal(err)
+		defer c.Close()
+		for _, size := range []int{1, 64, 1200, 1500, 16383, 16384} {
+			send(t, c, c, strings.Repeat("x", size))
 		}
-		b := make([]byte, 100)
-		n, err := c.Read(b)
-		if err != nil || string(b[:n]) != "godwit" {
-			t.Fatalf("read %q, %v", b[:n], err)
+		_, err = c.Write(make([]byte, 16385))
+		expectError(t, "Write of 16385 bytes", err, dtls.ErrTooLong)
+		if n, err := c.Write(nil); n != 0 || err != nil {
+			t.Errorf("Write of nothing: %d, %v", n, err)
 		}
-		t.Logf("%+v %+v", c.ConnectionState().Version, l.Stats())
-		c.Close()
-		l.Close()
-	}
+		send(t, c, c, "still there")
+	})
+}
+
+// Reads, writes, key updates and the end at once, for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		c, s := pair(t, version)
+		var all sync.WaitGroup
+		for _, end := range []*dtls.Conn{c, s} {
+			for range 2 {
+				all.Go(func() {
+					b := make([]byte, 100)
+					for {
+						if _, err := end.Read(b); err != nil {
+							return
+						}
+					}
+				})
+				all.Go(func() {
+					for range 200 {
+						if _, err := end.Write([]byte("message")); err != nil {
+							return
+						}
+						end.ConnectionState()
+						end.Stats()
+						end.SetReadDeadline(time.Time{})
+						if version == dtls.VersionDTLS13 {
+							end.KeyUpdate(dtls.UpdateRequested)
+						}
+					}
+					end.Close()
+				})
+			}
+		}
+		all.Wait()
+	})
+}
+
+// Whoever comes first runs the handshake; the others wait for it.
+func TestConcurrentHandshake(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		client, server := configs(t, version)
+		c, s := ends(t, newLAN(), client, server)
+		defer c.Close()
+		defer s.Close()
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if err := c.Handshake(); err != nil {
+					t.Errorf("client: %v", err)
+				}
+			})
+			all.Go(func() {
+				if _, err := s.Write([]byte("one of four")); err != nil {
+					t.Errorf("server: %v", err)
+				}
+			})
+			all.Go(func() { expectRead(t, c, "one of four") })
+		}
+		all.Wait()
+	})
 }

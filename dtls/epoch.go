@@ -109,7 +109,7 @@ func newReadEpoch(k handshake.TrafficKey, v protocol.Version) (*readEpoch, error
 	if err != nil {
 		return nil, err
 	}
-	r := &readEpoch{number: uint64(k.Level), opener: opener}
+	r := &readEpoch{number: k.Level, opener: opener}
 	if v.Is13() {
 		r.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}
@@ -121,7 +121,7 @@ func newWriteEpoch(k handshake.TrafficKey, v protocol.Version) (*writeEpoch, err
 	if err != nil {
 		return nil, err
 	}
-	w := &writeEpoch{number: uint64(k.Level), sealer: sealer}
+	w := &writeEpoch{number: k.Level, sealer: sealer}
 	if v.Is13() {
 		w.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}

@@ -91,7 +91,7 @@ func TestSnapshotSeesChanges(t *testing.T) {
 	changes := map[string]func(*Engine){
 		"window":   func(e *Engine) { e.reads[len(e.reads)-1].window.Mark(1000) },
 		"received": func(e *Engine) { e.received.Add(protocol.RecordNumber{Sequence: 5}) },
-		"timer":    func(e *Engine) { e.backoff.Arm(s.now) },
+		"timer":    func(e *Engine) { e.backoff.Arm(s.now.Add(time.Hour)) },
 		"closing":  func(e *Engine) { e.closing.received = true },
 		"machine":  func(e *Engine) { e.machine.KeyUpdate(UpdateRequested) },
 	}

@@ -30,12 +30,12 @@ func (l *layer) Send(m handshake.Message) {
 
 // beginFlight forgets the last flight: that we may speak says that the peer has
 // it, as it answered or acknowledged it.
-func (l *layer) beginFlight(level uint16) {
+func (l *layer) beginFlight(level uint64) {
 	l.flight.Clear()
 	l.flushed, l.repeats = false, 0
 	l.backoff.Reset()
 	l.writes = slices.DeleteFunc(l.writes, func(w *writeEpoch) bool {
-		return 0 < w.number && w.number < uint64(level) // ChangeCipherSpec always goes in epoch 0
+		return 0 < w.number && w.number < level // ChangeCipherSpec always goes in epoch 0
 	})
 }
 

@@ -3,6 +3,7 @@ package dtls
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/godwit-dtls/godwit/fragment"
@@ -196,7 +197,7 @@ func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
 	switch {
 	case n.Epoch == 0:
 		return alert.Peerf(alert.UnexpectedMessage, "application data without protection")
-	case e.version.Is13() && n.Epoch < uint64(handshake.LevelApplication):
+	case e.version.Is13() && n.Epoch < handshake.LevelApplication:
 		return alert.Peerf(alert.UnexpectedMessage, "application data under handshake keys, in epoch %d", n.Epoch)
 	case !e.machine.Open():
 		return e.drop(dropEarly)
@@ -221,7 +222,7 @@ func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 	level, a := body[0], alert.Alert(body[1])
 	e.trace(handshake.Event{Kind: handshake.EventAlert, Direction: handshake.Received, Alert: a})
 	switch {
-	case a == alert.CloseNotify && (n.Epoch == 0 || e.version.Is13() && n.Epoch < uint64(handshake.LevelApplication)):
+	case a == alert.CloseNotify && (n.Epoch == 0 || e.version.Is13() && n.Epoch < handshake.LevelApplication):
 		return &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
 	case a == alert.CloseNotify:
 		e.closing.received = true
@@ -265,7 +266,9 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 	}
 	e.trace(handshake.Event{Kind: handshake.EventACK, Direction: handshake.Received, Numbers: numbers})
 	for _, acked := range numbers {
-		if acked.Epoch > n.Epoch {
+		// The handshake's records are acknowledged in their epoch or above it. Each
+		// side updates its keys on its own, so later epochs don't compare.
+		if acked.Epoch > n.Epoch && n.Epoch < handshake.LevelApplication || acked.Epoch > maxEpoch {
 			return alert.Peerf(alert.DecodeError, "an ACK in epoch %d for record %v", n.Epoch, acked)
 		}
 	}
@@ -277,10 +280,15 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 	return e.machine.Acked()
 }
 
-// confirmed ends our flight: the peer has all of it.
+// maxEpoch is the last epoch (RFC 9147 8).
+const maxEpoch = 1<<16 - 1
+
+// confirmed ends our flight: the peer has all of it, and nothing will go out
+// again under the keys of before.
 func (e *Engine) confirmed() {
 	e.flight.Clear()
 	e.backoff.Reset()
+	e.writes = slices.Delete(e.writes, 0, len(e.writes)-1)
 }
 
 // --- Handshake messages

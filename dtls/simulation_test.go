@@ -42,9 +42,10 @@ type side struct {
 	s      *simulation
 	peer   *side
 	name   string
-	events []Event  // if traced
-	read   [][]byte // application data, in order of arrival
-	work   func()   // under way
+	events []Event                // if traced
+	read   [][]byte               // application data, in order of arrival
+	epochs map[uint64]*writeEpoch // all that it has written in
+	work   func()                 // under way
 	doneAt time.Time
 	err    error
 }
@@ -55,6 +56,10 @@ type parcel struct {
 	from  *side
 	data  []byte
 	at    time.Time // of its arrival
+}
+
+func newSide(s *simulation, name string) *side {
+	return &side{s: s, name: name, epochs: map[uint64]*writeEpoch{}}
 }
 
 const latency = 10 * time.Millisecond
@@ -84,7 +89,7 @@ var epochOfSimulation = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 func simulate(t testing.TB, seed uint64, client, server *Config, options ...func(*simulation)) *simulation {
 	t.Helper()
 	s := &simulation{t: t, now: epochOfSimulation, random: rand.New(rand.NewPCG(seed, 1)), fate: prompt}
-	s.client, s.server = &side{s: s, name: "client"}, &side{s: s, name: "server"}
+	s.client, s.server = newSide(s, "client"), newSide(s, "server")
 	s.client.peer, s.server.peer = s.server, s.client
 	c, err := NewClientEngine(client)
 	if err != nil {
@@ -117,6 +122,9 @@ func traced(t testing.TB, client, server *Config, options ...func(*simulation)) 
 func (d *side) did(err error) {
 	if d.err == nil {
 		d.err = err
+	}
+	for _, w := range d.writes {
+		d.epochs[w.number] = w
 	}
 	if work := d.Work(); work != nil && d.work == nil {
 		if d.s.workTime != nil {

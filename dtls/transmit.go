@@ -88,7 +88,7 @@ func (d *datagram) addACK() {
 func (d *datagram) addFlight() {
 	for d.e.unsent() {
 		epoch, _ := d.e.flight.Peek()
-		w := d.e.writeEpoch(uint64(epoch))
+		w := d.e.writeEpoch(epoch)
 		if d.e.version == protocol.VersionDTLS12 && epoch == 1 && !d.addChangeCipherSpec(w) {
 			return
 		}
@@ -116,7 +116,7 @@ func (d *datagram) addParts(w *writeEpoch) bool {
 	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
 	room, n := d.room(w), 0
 	for room-n >= fragment.HeaderSize {
-		if epoch, ok := d.e.flight.Peek(); !ok || uint64(epoch) != w.number {
+		if epoch, ok := d.e.flight.Peek(); !ok || epoch != w.number {
 			break
 		}
 		part, ok := d.e.flight.Next(room - n - fragment.HeaderSize)
@@ -165,7 +165,7 @@ func (d *datagram) addAlert() {
 // ours.
 func (e *Engine) sharedEpoch() *writeEpoch {
 	if epoch, ok := e.flight.Peek(); ok && !e.flushed {
-		return e.writeEpoch(uint64(epoch))
+		return e.writeEpoch(epoch)
 	}
 	return e.newest()
 }

@@ -20,7 +20,7 @@ const Remembered = 128
 
 // A Part is a range of one message of a Flight, to be sent as one fragment.
 type Part struct {
-	Epoch    uint16
+	Epoch    uint64
 	Message  []byte // whole: the 12-byte handshake header, then the body
 	Index    int    // of the message in the Flight
 	From, To int    // range of the body; both 0 for a message without one
@@ -42,7 +42,7 @@ type Flight struct {
 }
 
 type message struct {
-	epoch   uint16
+	epoch   uint64
 	bytes   []byte
 	missing []span // what of the body the peer may not have, in order
 }
@@ -61,7 +61,7 @@ type transmission struct {
 // Add appends a message to the flight: its 12-byte handshake header, with the
 // whole message as the one fragment, and its body. The Flight keeps msg, which
 // must not be changed any more.
-func (f *Flight) Add(msg []byte, epoch uint16) {
+func (f *Flight) Add(msg []byte, epoch uint64) {
 	f.messages = append(f.messages, message{epoch, msg, []span{{0, len(msg) - headerSize}}})
 }
 
@@ -80,7 +80,7 @@ func (f *Flight) Done() bool {
 func (f *Flight) Rewind() { f.index, f.offset = 0, 0 }
 
 // Peek returns the epoch of the next part of this pass, if there is one.
-func (f *Flight) Peek() (epoch uint16, ok bool) {
+func (f *Flight) Peek() (epoch uint64, ok bool) {
 	if _, ok := f.upcoming(); !ok {
 		return 0, false
 	}

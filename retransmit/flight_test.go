@@ -320,7 +320,7 @@ func run(t *testing.T, ops []byte) {
 			length := int(ops[1]) * int(ops[2]%4)
 			lengths = append(lengths, length)
 			m.add(length)
-			f.Add(newMessage(ops[1], length), uint16(len(lengths)))
+			f.Add(newMessage(ops[1], length), uint64(len(lengths)))
 		case 1:
 			f.Rewind()
 			m.index, m.offset = 0, 0
@@ -384,7 +384,7 @@ func TestFlightReachesThePeer(t *testing.T) {
 		var have [][]byte
 		messages := [][]byte{newMessage(2, 1200), newMessage(8, 0), newMessage(11, 3000), newMessage(20, 48)}
 		for i, msg := range messages {
-			f.Add(msg, uint16(min(i, 1)*2))
+			f.Add(msg, uint64(min(i, 1)*2))
 			have = append(have, make([]byte, len(msg)-headerSize))
 		}
 		number, passes := 0, 0

@@ -130,7 +130,7 @@ func (e *Engine) append(content protocol.ContentType, fragment []byte) error {
 }
 
 func (e *Engine) number(l level) protocol.RecordNumber {
-	return protocol.RecordNumber{Epoch: uint64(l.number), Sequence: l.sequence}
+	return protocol.RecordNumber{Epoch: l.number, Sequence: l.sequence}
 }
 
 // sendAlert sends one alert (RFC 9846 6).

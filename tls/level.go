@@ -16,7 +16,7 @@ import (
 // leaves them in the clear. Records are numbered from 0, and the number is on
 // the wire nowhere.
 type level struct {
-	number     uint16
+	number     uint64
 	sequence   uint64
 	additional [additionalSize12]byte // scratch: an argument of an interface's method escapes
 }

@@ -310,10 +310,7 @@ func (e *Engine) checkMessage(kind protocol.HandshakeType, length int) error {
 	if step == handshake.Start {
 		return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", kind, place.At)
 	}
-	if length > step.MaxBody() {
-		return alert.Peerf(alert.IllegalParameter, "%v of %d bytes, more than %d", kind, length, step.MaxBody())
-	}
-	return nil
+	return step.CheckLength(length)
 }
 
 // offer hands the first message, of size bytes with its header, to the machine.

@@ -361,9 +361,9 @@ func TestClaimedLengthCostsNothing(t *testing.T) {
 
 func TestKeyUpdate(t *testing.T) {
 	p := connectedVersion(t, VersionTLS13)
-	levels := func(want ...uint16) {
+	levels := func(want ...uint64) {
 		t.Helper()
-		got := []uint16{p.client.write.number, p.server.read.number, p.server.write.number, p.client.read.number}
+		got := []uint64{p.client.write.number, p.server.read.number, p.server.write.number, p.client.read.number}
 		if !slices.Equal(got, want) {
 			t.Errorf("levels %d, expected %d", got, want)
 		}

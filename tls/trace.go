@@ -37,9 +37,9 @@ func (e *Engine) traceAlert(d handshake.Direction, a alert.Alert) {
 	}
 }
 
-func (e *Engine) traceKey(d handshake.Direction, level uint16) {
+func (e *Engine) traceKey(d handshake.Direction, level uint64) {
 	if e.config.Trace != nil {
-		e.trace(Event{Kind: handshake.EventKey, Direction: d, Number: protocol.RecordNumber{Epoch: uint64(level)}})
+		e.trace(Event{Kind: handshake.EventKey, Direction: d, Number: protocol.RecordNumber{Epoch: level}})
 	}
 }
 

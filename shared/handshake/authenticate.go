@@ -11,12 +11,12 @@ import (
 	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
 // A certificateRequest is what the server wants of a client's certificate.
 type certificateRequest struct {
-	context     []byte // 1.3, echoed in Certificate
 	schemes     []tls.SignatureScheme
 	authorities [][]byte
 }
@@ -69,11 +69,22 @@ func readCertificateRequest(m *Machine, body []byte) error {
 		if err != nil {
 			return err
 		}
-		m.request.schemes = message.Collect[tls.SignatureScheme](in.Schemes)
+		m.request.schemes = slices.DeleteFunc(message.Collect[tls.SignatureScheme](in.Schemes), func(s tls.SignatureScheme) bool {
+			return !slices.Contains(in.Types, typeOf(s))
+		})
 		m.request.authorities = in.Authorities
 	}
 	m.request.authorities = cloneAll(m.request.authorities)
 	return m.chooseClientCertificate()
+}
+
+// typeOf is the certificate type of 1.2 that signs with s.
+func typeOf(s tls.SignatureScheme) uint8 {
+	switch s {
+	case tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.Ed25519:
+		return typeECDSASign
+	}
+	return typeRSASign
 }
 
 // chooseClientCertificate sets certificate and scheme if there is a certificate
@@ -119,7 +130,7 @@ func writeCertificate(m *Machine, b *wire.Builder) error {
 		out.Append(b)
 		return nil
 	}
-	out := message.Certificate13{Context: m.request.context}
+	var out message.Certificate13
 	for _, c := range chain {
 		out.Entries = append(out.Entries, message.CertificateEntry{Data: c})
 	}
@@ -148,7 +159,7 @@ func readClientCertificate(m *Machine, body []byte) error {
 		return m.verifyPeer(raw)
 	}
 	if m.config.ClientAuth != tls.RequireAnyClientCert && m.config.ClientAuth != tls.RequireAndVerifyClientCert {
-		return m.verifyPeer(nil)
+		return m.verifyPeer(raw)
 	}
 	if m.version.Is13() {
 		return alert.Peerf(alert.CertificateRequired, "the client sent no certificate, and Config.ClientAuth requires one")
@@ -166,8 +177,8 @@ func (m *Machine) readChain(body []byte) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(in.Context, m.request.context) {
-		return nil, alert.Peerf(alert.IllegalParameter, "certificate_request_context is not that of the request")
+	if len(in.Context) != 0 {
+		return nil, alert.Peerf(alert.IllegalParameter, "certificate_request_context has %d bytes during the handshake", len(in.Context))
 	}
 	var raw [][]byte
 	for _, entry := range in.Entries {
@@ -187,25 +198,19 @@ type verified struct {
 	chains [][]*x509.Certificate
 }
 
-// verifyPeer checks the peer's chain, as Config says, and asks the
-// application. A client without a certificate is raw == nil.
+// verifyPeer checks the peer's chain, as Config says, and asks the application.
+// The chain is empty if the client showed no certificate.
 func (m *Machine) verifyPeer(raw [][]byte) error {
-	c, role, state := m.config, m.role, m.State()
+	c, role, state, s := m.config, m.role, m.State(), m.suite
 	v, err := later(m, func() (v verified, err error) {
-		if raw != nil {
-			if v.chain, err = cert.Parse(raw); err != nil {
+		if len(raw) > 0 {
+			if v, err = c.verifyChain(role, s, raw); err != nil {
 				return v, err
 			}
-			if err := cert.CheckKeyUsage(v.chain[0]); err != nil {
+		}
+		if c.VerifyPeerCertificate != nil {
+			if err := c.VerifyPeerCertificate(raw, v.chains); err != nil {
 				return v, err
-			}
-			if v.chains, err = c.verifyChain(role, v.chain); err != nil {
-				return v, err
-			}
-			if c.VerifyPeerCertificate != nil {
-				if err := c.VerifyPeerCertificate(raw, v.chains); err != nil {
-					return v, err
-				}
 			}
 		}
 		if c.VerifyConnection != nil {
@@ -217,15 +222,39 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 	if err != nil {
 		return wrap(err, alert.BadCertificate, "the application refused the peer's certificate")
 	}
-	if !m.version.Is13() && raw != nil && m.role == Client && authOf(v.chain[0].PublicKey) != m.suite.Auth {
-		return alert.Peerf(alert.UnsupportedCertificate, "the server's certificate does not go with %s", m.suite.Name)
-	}
 	m.peer.chain, m.peer.verified = v.chain, v.chains
 	return nil
 }
 
-// verifyChain checks a chain against the roots that Config names for it.
-func (c *Config) verifyChain(verifier Role, chain []*x509.Certificate) ([][]*x509.Certificate, error) {
+// verifyUnasked lets the application judge a client that was not asked for a
+// certificate: VerifyConnection runs for every connection.
+func (m *Machine) verifyUnasked() error {
+	verify, state := m.config.VerifyConnection, m.State()
+	if verify == nil {
+		return nil
+	}
+	_, err := later(m, func() (verified, error) { return verified{}, verify(state) })
+	return wrap(err, alert.BadCertificate, "the application refused the connection")
+}
+
+// verifyChain checks a chain by what the protocol says, and against the roots
+// that Config names for it.
+func (c *Config) verifyChain(verifier Role, s *suite.Suite, raw [][]byte) (v verified, err error) {
+	if v.chain, err = cert.Parse(raw); err != nil {
+		return v, err
+	}
+	if err := cert.CheckKeyUsage(v.chain[0]); err != nil {
+		return v, err
+	}
+	if verifier == Client && s.Auth != suite.AnyCertificate && s.Auth != authOf(v.chain[0].PublicKey) {
+		return v, alert.Peerf(alert.IllegalParameter, "the server's certificate does not go with %s", s.Name) // RFC 8422 5.3
+	}
+	v.chains, err = c.buildChains(verifier, v.chain)
+	return v, err
+}
+
+// buildChains finds the ways from a certificate to the roots that Config names.
+func (c *Config) buildChains(verifier Role, chain []*x509.Certificate) ([][]*x509.Certificate, error) {
 	switch {
 	case verifier == Client && !c.InsecureSkipVerify:
 		return cert.VerifyServer(chain, c.RootCAs, c.ServerName, c.verifyTime())

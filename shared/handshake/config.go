@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/cert"
@@ -30,8 +31,9 @@ type Config struct {
 	// one here, or GetCertificate, or GetConfigForClient.
 	Certificates []tls.Certificate
 
-	// GetCertificate chooses a server's certificate by ClientHello. It is asked
-	// before Certificates; returning nil, nil falls back to them.
+	// GetCertificate chooses a server's certificate by ClientHello. It is asked,
+	// before Certificates, if the client sent a server name or there are none;
+	// returning nil, nil falls back to them.
 	// The info's SupportedVersions are TLS numbers, for datagrams too, so that
 	// its SupportsCertificate works; its Context is nil.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -47,9 +49,12 @@ type Config struct {
 	GetConfigForClient func(*tls.ClientHelloInfo) (*Config, error)
 
 	// VerifyPeerCertificate and VerifyConnection run after the ordinary checks
-	// (and also where InsecureSkipVerify or ClientAuth turned those off). An
-	// error ends the handshake with bad_certificate, or with the alert of an
-	// *alert.Error that it wraps.
+	// (and also where InsecureSkipVerify or ClientAuth turned those off). The
+	// former runs for every Certificate, also of a client that has none to show;
+	// the latter for every connection, also if no certificate was asked for. That
+	// the peer has its certificate's key is checked after them. An error ends the
+	// handshake with bad_certificate, or with the alert of an *alert.Error that it
+	// wraps.
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
 	VerifyConnection      func(ConnectionState) error
 
@@ -199,13 +204,22 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 	if len(slices.Collect(c.groups(c.highest(t)))) == 0 {
 		return bad("CurvePreferences", "no group for 1.2, which has no hybrid ones")
 	}
+	total := 0
 	for _, p := range c.NextProtos {
 		if p == "" || len(p) > 255 {
 			return bad("NextProtos", "a protocol name has 1 to 255 bytes, not %d", len(p))
 		}
+		total += 1 + len(p)
+	}
+	if total > 1<<14 {
+		return bad("NextProtos", "%d bytes in total, more than %d", total, 1<<14)
 	}
 	for i := range c.Certificates {
-		if _, err := cert.Usable(&c.Certificates[i], protocol.VersionTLS12); err != nil {
+		chain := &c.Certificates[i]
+		if len(chain.Certificate) == 0 {
+			return bad("Certificates", "number %d holds no certificate", i)
+		}
+		if _, err := cert.Usable(chain, protocol.VersionTLS12); err != nil {
 			return bad("Certificates", "number %d: %v", i, err)
 		}
 	}
@@ -216,6 +230,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return bad("ServerName", "a client needs the name to verify, or InsecureSkipVerify")
 	case role == Client && len(c.ServerName) > 255:
 		return bad("ServerName", "longer than 255 bytes")
+	case role == Client && strings.ContainsFunc(c.ServerName, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return bad("ServerName", "%q is not ASCII; a server is asked for by its A-label (RFC 6066 3)", c.ServerName)
 	case role == Server && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
 		return bad("Certificates", "a server needs one, or GetCertificate or GetConfigForClient")
 	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
@@ -268,16 +284,18 @@ func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
 	}
 }
 
-// groups are the enabled groups that v can use, most preferred first.
+// groups are the enabled groups that v can use, most preferred first, each once
+// (RFC 9846 4.3.7).
 func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
 	return func(yield func(*suite.Group) bool) {
-		for _, id := range c.CurvePreferences {
-			if g := suite.GroupByID(id); (v.Is13() || !g.Hybrid) && !yield(g) {
+		for i, id := range c.CurvePreferences {
+			g := suite.GroupByID(id)
+			if (v.Is13() || !g.Hybrid) && !slices.Contains(c.CurvePreferences[:i], id) && !yield(g) {
 				return
 			}
 		}
 		for _, g := range suite.Groups {
-			if c.CurvePreferences == nil && (v.Is13() || !g.Hybrid) && !yield(g) {
+			if len(c.CurvePreferences) == 0 && (v.Is13() || !g.Hybrid) && !yield(g) {
 				return
 			}
 		}

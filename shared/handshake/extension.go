@@ -57,7 +57,7 @@ type extension struct {
 // extensions is every extension that this library reads or writes, in the
 // order in which it writes them. To add one, add a row.
 var extensions = []extension{
-	{protocol.ExtServerName, inServerHello12 | inEncrypted, offerServerName, receiveServerName, answerServerName, acceptEmpty},
+	{protocol.ExtServerName, inServerHello12 | inEncrypted, offerServerName, receiveServerName, answerServerName, acceptServerName},
 	{protocol.ExtExtendedMasterSecret, inServerHello12, offerExtendedMasterSecret, receiveExtendedMasterSecret, answerExtendedMasterSecret, acceptExtendedMasterSecret},
 	{protocol.ExtRenegotiationInfo, inServerHello12, offerRenegotiationInfo, receiveRenegotiationInfo, answerRenegotiationInfo, acceptRenegotiationInfo},
 	// A 1.3 server may tell its groups for next time (RFC 9846 4.3.7); some 1.2
@@ -71,6 +71,7 @@ var extensions = []extension{
 	{protocol.ExtSupportedVersions, inServerHello13 | inRetry, offerSupportedVersions, receiveSupportedVersions, answerSupportedVersions, acceptIgnored}, // read before the others
 	{protocol.ExtCookie, inRetry, offerCookie, nil, nil, acceptCookie},
 	{protocol.ExtKeyShare, inServerHello13 | inRetry, offerKeyShare, receiveKeyShare, answerKeyShare, acceptKeyShare},
+	{protocol.ExtEarlyData, 0, nil, receiveEarlyData, nil, nil}, // refused, but its data must be skipped
 }
 
 func findExtension(t protocol.ExtensionType) *extension {
@@ -155,18 +156,11 @@ func appendExtension(b *wire.Builder, t protocol.ExtensionType, body func() bool
 
 func acceptIgnored(*Machine, where, []byte) error { return nil }
 
-func acceptEmpty(_ *Machine, at where, body []byte) error {
-	if len(body) != 0 {
-		return alert.Peerf(alert.DecodeError, "an acknowledging extension in %v has %d bytes, expected none", at, len(body))
-	}
-	return nil
-}
-
 // --- server_name (RFC 6066 3)
 
 func offerServerName(m *Machine, b *wire.Builder) bool {
 	name := strings.TrimSuffix(m.config.ServerName, ".")
-	if _, err := netip.ParseAddr(name); err == nil || name == "" {
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil || name == "" {
 		return false // literal addresses are not names
 	}
 	m.hello.serverName = name
@@ -179,7 +173,11 @@ func receiveServerName(m *Machine, body []byte) (err error) {
 	return err
 }
 
-func answerServerName(m *Machine, _ where, _ *wire.Builder) bool { return m.hello.serverName != "" }
+func answerServerName(*Machine, where, *wire.Builder) bool { return true }
+
+func acceptServerName(_ *Machine, _ where, body []byte) error {
+	return message.ParseEmptyExtension(protocol.ExtServerName, body)
+}
 
 // --- extended_master_secret (RFC 7627)
 
@@ -188,15 +186,14 @@ func offerExtendedMasterSecret(m *Machine, _ *wire.Builder) bool {
 }
 
 func receiveExtendedMasterSecret(m *Machine, body []byte) error {
-	m.hello.extendedMasterSecret = true
-	return acceptEmpty(m, inServerHello12, body)
+	return acceptExtendedMasterSecret(m, inServerHello12, body)
 }
 
 func answerExtendedMasterSecret(*Machine, where, *wire.Builder) bool { return true }
 
-func acceptExtendedMasterSecret(m *Machine, at where, body []byte) error {
+func acceptExtendedMasterSecret(m *Machine, _ where, body []byte) error {
 	m.hello.extendedMasterSecret = true
-	return acceptEmpty(m, at, body)
+	return message.ParseEmptyExtension(protocol.ExtExtendedMasterSecret, body)
 }
 
 // --- renegotiation_info (RFC 5746). There is no renegotiation, so both sides'
@@ -419,8 +416,7 @@ func offerKeyShare(m *Machine, b *wire.Builder) bool {
 	}
 	b.Vector16(func() {
 		for _, k := range m.keyShares {
-			b.Uint16(uint16(k.Group().ID))
-			b.Bytes16(k.Public())
+			message.AppendKeyShare(b, uint16(k.Group().ID), k.Public())
 		}
 	})
 	return true
@@ -434,8 +430,7 @@ func receiveKeyShare(m *Machine, body []byte) (err error) {
 // answerKeyShare is the server's half of the key exchange. HelloRetryRequest's
 // form is AppendRetry's.
 func answerKeyShare(m *Machine, at where, b *wire.Builder) bool {
-	b.Uint16(uint16(m.group.ID))
-	b.Bytes16(m.serverShare)
+	message.AppendKeyShare(b, uint16(m.group.ID), m.serverShare)
 	return at == inServerHello13
 }
 
@@ -473,4 +468,11 @@ func (m *Machine) acceptRetryGroup(body []byte) error {
 	m.group = suite.GroupByID(asked)
 	m.keyShares, err = suite.Generate(asked)
 	return err
+}
+
+// --- early_data (RFC 9846 4.3.10)
+
+func receiveEarlyData(m *Machine, body []byte) error {
+	m.hello.earlyData = true
+	return message.ParseEmptyExtension(protocol.ExtEarlyData, body)
 }

@@ -39,13 +39,19 @@ var ErrNotYet = errors.New("handshake: a step waits for outside work")
 
 // Start lets a client speak first.
 func (m *Machine) Start(now time.Time) error {
+	if m.flow == failed {
+		return m.failure
+	}
 	m.now = now
 	return m.latch(m.speak())
 }
 
 // Receive takes the peer's next message, and answers when it is our turn.
 func (m *Machine) Receive(msg Message, now time.Time) error {
-	if m.task != nil {
+	switch {
+	case m.flow == failed:
+		return m.failure
+	case m.task != nil:
 		return ErrNotYet
 	}
 	m.now = now
@@ -61,8 +67,8 @@ func (m *Machine) receive(msg Message) error {
 	if !ok || read[step] == nil {
 		return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", describe(msg), m.place.At)
 	}
-	if len(msg.Body) > step.MaxBody() {
-		return alert.Peerf(alert.IllegalParameter, "%v has %d bytes, more than %d", step, len(msg.Body), step.MaxBody())
+	if err := step.CheckLength(len(msg.Body)); err != nil {
+		return err
 	}
 	if err := m.run(func() error { return read[step](m, msg.Body) }); err != nil {
 		return err
@@ -75,6 +81,15 @@ func (m *Machine) receive(msg Message) error {
 		return err
 	}
 	return nil // the message was taken; Resume goes on speaking
+}
+
+// CheckLength refuses a body of n bytes, before it is there, if no such message
+// is so long. Where it is only a little too long its parser says so.
+func (s Step) CheckLength(n int) error {
+	if n > max(s.MaxBody(), maxFinished) {
+		return alert.Peerf(alert.IllegalParameter, "%v has %d bytes, more than %d", s, n, s.MaxBody())
+	}
+	return nil
 }
 
 // ExpectsChangeCipherSpec reports whether a ChangeCipherSpec may come next. Over
@@ -132,7 +147,7 @@ func (m *Machine) send(e Edge) error {
 	if e.To == ClientChangeCipherSpec || e.To == ServerChangeCipherSpec {
 		msg.Content = protocol.ChangeCipherSpec
 	} else {
-		if m.transport == protocol.Datagram && m.writeSeq == 1<<16-1 {
+		if m.transport == protocol.Datagram && m.writeSeq == maxSeq {
 			return alert.Localf(alert.InternalError, "message_seq is used up")
 		}
 		msg.Seq = m.writeSeq
@@ -159,10 +174,12 @@ func (m *Machine) open() {
 	}
 }
 
-// latch remembers that the Machine failed.
+// latch remembers that the Machine failed, and forgets its secrets (RFC 9846 6).
 func (m *Machine) latch(err error) error {
 	if err != nil && err != ErrNotYet {
-		m.flow = failed
+		m.flow, m.failure, m.task = failed, err, nil
+		m.keyShares, m.shared = nil, nil
+		m.secrets12, m.secrets13 = secrets12{}, secrets13{}
 	}
 	return err
 }
@@ -213,7 +230,10 @@ func (m *Machine) Work() func() {
 // Resume goes on after Work. What the Machine was reading must be offered to
 // Receive again; what it was writing, it goes on writing.
 func (m *Machine) Resume(now time.Time) error {
-	if m.task == nil {
+	switch {
+	case m.flow == failed:
+		return m.failure
+	case m.task == nil:
 		return nil
 	}
 	m.now = now

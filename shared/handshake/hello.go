@@ -180,7 +180,10 @@ func readHelloRetryRequest(m *Machine, body []byte) error {
 	if _, ok := in.Extensions.Find(protocol.ExtSupportedVersions); !ok {
 		return alert.Peerf(alert.MissingExtension, "HelloRetryRequest without supported_versions")
 	}
-	if err := m.readSelected(in, inRetry); err != nil {
+	if err := m.readSelected(in); err != nil {
+		return err
+	}
+	if err := m.acceptExtensions(inRetry, in.Extensions); err != nil {
 		return err
 	}
 	if m.group == nil && m.hello.cookie == nil {
@@ -279,12 +282,15 @@ func readServerHello(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
+	m.random.server = slices.Clone(in.Random)
+	if err := m.readSelected(in); err != nil {
+		return err
+	}
 	at := inServerHello12
-	if _, ok := in.Extensions.Find(protocol.ExtSupportedVersions); ok {
+	if m.version.Is13() {
 		at = inServerHello13
 	}
-	m.random.server = slices.Clone(in.Random)
-	if err := m.readSelected(in, at); err != nil {
+	if err := m.acceptExtensions(at, in.Extensions); err != nil {
 		return err
 	}
 	if m.version.Is13() {
@@ -301,9 +307,9 @@ func readServerHello(m *Machine, body []byte) error {
 	return nil
 }
 
-// readSelected reads what HelloRetryRequest and ServerHello have in common:
-// version, suite and extensions.
-func (m *Machine) readSelected(in *message.ServerHello, at where) error {
+// readSelected reads what HelloRetryRequest and ServerHello have in common
+// apart from extensions: version, suite, and what is left of older versions.
+func (m *Machine) readSelected(in *message.ServerHello) error {
 	selected, err := m.selectedVersion(in)
 	if err != nil {
 		return err
@@ -324,7 +330,7 @@ func (m *Machine) readSelected(in *message.ServerHello, at where) error {
 		return alert.Peerf(alert.IllegalParameter, "legacy_session_id_echo % x is not what it must be, % x", in.SessionID, m.sessionEcho())
 	}
 	m.suite = s
-	return m.acceptExtensions(at, in.Extensions)
+	return nil
 }
 
 // selectedVersion is the version that the server chose: in supported_versions

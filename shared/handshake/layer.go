@@ -12,23 +12,23 @@ type Message struct {
 	Content protocol.ContentType // Handshake or ChangeCipherSpec
 	Type    protocol.HandshakeType
 	Seq     uint16 // message_seq, over datagrams only
-	Level   uint16 // the keys it goes out under
+	Level   uint64 // the keys it goes out under
 	Body    []byte // valid during the call only
 }
 
 // The levels of protection, in the order in which they come. They are the
 // epochs of DTLS (RFC 9147 6.1); 1.2 knows only the first two.
 const (
-	LevelPlain       uint16 = 0
-	LevelEncrypted   uint16 = 1 // 1.2: after ChangeCipherSpec
-	LevelEarly       uint16 = 1 // 1.3: 0-RTT
-	LevelHandshake   uint16 = 2
-	LevelApplication uint16 = 3 // and one more for every KeyUpdate
+	LevelPlain       uint64 = 0
+	LevelEncrypted   uint64 = 1 // 1.2: after ChangeCipherSpec
+	LevelEarly       uint64 = 1 // 1.3: 0-RTT
+	LevelHandshake   uint64 = 2
+	LevelApplication uint64 = 3 // and one more for every KeyUpdate
 )
 
 // A TrafficKey is what a Layer needs to protect one direction at one level.
 type TrafficKey struct {
-	Level uint16
+	Level uint64
 	Suite *suite.Suite
 	Key   keys.RecordKey
 }

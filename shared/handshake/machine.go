@@ -32,9 +32,10 @@ type Machine struct {
 	transport protocol.Transport
 	layer     Layer
 
-	place Place // changed by cross; facts are learned where messages are read and written
-	flow  flow
-	now   time.Time // of the call that is running
+	place   Place // changed by cross; facts are learned where messages are read and written
+	flow    flow
+	failure error     // that ended it
+	now     time.Time // of the call that is running
 
 	// Introduce, if set, completes what an application's callback sees, with
 	// what only the connection knows.
@@ -66,7 +67,7 @@ type Machine struct {
 
 	protocol string // ALPN
 
-	writeLevel, readLevel uint16
+	writeLevel, readLevel uint64
 	writeSeq              uint16
 	verifyRequests        int  // HelloVerifyRequests seen
 	entered               bool // by a stateless cookie
@@ -79,13 +80,14 @@ type Machine struct {
 
 	updateDue     bool // a KeyUpdate is to be written
 	updateRequest message.KeyUpdateRequest
+	requested     bool // the peer owes us a KeyUpdate
 	unconfirmed   bool // what was sent last isn't acknowledged yet
 	rekey         bool // a KeyUpdate of ours awaits its ACK
 }
 
 // What a step does, apart from when it is lawful. Its reader runs read, its
 // writer runs write, and then, once it is in the transcript, both run crossed:
-// that is where keys change. read and write may answer errNotYet (flow.go) and
+// that is where keys change. read and write may answer ErrNotYet (flow.go) and
 // are then run again from their start.
 var (
 	read    [numSteps]func(m *Machine, body []byte) error

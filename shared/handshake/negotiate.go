@@ -49,7 +49,7 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 	v13, v12 := protocol.VersionTLS13.Over(t), protocol.VersionTLS12.Over(t)
 	has13, has12 := false, in.Version >= v12
 	if t == protocol.Datagram {
-		has12 = in.Version <= v12 // DTLS counts downwards
+		has12 = in.Version <= v12 && in.Version>>8 == v12>>8 // DTLS counts downwards
 	}
 	if body, ok := in.Extensions.Find(protocol.ExtSupportedVersions); ok {
 		versions, err := message.ParseSupportedVersions(body)
@@ -87,7 +87,7 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 		if choice.Group == nil || shared && choice.NeedShare {
 			choice.Group, choice.NeedShare = g, !shared
 		}
-		if !choice.NeedShare || g.Hybrid {
+		if !choice.NeedShare || choice.Group.Hybrid {
 			return nil
 		}
 	}
@@ -175,8 +175,15 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	return nil
 }
 
+// maxSkipped is how many bytes of records are passed over when a client sends
+// 0-RTT data for a session that we don't know (RFC 9846 4.3.10). Clients were
+// allowed 16 KiB by most servers; small records make more of it.
+const maxSkipped = 1 << 15
+
 func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	switch {
+	case in.Version != protocol.VersionTLS12.Over(m.transport): // RFC 9846 4.2.2
+		return alert.Peerf(alert.ProtocolVersion, "ClientHello of 1.3 with a legacy_version of %v", in.Version)
 	case len(in.Compression) != 1: // RFC 9846 4.2.2
 		return alert.Peerf(alert.IllegalParameter, "ClientHello of 1.3 with compression methods")
 	case len(in.Cookie) != 0: // RFC 9147 5.3
@@ -189,6 +196,8 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 		if err := m.checkRetried(in, &choice); err != nil {
 			return err
 		}
+	} else if m.hello.earlyData {
+		m.layer.SkipEarly(maxSkipped)
 	}
 	m.suite, m.group = choice.Suite, choice.Group
 	m.place.Learn(Retry, retry)
@@ -211,6 +220,9 @@ func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
 	groups, shares, err := keyExchangeOffer(in)
 	if err != nil {
 		return err
+	}
+	if m.hello.earlyData { // RFC 9846 4.2.2
+		return alert.Peerf(alert.IllegalParameter, "the second ClientHello has early_data")
 	}
 	_, shared := shares.Find(uint16(m.group.ID))
 	if !shared || !groups.Contains(uint16(m.group.ID)) || m.askedShare && shares.Len() != 1 {
@@ -239,10 +251,6 @@ func (m *Machine) negotiate12() error {
 	m.place.Learn(Retry, false)
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
-	}
-	if m.hello.schemes == nil {
-		// RFC 5246 7.4.1.4.1 would mean SHA-1 here.
-		return alert.Peerf(alert.MissingExtension, "ClientHello of 1.2 without signature_algorithms")
 	}
 	for g := range m.config.groups(m.version) {
 		// A client without supported_groups leaves the choice to us
@@ -287,24 +295,27 @@ func (m *Machine) suiteFor(c *tls.Certificate) (*suite.Suite, error) {
 // chooseCertificate sets certificate and scheme: what the application chooses,
 // or the first that fits.
 func (m *Machine) chooseCertificate(fits func(*tls.Certificate) error) error {
-	ask, certificates, name := m.config.GetCertificate, m.config.Certificates, m.hello.serverName
-	choose := func() (*tls.Certificate, error) { return cert.Match(certificates, name, fits) }
-	var err error
-	if ask == nil {
-		m.certificate, err = choose()
-	} else {
-		info := m.clientHelloInfo()
-		m.certificate, err = later(m, func() (*tls.Certificate, error) {
-			if c, err := ask(info); c != nil || err != nil {
-				return c, err
-			}
-			return choose()
-		})
+	c, err := m.askCertificate()
+	if c == nil && err == nil {
+		c, err = cert.Match(m.config.Certificates, m.hello.serverName, fits)
 	}
-	if err == nil {
-		m.scheme, err = cert.Choose(m.certificate, m.version, m.hello.schemes)
+	if err != nil {
+		return err
 	}
-	return wrap(err, alert.InternalError, "no certificate")
+	m.certificate = c
+	m.scheme, err = cert.Choose(c, m.version, m.hello.schemes)
+	return err
+}
+
+// askCertificate asks the application for a certificate, when crypto/tls does.
+func (m *Machine) askCertificate() (*tls.Certificate, error) {
+	ask := m.config.GetCertificate
+	if ask == nil || m.hello.serverName == "" && len(m.config.Certificates) > 0 {
+		return nil, nil
+	}
+	info := m.clientHelloInfo()
+	c, err := later(m, func() (*tls.Certificate, error) { return ask(info) })
+	return c, wrap(err, alert.InternalError, "GetCertificate")
 }
 
 // authOf is the kind of 1.2 suite that a key goes with.
@@ -318,14 +329,15 @@ func authOf(public crypto.PublicKey) suite.Auth {
 // clientHelloInfo is the ClientHello as the application sees it.
 func (m *Machine) clientHelloInfo() *tls.ClientHelloInfo {
 	info := &tls.ClientHelloInfo{
-		CipherSuites:     message.Collect[uint16](m.hello.suites),
-		ServerName:       m.hello.serverName,
-		SupportedCurves:  message.Collect[tls.CurveID](m.hello.groups),
-		SupportedPoints:  []uint8{0},
-		SignatureSchemes: m.hello.schemes,
-		SupportedProtos:  m.hello.protocols,
+		CipherSuites:      message.Collect[uint16](m.hello.suites),
+		ServerName:        m.hello.serverName,
+		SupportedCurves:   message.Collect[tls.CurveID](m.hello.groups),
+		SupportedPoints:   []uint8{0},
+		SignatureSchemes:  m.hello.schemes,
+		SupportedProtos:   m.hello.protocols,
+		HelloRetryRequest: m.hello.retried,
 	}
-	for _, t := range m.hello.offered {
+	for t := range m.hello.block.All() {
 		info.Extensions = append(info.Extensions, uint16(t))
 	}
 	for v := range m.hello.versions.All() {

@@ -11,28 +11,42 @@ import (
 // time: over datagrams the next one waits until the last was acknowledged, and
 // new write keys are used only after the ACK of KeyUpdate (RFC 9147 8).
 
-// maxLevel is the last epoch; RFC 9147 8 forbids it to wrap.
-const maxLevel = 1<<16 - 1
+// maxLevel is the last level that we go to (RFC 9846 4.7.3, RFC 9147 8). The
+// peer may know a reason to go further.
+const maxLevel = 1<<48 - 1
+
+// maxSeq is the message_seq at which we stop: it must not wrap.
+const maxSeq = 1<<16 - 1
 
 // KeyUpdate makes a KeyUpdate due: new keys for what we write, and for what the
-// peer writes too if request says so. It fails in 1.2, which has none.
+// peer writes too if request says so. It fails in 1.2, which has none, and when
+// the connection has no more to give.
 func (m *Machine) KeyUpdate(request message.KeyUpdateRequest) error {
-	if !m.Open() || !m.version.Is13() {
+	switch {
+	case !m.Open() || !m.version.Is13():
 		return alert.Localf(alert.InternalError, "KeyUpdate needs an open connection of 1.3")
+	case !m.updatable():
+		return alert.Localf(alert.InternalError, "the keys of this connection were updated as often as the protocol allows")
 	}
-	m.scheduleKeyUpdate(request)
+	// Until the peer has answered one request there must not be another.
+	if request == message.Requested && !m.requested {
+		m.updateRequest = message.Requested
+	}
+	m.updateDue = true
 	return m.latch(m.post())
 }
 
-func (m *Machine) scheduleKeyUpdate(request message.KeyUpdateRequest) {
-	m.updateDue = true
-	if request == message.Requested {
-		m.updateRequest = request
-	}
+// updatable reports whether one more KeyUpdate of ours is possible, beside one
+// that may be under way.
+func (m *Machine) updatable() bool {
+	return m.writeLevel < maxLevel-1 && (m.transport == protocol.Stream || m.writeSeq < maxSeq)
 }
 
 // Acked tells that the peer has acknowledged all that was sent last.
 func (m *Machine) Acked() error {
+	if m.flow == failed {
+		return m.failure
+	}
 	m.unconfirmed = false
 	if m.rekey {
 		m.rekey = false
@@ -56,9 +70,6 @@ func (m *Machine) post() error {
 	if !ok {
 		return nil
 	}
-	if m.writeLevel == maxLevel {
-		return alert.Localf(alert.InternalError, "no epoch is left for a KeyUpdate")
-	}
 	if err := m.send(edge); err != nil {
 		return err
 	}
@@ -69,6 +80,7 @@ func (m *Machine) post() error {
 func writeKeyUpdate(m *Machine, b *wire.Builder) error {
 	out := message.KeyUpdate{Request: m.updateRequest}
 	out.Append(b)
+	m.requested = m.requested || out.Request == message.Requested
 	m.updateDue, m.updateRequest = false, message.NotRequested
 	return nil
 }
@@ -78,11 +90,9 @@ func readKeyUpdate(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if m.readLevel == maxLevel {
-		return alert.Peerf(alert.UnexpectedMessage, "KeyUpdate after the last epoch")
-	}
-	if in.Request == message.Requested {
-		m.scheduleKeyUpdate(message.NotRequested)
+	m.requested = false
+	if in.Request == message.Requested && m.updatable() { // else ignored, RFC 9846 4.7.3
+		m.updateDue = true
 	}
 	return nil
 }

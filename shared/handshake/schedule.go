@@ -103,12 +103,12 @@ func crossedChangeCipherSpec(m *Machine) error {
 	return m.readUnder(LevelEncrypted, key)
 }
 
-func (m *Machine) writeUnder(level uint16, key keys.RecordKey) error {
+func (m *Machine) writeUnder(level uint64, key keys.RecordKey) error {
 	m.writeLevel = level
 	return m.layer.WriteKey(TrafficKey{level, m.suite, key})
 }
 
-func (m *Machine) readUnder(level uint16, key keys.RecordKey) error {
+func (m *Machine) readUnder(level uint64, key keys.RecordKey) error {
 	m.readLevel = level
 	return m.layer.ReadKey(TrafficKey{level, m.suite, key})
 }
@@ -131,6 +131,9 @@ func readFinished(m *Machine, body []byte) error {
 	}
 	if !hmac.Equal(in.VerifyData, want) {
 		return alert.Peerf(alert.DecryptError, "Finished does not fit the handshake")
+	}
+	if m.role == Server && !m.place.Is(CertRequested) {
+		return m.verifyUnasked()
 	}
 	return nil
 }

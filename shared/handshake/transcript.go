@@ -71,9 +71,6 @@ func (t *transcript) sum() []byte { return t.hash.Sum(nil) }
 // hash of its own choice (RFC 5246 7.4.8).
 func (t *transcript) signed() []byte { return t.raw }
 
-// release drops the raw messages once nothing will sign them any more.
-func (t *transcript) release() { t.raw, t.keepRaw = nil, false }
-
 func (t *transcript) write(p []byte) {
 	t.hash.Write(p)
 	if t.keepRaw {

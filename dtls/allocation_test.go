@@ -1,0 +1,75 @@
+package dtls
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// sizes are those of application data in tests of cost, in bytes.
+var sizes = []int{64, 256, 1200}
+
+func TestDataDoesNotAllocate(t *testing.T) {
+	for _, c := range protections {
+		client, server := with(c.change)
+		s := established(t, client, server)
+		for _, size := range sizes {
+			data, buf, read := make([]byte, size), make([]byte, size+100), make([]byte, size)
+			if n := testing.AllocsPerRun(500, func() {
+				for _, d := range []*side{s.client, s.server} {
+					n, err := d.Write(buf, data, s.now)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := d.peer.Receive(buf[:n], s.now); err != nil {
+						t.Fatal(err)
+					}
+					if n, ok := d.peer.Read(read); !ok || n != size {
+						t.Fatalf("read %d, %v", n, ok)
+					}
+					if _, ok := d.peer.Read(read); ok || d.peer.Pending() {
+						t.Fatal("there is more")
+					}
+				}
+			}); n != 0 {
+				t.Errorf("%s, %d bytes: %v allocations", c.name, size, n)
+			}
+		}
+	}
+}
+
+// heapPerEngine is what one established Engine holds, in bytes, measured over
+// n pairs.
+func heapPerEngine(t testing.TB, n int, client, server *Config) float64 {
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	engines := make([]*Engine, 0, 2*n)
+	before := heap()
+	for range n {
+		s := simulate(t, 0, client, server)
+		s.settle()
+		engines = append(engines, s.client.Engine, s.server.Engine)
+	}
+	after := heap()
+	runtime.KeepAlive(engines)
+	return float64(after-before) / float64(2*n)
+}
+
+// An idle Engine holds its keys, and nothing of its handshake.
+func TestHeapOfEngine(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		for _, c := range protections[:1] {
+			client, server := with(version)
+			if got := heapPerEngine(t, 50, client, server); got > 16<<10 {
+				t.Errorf("%s: %s", c.name, fmt.Sprintf("%.0f bytes", got))
+			} else {
+				t.Logf("%.0f bytes", got)
+			}
+		}
+	})
+}
