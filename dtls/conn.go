@@ -21,23 +21,24 @@ import (
 //
 // A Conn has no goroutine. Whoever waits, pumps: Handshake and Read read the
 // link on the caller's goroutine. A timer sends again what gets no answer, and
-// reads the link when nobody else does.
+// reads the link when nobody else does. Nothing waits but in the link and for
+// turn, so that Conns work in the virtual time of testing/synctest.
 type Conn struct {
 	link   link
 	config *Config
 	log    logging.LeveledLogger
 
-	// pump is held by the goroutine that reads the link.
-	pump    sync.Mutex
-	pumping atomic.Bool // it waits for a datagram
+	opened  atomic.Bool // the handshake is complete: Read and Write needn't ask
+	waiting atomic.Bool // somebody waits for a datagram
 
-	opened atomic.Bool // the handshake is complete: Read and Write needn't ask
+	mu      sync.Mutex // guards what follows; methods that don't lock it are called with it
+	turn    sync.Cond  // of mu: reading or working became false
+	reading bool       // somebody has the right to read the link
+	working bool       // who handshakes is away, at work of the application
 
-	mu          sync.Mutex // guards what follows
 	engine      *Engine
 	role        handshake.Role
 	started     bool
-	working     bool      // the handshaking goroutine works without the lock
 	closed      bool      // by Close
 	ended       bool      // the link is let go of
 	failure     error     // ends everything, from outside of the engine
@@ -98,6 +99,7 @@ func Server(link net.Conn, config *Config) (*Conn, error) {
 
 func newConn(l link, e *Engine) *Conn {
 	c := &Conn{link: l, engine: e, config: e.config, role: e.machine.Role()}
+	c.turn.L = &c.mu
 	if f := c.config.LoggerFactory; f != nil {
 		c.log = f.NewLogger("dtls")
 	}
@@ -118,8 +120,10 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { c.abort(context.Cause(ctx)) })
 	defer stop()
-	c.pump.Lock()
-	defer c.pump.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.acquire()
+	defer c.release()
 	if err := c.start(ctx); err != nil {
 		return err
 	}
@@ -133,10 +137,21 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	}
 }
 
+// acquire waits for the turn to read the link.
+func (c *Conn) acquire() {
+	for c.reading || c.working {
+		c.turn.Wait()
+	}
+	c.reading = true
+}
+
+func (c *Conn) release() {
+	c.reading = false
+	c.turn.Broadcast()
+}
+
 // start begins the handshake and its time limit.
 func (c *Conn) start(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if err := c.err(); err != nil {
 		return err
 	}
@@ -175,11 +190,9 @@ func (c *Conn) limitHandshake() {
 	}
 }
 
-// work runs what steps of the handshake wait for, without the lock, and reports
-// whether the handshake is complete.
+// work runs what steps of the handshake wait for, and reports whether the
+// handshake is complete.
 func (c *Conn) work() (open bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for {
 		if err := c.err(); err != nil {
 			return false, err
@@ -203,15 +216,19 @@ func (c *Conn) work() (open bool, err error) {
 	}
 }
 
-// unlocked runs work that may take long, or call the Conn's methods. Meanwhile
-// the timer reads the link.
+// unlocked runs work of the application, which may take long and call the
+// Conn's methods. Meanwhile the timer reads the link.
 func (c *Conn) unlocked(work func()) {
 	c.working, c.pollAt = true, time.Now().Add(pollInterval)
 	c.schedule()
+	c.release()
 	c.mu.Unlock()
-	defer func() { // an application's callback may panic
+	defer func() { // work may panic
 		c.mu.Lock()
-		c.working, c.pollAt = false, time.Time{}
+		for c.reading {
+			c.turn.Wait()
+		}
+		c.reading, c.working, c.pollAt = true, false, time.Time{}
 	}()
 	work()
 }
@@ -253,8 +270,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
 	}
-	c.pump.Lock()
-	defer c.pump.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.acquire()
+	defer c.release()
 	for {
 		if n, err, ok := c.take(p); ok {
 			return n, err
@@ -267,8 +286,6 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // take takes data that is there, or the reason why there will be none.
 func (c *Conn) take(p []byte) (n int, err error, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
 		return 0, net.ErrClosed, true
 	}
@@ -304,14 +321,14 @@ func (c *Conn) letGo() {
 	}
 }
 
-// receive waits for one datagram and gives it to the engine. The caller holds
-// pump. Its errors are the link's, unless something else ended the Conn.
+// receive waits for one datagram, without the lock, and gives it to the engine.
+// Its errors are the link's, unless something else ended the Conn.
 func (c *Conn) receive() error {
-	c.pumping.Store(true)
+	c.waiting.Store(true)
+	c.mu.Unlock()
 	p, err := c.link.receive()
-	c.pumping.Store(false)
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.waiting.Store(false)
 	if err != nil {
 		return c.receiveError(err)
 	}
@@ -399,14 +416,14 @@ func (c *Conn) seal(buf, p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.pollAt.IsZero() && !c.pumping.Load() {
+	if c.pollAt.IsZero() && !c.waiting.Load() {
 		c.pollAt = time.Now().Add(pollInterval)
 		c.schedule()
 	}
 	return n, nil
 }
 
-// flush sends all that the engine has, and sets the timer. The caller holds mu.
+// flush sends all that the engine has, and sets the timer.
 func (c *Conn) flush() {
 	for !c.ended && c.engine.Pending() {
 		out := newPacket(c.engine.mtu)
@@ -454,7 +471,7 @@ func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
 
 // --- The timer
 
-// schedule sets the timer to what is due first. The caller holds mu.
+// schedule sets the timer to what is due first.
 func (c *Conn) schedule() {
 	if c.ended {
 		return
@@ -493,10 +510,10 @@ func (c *Conn) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.armed, c.pollAt = time.Time{}, time.Time{}
+	c.readAside()
 	if c.ended {
 		return
 	}
-	c.readAside()
 	now := time.Now()
 	c.engine.Expire(now)
 	if limit := c.handshakeLimit(); !limit.IsZero() && !now.Before(limit) {
@@ -511,17 +528,17 @@ func (c *Conn) tick() {
 	c.flush()
 }
 
-// readAside reads what waits on the link for whoever doesn't. The caller holds
-// mu.
+// readAside reads what waits on the link for whoever doesn't.
 func (c *Conn) readAside() {
-	if !c.working { // which has pump, and doesn't read
-		if !c.opened.Load() || !c.pump.TryLock() {
-			return
-		}
-		defer c.pump.Unlock()
+	if c.reading || c.ended || !c.working && !c.opened.Load() {
+		return
 	}
+	c.reading = true
+	defer c.release()
 	for range maxQueue {
+		c.mu.Unlock()
 		p := c.link.poll()
+		c.mu.Lock()
 		if p == nil {
 			return
 		}
@@ -533,7 +550,7 @@ func (c *Conn) readAside() {
 // nudge makes the timer read the link soon, if nobody else does. The Listener
 // calls it from the goroutine that reads for everybody: it never waits.
 func (c *Conn) nudge() {
-	if !c.opened.Load() || c.pumping.Load() || !c.mu.TryLock() {
+	if !c.opened.Load() || c.waiting.Load() || !c.mu.TryLock() {
 		return
 	}
 	defer c.mu.Unlock()

@@ -60,6 +60,13 @@ func (l *lan) filter(pass func(datagram) error) {
 	l.pass = pass
 }
 
+// open reports whether a port is.
+func (l *lan) open(address string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ports[netip.MustParseAddrPort(address)] != nil
+}
+
 func (l *lan) listen(address string) *port {
 	p := &port{
 		lan: l, addr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)),

@@ -103,6 +103,7 @@ func simulate(t testing.TB, seed uint64, client, server *Config, options ...func
 	for _, option := range options {
 		option(s)
 	}
+	s.server.did(nil)
 	s.client.did(c.Start(s.now))
 	return s
 }
@@ -140,7 +141,7 @@ func (d *side) did(err error) {
 
 // transmit gives the link all that the Engine has to send.
 func (d *side) transmit() {
-	buf := make([]byte, 1<<16)
+	buf := make([]byte, 1500)
 	for {
 		n := d.Transmit(buf)
 		if n == 0 {
@@ -166,7 +167,7 @@ func (s *simulation) send(from *side, b []byte) {
 // receive gives the Engine one datagram, and reads what was in it.
 func (d *side) receive(b []byte) {
 	err := d.Receive(bytes.Clone(b), d.s.now)
-	p := make([]byte, maxRecordBody)
+	p := make([]byte, len(b))
 	for {
 		n, ok := d.Read(p)
 		if !ok {

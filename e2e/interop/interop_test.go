@@ -332,6 +332,23 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
+// TestKeyUpdate changes the keys of both directions before the first data.
+func TestKeyUpdate(t *testing.T) {
+	for _, protocol := range []peer.Protocol{peer.DTLS13, peer.TLS13} {
+		for _, pair := range pairings(protocol) {
+			for _, suite := range peer.Suites(protocol, pki.ECDSA) {
+				r := row{protocol: protocol, server: pair[0], client: pair[1], suite: suite, kind: pki.ECDSA}
+				t.Run(r.String(), func(t *testing.T) {
+					t.Parallel()
+					server, client := r.settings()
+					server.Update, client.Update = true, true
+					r.check(t, converse(t, r.server, server, r.client, client))
+				})
+			}
+		}
+	}
+}
+
 // is says which implementation a peer is.
 func is[P peer.Peer](p peer.Peer) bool {
 	_, ok := p.(P)

@@ -47,7 +47,7 @@ func (CryptoTLS) Serve(t testing.TB, s Settings) Server {
 
 func (CryptoTLS) Connect(t testing.TB, s Settings, address string) Conversation {
 	config := cryptoTLSConfig(t, s)
-	c := &cryptoTLS{t: t, done: make(chan struct{})}
+	c := &cryptoTLS{t: t, mute: s.Mute, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		conn, err := net.Dial("tcp", address)
@@ -64,6 +64,7 @@ func (CryptoTLS) Connect(t testing.TB, s Settings, address string) Conversation 
 type cryptoTLS struct {
 	t       testing.TB
 	address string
+	mute    bool
 	done    chan struct{}
 	report  Report // once done
 }
@@ -100,11 +101,13 @@ func (c *cryptoTLS) connect(conn *tls.Conn) {
 	if !c.handshake(conn) {
 		return
 	}
-	line := ""
-	_, err := io.WriteString(conn, Text)
-	if err == nil {
-		line, err = bufio.NewReader(conn).ReadString('\n')
+	if !c.mute {
+		if _, err := io.WriteString(conn, Text); err != nil {
+			c.fail(err)
+			return
+		}
 	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
 	c.end(line, err)
 }
 

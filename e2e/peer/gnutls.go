@@ -46,7 +46,9 @@ func (g GnuTLS) Connect(t testing.TB, s Settings, address string) Conversation {
 		arguments = append(arguments, "--disable-sni")
 	}
 	p := g.start(t, s, "gnutls-cli", arguments)
-	io.WriteString(p.stdin, Text)
+	if !s.Mute {
+		io.WriteString(p.stdin, Text)
+	}
 	return gnutlsClient{p}
 }
 
@@ -110,6 +112,9 @@ func priority(s Settings) string {
 				}
 			}
 		}
+	}
+	if s.NoEMS {
+		text += ":%NO_SESSION_HASH"
 	}
 	return text
 }

@@ -48,7 +48,10 @@ func (g Godwit) Serve(t testing.TB, s Settings) Server {
 }
 
 func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
-	arguments := []string{"connect", "-send", Text}
+	arguments := []string{"connect"}
+	if !s.Mute { // else it copies standard input, in which nothing comes
+		arguments = append(arguments, "-send", Text)
+	}
 	if s.Root == "" {
 		arguments = append(arguments, "-insecure")
 	}
@@ -71,7 +74,6 @@ func godwitArguments(s Settings) []string {
 	arguments := []string{
 		"-json",
 		"-min", s.Min.Number(), "-max", s.Max.Number(),
-		"-export", fmt.Sprintf("%s:%d", ExporterLabel, ExporterLength),
 	}
 	option := func(name, value string) {
 		if value != "" {
@@ -87,6 +89,14 @@ func godwitArguments(s Settings) []string {
 	}
 	if s.MTU != 0 {
 		option("-mtu", strconv.Itoa(s.MTU))
+	}
+	if s.NoEMS { // there is no exporter then
+		arguments = append(arguments, "-no-ems")
+	} else {
+		option("-export", fmt.Sprintf("%s:%d", ExporterLabel, ExporterLength))
+	}
+	if s.Update {
+		arguments = append(arguments, "-key-update")
 	}
 	option("-ca", s.Root)
 	option("-ciphers", strings.Join(s.Suites, ","))

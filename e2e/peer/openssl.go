@@ -48,7 +48,9 @@ func (o OpenSSL) Connect(t testing.TB, s Settings, address string) Conversation 
 		arguments = append(arguments, "-noservername")
 	}
 	p := start(t, nil, Find(t, "openssl"), append(arguments, opensslArguments(s)...)...)
-	io.WriteString(p.stdin, Text) // read once the handshake is over
+	if !s.Mute {
+		io.WriteString(p.stdin, Text) // read once the handshake is over
+	}
 	return opensslClient{p}
 }
 

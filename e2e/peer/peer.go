@@ -61,7 +61,10 @@ type Settings struct {
 	Groups   []string // RFC names
 	ALPN     []string
 	MTU      int    // UDP payload
+	Mute     bool   // client: sends no Text, and waits for the server to end
 	Listen   bool   // OpenSSL's server: cookies without state (DTLSv1_listen)
+	NoEMS    bool   // GnuTLS: without extended_master_secret; godwit: that is allowed
+	Update   bool   // godwit: new keys in both directions after the handshake
 	KeyLog   string // file for the secrets, in NSS's format
 }
 
@@ -93,7 +96,8 @@ type Peer interface {
 	Certifies(Protocol, pki.Kind) bool
 	// Serve starts a server for one connection; it is ready on return.
 	Serve(testing.TB, Settings) Server
-	// Connect starts a client that sends Text, waits for its echo and closes.
+	// Connect starts a client that sends Text, waits for its echo and closes,
+	// unless it is mute.
 	Connect(t testing.TB, s Settings, address string) Conversation
 }
 

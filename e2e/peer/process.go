@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +51,9 @@ type process struct {
 // start runs a program in a process group of its own, which ends with the test.
 func start(t testing.TB, environment []string, program string, arguments ...string) *process {
 	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs Linux's /proc to find the ports of servers")
+	}
 	p := &process{t: t, command: exec.Command(program, arguments...), changed: make(chan struct{})}
 	p.command.Env = append(os.Environ(), environment...)
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

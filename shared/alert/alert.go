@@ -1,5 +1,7 @@
 // Package alert names the alerts of TLS and DTLS, and carries them in errors
 // from where a fault is found to the one place that sends them.
+//
+// Packages below shared carry no compatibility promise of their own.
 package alert
 
 import "fmt"

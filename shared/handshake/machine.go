@@ -1,3 +1,13 @@
+// Package handshake is the handshake of DTLS and TLS, 1.3 and 1.2, client and
+// server: one graph of steps (graph.go), walked by a Machine (machine.go,
+// flow.go) that exchanges whole messages with a Layer (layer.go) and knows
+// neither records nor sockets nor clocks. What each step reads and writes
+// stands in files in the order of the protocol: hello, negotiate, extension,
+// authenticate, exchange, schedule, post. Config and ConnectionState are the
+// ones that dtls and tls show.
+//
+// Packages below shared carry no compatibility promise of their own; what dtls
+// and tls alias from them is covered by theirs.
 package handshake
 
 import (

@@ -1,5 +1,7 @@
 // Package wire writes the presentation language of TLS (RFC 9846 3): big-endian
 // integers and vectors behind a length. It is read with cryptobyte.String.
+//
+// Packages below shared carry no compatibility promise of their own.
 package wire
 
 import (

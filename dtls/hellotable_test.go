@@ -1,0 +1,146 @@
+package dtls
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/godwit-dtls/godwit/fragment"
+)
+
+var (
+	someAddr  = netip.MustParseAddrPort("192.0.2.1:1000")
+	otherAddr = netip.MustParseAddrPort("192.0.2.1:1001")
+)
+
+func randomBody(random *rand.Rand, size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return b
+}
+
+// addPart adds body[from:to] in a datagram of 25 bytes more.
+func (t *helloTable) addPart(addr netip.AddrPort, body []byte, from, to int, now time.Time) (hello []byte, size int) {
+	h := fragment.Header{Type: 1, Length: len(body), Offset: from, Size: to - from}
+	return t.add(addr, h, body[from:to], to-from+25, now)
+}
+
+// Fragments in any order, overlapping and repeated, make the message exactly when
+// the last missing byte has come.
+func TestHelloTableAnyFragments(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	table := newHelloTable()
+	for range 2000 {
+		body := randomBody(random, 1+random.IntN(maxSplitHello))
+		have, missing, size := make([]bool, len(body)), len(body), 0
+		for missing > 0 {
+			from := random.IntN(len(body) + 1)
+			to := from + random.IntN(min(1+len(body)-from, 1+len(body)/2))
+			if random.IntN(4) == 0 {
+				from, to = 0, min(len(body), 100) // often a duplicate
+			}
+			if random.IntN(20) == 0 { // fill the first gap, so that it ends
+				from = 0
+				for have[from] {
+					from++
+				}
+				to = len(body)
+			}
+			for i := from; i < to; i++ {
+				if !have[i] {
+					have[i] = true
+					missing--
+				}
+			}
+			size += to - from + 25
+			hello, gotSize := table.addPart(someAddr, body, from, to, epochOfSimulation)
+			switch {
+			case (hello != nil) != (missing == 0):
+				t.Fatalf("%d bytes missing, and hello is %d bytes", missing, len(hello))
+			case hello != nil && (!bytes.Equal(hello, body) || gotSize != size):
+				t.Fatalf("the hello differs, or its size %d from %d", gotSize, size)
+			}
+		}
+	}
+}
+
+func TestHelloTableStartsAnew(t *testing.T) {
+	now := epochOfSimulation
+	body, other := bytes.Repeat([]byte{1}, 100), bytes.Repeat([]byte{2}, 101)
+	tests := map[string]func(*helloTable) (hello []byte, want []byte){
+		"another length": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 50, now)
+			table.addPart(someAddr, other, 0, 50, now)
+			hello, _ = table.addPart(someAddr, other, 50, 101, now)
+			return hello, other
+		},
+		"the first length again": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 50, now)
+			table.addPart(someAddr, other, 0, 50, now)
+			hello, _ = table.addPart(someAddr, body, 50, 100, now)
+			return hello, nil
+		},
+		"another message_seq": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 50, now)
+			hello, _ = table.add(someAddr, fragment.Header{Length: 100, Offset: 50, Size: 50, Seq: 1}, body[50:], 75, now)
+			return hello, nil
+		},
+		"after its time": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 50, now)
+			hello, _ = table.addPart(someAddr, body, 50, 100, now.Add(helloLifetime))
+			return hello, nil
+		},
+		"just in time": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 50, now)
+			hello, _ = table.addPart(someAddr, body, 50, 100, now.Add(helloLifetime-1))
+			return hello, body
+		},
+		"after it was complete": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 50, now)
+			table.addPart(someAddr, body, 50, 100, now)
+			hello, _ = table.addPart(someAddr, body, 50, 100, now)
+			return hello, nil
+		},
+		"from another port": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 50, now)
+			hello, _ = table.addPart(otherAddr, body, 50, 100, now)
+			return hello, nil
+		},
+		"too long": func(table *helloTable) (hello, want []byte) {
+			long := make([]byte, maxSplitHello+1)
+			table.addPart(someAddr, long, 0, 2000, now)
+			table.addPart(someAddr, long, 2000, 4000, now)
+			hello, _ = table.addPart(someAddr, long, 4000, len(long), now)
+			return hello, nil
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if hello, want := test(newHelloTable()); !bytes.Equal(hello, want) {
+				t.Errorf("hello has %d bytes, want %d", len(hello), len(want))
+			}
+		})
+	}
+}
+
+// Whatever comes from however many addresses, the table keeps its size.
+func TestHelloTableHasFixedSize(t *testing.T) {
+	table := newHelloTable()
+	body := make([]byte, maxSplitHello)
+	port := uint16(0)
+	if n := testing.AllocsPerRun(10*helloPlaces, func() {
+		port++
+		addr := netip.AddrPortFrom(someAddr.Addr(), port)
+		table.addPart(addr, body, 0, 100, epochOfSimulation)
+		table.addPart(addr, body, 3000, 4000, epochOfSimulation)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if len(table.places) != helloPlaces {
+		t.Errorf("%d places", len(table.places))
+	}
+}

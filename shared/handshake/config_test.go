@@ -1,0 +1,110 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// TestValidate: each field that can't be used is named.
+func TestValidate(t *testing.T) {
+	good := testPKI().leaf[p256]
+	for _, c := range []struct {
+		field  string // empty: valid
+		role   Role
+		change func(*Config)
+	}{
+		{"", Client, func(*Config) {}},
+		{"", Server, func(*Config) {}},
+		{"MinVersion", Client, func(c *Config) { c.MinVersion = tls.VersionTLS11 }},
+		{"MaxVersion", Client, func(c *Config) { c.MaxVersion = tls.VersionTLS10 }},
+		{"MaxVersion", Server, func(c *Config) { c.MaxVersion = 0xfeff }},
+		{"MinVersion", Server, func(c *Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS13, tls.VersionTLS12 }},
+		{"MinVersion", Server, func(c *Config) { c.MinVersion, c.MaxVersion = 0xfefc, 0xfefd }},
+		{"", Server, func(c *Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, 0xfefc }},
+		{"CipherSuites", Client, func(c *Config) { c.CipherSuites = []uint16{0x1301, 0x002f} }},
+		{"CurvePreferences", Client, func(c *Config) { c.CurvePreferences = []tls.CurveID{x25519, 0x2a2a} }},
+		{"CurvePreferences", Client, func(c *Config) { c.MaxVersion, c.CurvePreferences = tls.VersionTLS12, []tls.CurveID{pq} }},
+		{"", Client, func(c *Config) { c.CurvePreferences = []tls.CurveID{pq, pq} }},
+		{"", Client, func(c *Config) { c.CurvePreferences = []tls.CurveID{} }},
+		{"NextProtos", Client, func(c *Config) { c.NextProtos = []string{"a", ""} }},
+		{"NextProtos", Server, func(c *Config) { c.NextProtos = []string{strings.Repeat("a", 256)} }},
+		{"", Server, func(c *Config) { c.NextProtos = []string{strings.Repeat("a", 255)} }},
+		{"NextProtos", Server, func(c *Config) {
+			for range 100 {
+				c.NextProtos = append(c.NextProtos, strings.Repeat("a", 255))
+			}
+		}},
+		{"Certificates", Server, func(c *Config) { c.Certificates = nil }},
+		{"", Server, func(c *Config) {
+			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
+		}},
+		{"", Server, func(c *Config) {
+			c.Certificates, c.GetConfigForClient = nil, func(*tls.ClientHelloInfo) (*Config, error) { return nil, nil }
+		}},
+		{"Certificates", Server, func(c *Config) { c.Certificates = []tls.Certificate{good, {}} }},
+		{"Certificates", Server, func(c *Config) { c.Certificates = []tls.Certificate{{PrivateKey: good.PrivateKey}} }},
+		{"Certificates", Client, func(c *Config) { c.Certificates = []tls.Certificate{{Certificate: good.Certificate}} }},
+		{"Certificates", Client, func(c *Config) {
+			bad := good
+			bad.SupportedSignatureAlgorithms = []tls.SignatureScheme{tls.Ed25519}
+			c.Certificates = []tls.Certificate{bad}
+		}},
+		{"ServerName", Client, func(c *Config) { c.ServerName = "" }},
+		{"", Client, func(c *Config) { c.ServerName, c.InsecureSkipVerify = "", true }},
+		{"", Server, func(c *Config) { c.ServerName = "" }},
+		{"ServerName", Client, func(c *Config) { c.ServerName = strings.Repeat("a", 256) }},
+		{"ServerName", Client, func(c *Config) { c.ServerName = "gödel.example" }},
+		{"ServerName", Client, func(c *Config) { c.ServerName = "a b" }},
+		{"ClientAuth", Server, func(c *Config) { c.ClientAuth = tls.RequireAndVerifyClientCert + 1 }},
+		{"ClientAuth", Server, func(c *Config) { c.ClientAuth = -1 }},
+		{"MTU", Client, func(c *Config) { c.MTU = MinMTU - 1 }},
+		{"MTU", Client, func(c *Config) { c.MTU = 65508 }},
+		{"MTU", Client, func(c *Config) { c.MTU = -1 }},
+		{"", Client, func(c *Config) { c.MTU = MinMTU }},
+		{"InitialTimeout", Client, func(c *Config) { c.InitialTimeout = -time.Second }},
+	} {
+		config := &Config{ServerName: testName, Certificates: []tls.Certificate{good}}
+		c.change(config)
+		err := config.Validate(c.role, protocol.Datagram)
+		bad, ok := errors.AsType[*ConfigError](err)
+		switch {
+		case c.field == "" && err != nil:
+			t.Error(err)
+		case c.field != "" && (!ok || bad.Field != c.field || !strings.HasPrefix(err.Error(), "Config."+c.field+": ")):
+			t.Errorf("%v, expected %s to be named", err, c.field)
+		}
+		if err := config.Validate(c.role, protocol.Stream); (err != nil) != (c.field != "" && c.field != "MTU") {
+			t.Errorf("%s over a stream: %v", c.field, err)
+		}
+	}
+}
+
+// TestEnabled: numbers of either transport mean the same.
+func TestEnabled(t *testing.T) {
+	for _, c := range []struct {
+		min, max uint16
+		v12, v13 bool
+	}{
+		{0, 0, true, true},
+		{tls.VersionTLS13, 0, false, true}, {0xfefc, 0, false, true},
+		{0, tls.VersionTLS12, true, false}, {0, 0xfefd, true, false},
+		{0xfefd, tls.VersionTLS13, true, true},
+	} {
+		config := &Config{MinVersion: c.min, MaxVersion: c.max}
+		for _, transport := range []protocol.Transport{protocol.Stream, protocol.Datagram} {
+			if config.Enabled(protocol.VersionTLS12.Over(transport)) != c.v12 || config.Enabled(protocol.VersionTLS13.Over(transport)) != c.v13 {
+				t.Errorf("%#x to %#x", c.min, c.max)
+			}
+		}
+		for _, v := range []protocol.Version{protocol.VersionTLS11, protocol.VersionDTLS10, 0x0305} {
+			if config.Enabled(v) {
+				t.Errorf("%v is enabled", v)
+			}
+		}
+	}
+}
