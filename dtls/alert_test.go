@@ -12,6 +12,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -103,6 +104,26 @@ func TestCloseRightAfterFinished(t *testing.T) {
 	if s.client.Stats().Retransmits != 1 {
 		t.Errorf("%d retransmits", s.client.Stats().Retransmits)
 	}
+}
+
+// A close_notify never overtakes what is left of a flight.
+func TestCloseNotifyIsLast(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		for size := handshake.MinMTU; size < 400; size++ {
+			client, server := with(version, clientAuth, mtu(size))
+			s := traced(t, client, server)
+			if err := s.run(func() bool { return s.client.newest().number > 0 && s.client.reply == handshake.AwaitReply || s.client.Open() }); err != nil {
+				t.Fatal(err)
+			}
+			s.client.repeat()
+			s.client.Close(s.now)
+			s.client.transmit()
+			// Behind the record there is the event of its datagram.
+			if last := s.client.events[len(s.client.events)-2]; last.Kind != handshake.EventRecord || last.Content != protocol.Alert {
+				t.Errorf("MTU %d: the last record is %v %v", size, last.Kind, last.Content)
+			}
+		}
+	})
 }
 
 func TestFatalAlert(t *testing.T) {

@@ -80,8 +80,7 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
 	l.reads = slices.DeleteFunc(l.reads, func(old *readEpoch) bool {
-		hidden := old.number&epochBits == r.number&epochBits // by the newer one: see readEpochByBits
-		return hidden || !old.dies.IsZero() && !l.now.Before(old.dies)
+		return old.number&epochBits == r.number&epochBits // hidden by the new one: see readEpochByBits
 	})
 	for _, old := range l.reads {
 		if old.dies.IsZero() {
@@ -114,5 +113,4 @@ func (l *layer) Finish() {
 	} else {
 		l.answer()
 	}
-	l.changeCipherSpec = false
 }

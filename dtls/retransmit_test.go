@@ -1,12 +1,14 @@
 package dtls
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/retransmit"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
@@ -196,20 +198,20 @@ func TestRetransmitExactlyWhatIsMissing(t *testing.T) {
 		first := s.server.reaches(handshake.Sent, epochOfSimulation)
 		began := s.now
 		s.advance(399 * time.Millisecond)
-		var acks []Event
-		for _, e := range s.client.events {
-			if e.Kind == handshake.EventACK && e.Direction == handshake.Sent {
-				acks = append(acks, e)
-			}
-		}
+		acks := s.client.acks()
 		if mask&1 != 0 { // without ServerHello, nothing can be read
 			if len(acks) > 0 {
 				t.Fatalf("mask %b: an ACK before ServerHello", mask)
 			}
 			continue
 		}
-		if len(acks) != 1 || acks[0].Time.Sub(began) != latency+100*time.Millisecond {
-			t.Fatalf("mask %b: ACKs %+v, want one after 100 ms", mask, acks)
+		if len(acks) != 1 || len(acks[0]) == 0 {
+			t.Fatalf("mask %b: ACKs %v, want one", mask, acks)
+		}
+		for _, p := range s.sent {
+			if p.from == s.client && p.index > flight[len(flight)-1] && p.left != began.Add(latency+100*time.Millisecond) {
+				t.Fatalf("mask %b: an ACK after %v", mask, p.left.Sub(began))
+			}
 		}
 		have := bytesOf(s.client.reaches(handshake.Received, epochOfSimulation))
 		s.advance(5 * time.Millisecond)
@@ -285,6 +287,31 @@ func TestServerHelloAcknowledges(t *testing.T) {
 	}
 }
 
+// However many fragments and copies a repeated Finished has.
+func TestLastFlightOf12Fragmented(t *testing.T) {
+	client, server := with(only12)
+	s := simulate(t, 0, client, server)
+	if err := s.run(s.server.Open); err != nil {
+		t.Fatal(err)
+	}
+	s.fate = losing(func(*parcel) bool { return true })
+	flight := &s.client.flight
+	flight.Rewind()
+	var finished retransmit.Part
+	for part, ok := flight.Next(1 << 14); ok; part, ok = flight.Next(1 << 14) {
+		finished = part
+	}
+	seq, body := binary.BigEndian.Uint16(finished.Message[4:]), finished.Message[fragment.HeaderSize:]
+	for n := range uint64(5) {
+		for at := 0; at < len(body); at += 2 {
+			s.server.receive(s.client.record(1, protocol.Handshake, piece(protocol.Finished, seq, len(body), at, body[at:at+2])))
+		}
+		if got := s.server.Stats().Retransmits; got != n+1 {
+			t.Errorf("the server repeats its flight %d times for %d times Finished", got, n+1)
+		}
+	}
+}
+
 // A server that has a part of the hello does not know the version, and so
 // doesn't acknowledge it.
 func TestNoACKBeforeVersion(t *testing.T) {
@@ -298,7 +325,64 @@ func TestNoACKBeforeVersion(t *testing.T) {
 	}
 }
 
+// A server that has answered waits for what comes of that: a repeated hello is
+// not acknowledged.
+func TestRepeatedHelloIsNotAcknowledged(t *testing.T) {
+	client, server := with()
+	s := traced(t, client, server)
+	s.fate = losing(s.server.lost)
+	s.advance(5 * time.Second)
+	if len(s.server.acks()) != 0 || s.server.Stats().Retransmits != 3 || s.client.Stats().Retransmits != 3 {
+		t.Errorf("ACKs %v, retransmits %d and %d", s.server.acks(), s.server.Stats().Retransmits, s.client.Stats().Retransmits)
+	}
+}
+
 // --- The rules of ACK
+
+// On a perfect link there is one ACK, for the client's last flight and for
+// nothing else; and one for each KeyUpdate.
+func TestACKOfWhat(t *testing.T) {
+	client, server := with(clientAuth, mtu(handshake.MinMTU))
+	s := traced(t, client, server)
+	s.settle()
+	s.client.update(UpdateNotRequested)
+	s.settle()
+	acks := s.server.acks()
+	if len(acks) != 2 || len(s.client.acks()) != 0 {
+		t.Fatalf("server's ACKs %v, client's %v", acks, s.client.acks())
+	}
+	flight := 0
+	for _, p := range s.sent {
+		if p.from == s.client && isUnified(p.data[0]) {
+			flight++ // a datagram each has one record of
+		}
+	}
+	for i, n := range acks[0] {
+		if n != (protocol.RecordNumber{Epoch: 2, Sequence: uint64(i)}) {
+			t.Errorf("the first ACK has %v", acks[0])
+		}
+	}
+	if len(acks[0]) != flight-1 || len(acks[1]) != 1 || acks[1][0].Epoch != 3 {
+		t.Errorf("ACKs %v, the flight has %d datagrams", acks, flight-1)
+	}
+}
+
+// A record with anything that was discarded is not acknowledged.
+func TestACKNotOfDiscarded(t *testing.T) {
+	client, server := with()
+	s := traced(t, client, server)
+	s.settle()
+	before := len(s.server.acks())
+	next := s.server.assembler.Next()
+	tooFar := keyUpdateMessage(next + fragment.Ahead)
+	for _, payload := range [][]byte{tooFar, append(tooFar, keyUpdateMessage(next+1)...), append(keyUpdateMessage(next+2), tooFar...)} {
+		s.server.receive(s.client.record(3, protocol.Handshake, payload))
+	}
+	s.advance(time.Second)
+	if got := len(s.server.acks()) - before; got != 0 || s.server.Stats().Dropped.TooFar != 3 {
+		t.Errorf("%d ACKs, %d dropped", got, s.server.Stats().Dropped.TooFar)
+	}
+}
 
 // ack is what an ACK of these records holds.
 func ack(numbers ...protocol.RecordNumber) []byte {
@@ -452,13 +536,16 @@ func TestPacking(t *testing.T) {
 	for _, c := range settings {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for size := handshake.MinMTU; size <= 1500; size += 1 + size/29 {
+			for size := handshake.MinMTU; size <= 1500; size += 1 + size/100 {
 				client, server := with(c.change, mtu(size))
 				s := traced(t, client, server)
 				s.settle()
 				for i, p := range s.sent {
 					if len(p.data) > size {
 						t.Fatalf("MTU %d: a datagram of %d bytes", size, len(p.data))
+					}
+					if splitsFinished(p.data) {
+						t.Errorf("MTU %d: ChangeCipherSpec has no whole Finished behind it", size)
 					}
 					if i+1 == len(s.sent) || s.sent[i+1].from != p.from {
 						continue // the last of its flight
@@ -470,6 +557,20 @@ func TestPacking(t *testing.T) {
 			}
 		})
 	}
+}
+
+// splitsFinished reports whether ChangeCipherSpec and Finished of 1.2 were not
+// kept together.
+func splitsFinished(datagram []byte) bool {
+	for len(datagram) > 0 && !isUnified(datagram[0]) {
+		h, rest, _ := parseHeader12(datagram)
+		next, _, _ := parseHeader12(rest)
+		if h.kind == protocol.ChangeCipherSpec {
+			return next.number.Epoch != 1 || len(next.body) < fragment.HeaderSize+12+16
+		}
+		datagram = rest
+	}
+	return false
 }
 
 // leastRecord is the size of the smallest record that could have carried the

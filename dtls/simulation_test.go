@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -55,6 +57,7 @@ type parcel struct {
 	index int // how many were sent before it
 	from  *side
 	data  []byte
+	left  time.Time
 	at    time.Time // of its arrival
 }
 
@@ -113,9 +116,24 @@ func traced(t testing.TB, client, server *Config, options ...func(*simulation)) 
 	t.Helper()
 	c, v := *client, *server
 	var s *simulation
-	c.Trace = func(e Event) { s.client.events = append(s.client.events, e) }
-	v.Trace = func(e Event) { s.server.events = append(s.server.events, e) }
+	c.Trace = func(e Event) { s.client.note(e) }
+	v.Trace = func(e Event) { s.server.note(e) }
 	return simulate(t, 0, &c, &v, append(options, func(made *simulation) { s = made })...)
+}
+
+func (d *side) note(e Event) {
+	e.Numbers = slices.Clone(e.Numbers)
+	d.events = append(d.events, e)
+}
+
+// acks are the ACKs that d sent, by their record numbers.
+func (d *side) acks() (sent [][]protocol.RecordNumber) {
+	for _, e := range d.events {
+		if e.Kind == handshake.EventACK && e.Direction == handshake.Sent {
+			sent = append(sent, e.Numbers)
+		}
+	}
+	return sent
 }
 
 // did follows every call into an Engine: it notes its error, starts work that
@@ -142,12 +160,11 @@ func (d *side) did(err error) {
 // transmit gives the link all that the Engine has to send.
 func (d *side) transmit() {
 	buf := make([]byte, 1500)
-	for {
-		n := d.Transmit(buf)
-		if n == 0 {
-			break
+	sent := len(d.s.sent)
+	for n := d.Transmit(buf); n > 0; n = d.Transmit(buf) {
+		if d.s.send(d, buf[:n]); len(d.s.sent) > sent+1000 {
+			d.s.t.Fatalf("%s: sends without end", d.name)
 		}
-		d.s.send(d, buf[:n])
 	}
 	if d.Pending() {
 		d.s.t.Fatalf("%s: Pending, and yet Transmit gave nothing", d.name)
@@ -155,7 +172,7 @@ func (d *side) transmit() {
 }
 
 func (s *simulation) send(from *side, b []byte) {
-	p := &parcel{index: len(s.sent), from: from, data: bytes.Clone(b)}
+	p := &parcel{index: len(s.sent), from: from, data: bytes.Clone(b), left: s.now}
 	s.sent = append(s.sent, p)
 	for _, delay := range s.fate(p) {
 		copied := *p
@@ -450,6 +467,9 @@ func TestHandshake(t *testing.T) {
 				state := d.State()
 				if state.Version != want || !state.HandshakeComplete {
 					t.Errorf("%s: %v, complete %v", d.name, protocol.Version(state.Version), state.HandshakeComplete)
+				}
+				if n := d.received.Len(); n != 0 {
+					t.Errorf("%s: %d records are still to be acknowledged", d.name, n)
 				}
 				if retransmits := d.Stats().Retransmits; retransmits != 0 {
 					t.Errorf("%s: %d retransmits on a perfect link", d.name, retransmits)

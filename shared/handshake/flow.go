@@ -65,7 +65,7 @@ func (m *Machine) receive(msg Message) error {
 	}
 	edge, ok := m.place.Read(step)
 	if !ok || read[step] == nil {
-		return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", describe(msg), m.place.At)
+		return m.unexpected(step, msg)
 	}
 	if err := step.CheckLength(len(msg.Body)); err != nil {
 		return err
@@ -81,6 +81,15 @@ func (m *Machine) receive(msg Message) error {
 		return err
 	}
 	return nil // the message was taken; Resume goes on speaking
+}
+
+// unexpected says what is wrong about a message that may not come now.
+func (m *Machine) unexpected(s Step, msg Message) error {
+	if s == HelloVerifyRequest && !m.config.Enabled(protocol.VersionDTLS12) {
+		// Only a server that has chosen 1.2 sends it (RFC 9147 5.1).
+		return alert.Peerf(alert.ProtocolVersion, "HelloVerifyRequest: the server chose DTLS 1.2, which is not enabled")
+	}
+	return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", describe(msg), m.place.At)
 }
 
 // CheckLength refuses a body of n bytes, before it is there, if no such message

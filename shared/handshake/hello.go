@@ -221,26 +221,25 @@ func (m *Machine) beginRetry() {
 // Listener writes one without a Machine, and writes the same bytes again for
 // Entry when the cookie returns.
 func AppendRetry(b *wire.Builder, c Choice, sessionID, cookie []byte) {
-	var e wire.Builder
-	e.Uint16(uint16(protocol.ExtSupportedVersions))
-	e.Vector16(func() { e.Uint16(uint16(c.Version)) })
-	if c.NeedShare {
-		e.Uint16(uint16(protocol.ExtKeyShare))
-		e.Vector16(func() { e.Uint16(uint16(c.Group.ID)) })
-	}
-	if cookie != nil {
-		e.Uint16(uint16(protocol.ExtCookie))
-		e.Vector16(func() { e.Bytes16(cookie) })
-	}
-	extensions, _ := e.Bytes() // a cookie of ours is far shorter than 64 KiB
 	out := message.ServerHello{
 		Version:     protocol.VersionTLS12.Over(transportOf(c.Version)),
 		Random:      message.HelloRetryRandom[:],
 		SessionID:   sessionID,
 		CipherSuite: c.Suite.ID,
-		Extensions:  extensions,
 	}
-	out.Append(b)
+	out.Append(b) // up to the extensions
+	b.Vector16(func() {
+		b.Uint16(uint16(protocol.ExtSupportedVersions))
+		b.Vector16(func() { b.Uint16(uint16(c.Version)) })
+		if c.NeedShare {
+			b.Uint16(uint16(protocol.ExtKeyShare))
+			b.Vector16(func() { b.Uint16(uint16(c.Group.ID)) })
+		}
+		if cookie != nil {
+			b.Uint16(uint16(protocol.ExtCookie))
+			b.Vector16(func() { b.Bytes16(cookie) })
+		}
+	})
 }
 
 func transportOf(v protocol.Version) protocol.Transport {

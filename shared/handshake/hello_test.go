@@ -245,11 +245,11 @@ func TestRetryAfterVerifyRequest(t *testing.T) {
 		p.client.take(p.client.pop())
 		p.client.expectRefused(t, want)
 	}
-	// And who has 1.3 alone takes none.
+	// And who has 1.3 alone learns from one that the server has not.
 	client.MinVersion = tls.VersionTLS13
 	p := begin(t, protocol.Datagram, client, server)
 	p.client.take(verify)
-	p.client.expectRefused(t, alert.UnexpectedMessage)
+	p.client.expectRefused(t, alert.ProtocolVersion)
 	// Nor does 1.3's retry go before it.
 	client, server = configs(0)
 	retrying(client, server)
