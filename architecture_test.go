@@ -35,9 +35,10 @@ var layers = []struct {
 	{"shared/keys", []string{"shared/alert", "shared/protocol", "shared/suite", "shared/wire"}},
 	{"shared/record", []string{"shared/alert", "shared/keys", "shared/suite"}},
 	{"shared/cert", []string{"shared/alert", "shared/protocol"}},
-	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/keys", "shared/message", "shared/protocol", "shared/suite", "shared/wire"}},
-	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/suite", "shared/wire"}},
-	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/suite", "shared/wire"}},
+	{"shared/session", []string{"shared/protocol", "shared/suite", "shared/wire"}},
+	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
+	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 }
 
 // outside is what the library may import from beyond the standard library.

@@ -30,6 +30,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/session"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
 
@@ -47,9 +48,21 @@ type (
 	Error = alert.Error
 	// KeyUpdateRequest says whether the peer shall update its keys too.
 	KeyUpdateRequest = message.KeyUpdateRequest
+	// A SessionState is what resumes a session, for Config.WrapSession and for a
+	// ClientSessionCache.
+	SessionState = handshake.SessionState
+	// A ClientSessionCache is where a client keeps its sessions.
+	ClientSessionCache = handshake.ClientSessionCache
 	// An Event is what Config.Trace is called with.
 	Event = handshake.Event
 )
+
+// NewLRUClientSessionCache returns a ClientSessionCache that holds up to capacity
+// sessions in memory, or 64 if capacity is less than one.
+func NewLRUClientSessionCache(capacity int) ClientSessionCache { return session.NewLRUCache(capacity) }
+
+// ParseSessionState reads what SessionState.Bytes gave.
+func ParseSessionState(data []byte) (*SessionState, error) { return session.ParseState(data) }
 
 // The versions for Config.MinVersion and MaxVersion. TLS's numbers mean the
 // same there.

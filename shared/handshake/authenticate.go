@@ -226,8 +226,9 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 	return nil
 }
 
-// verifyUnasked lets the application judge a client that was not asked for a
-// certificate: VerifyConnection runs for every connection.
+// verifyUnasked lets the application judge a peer that shows no certificate
+// because it was not asked or is known from a session: VerifyConnection runs for
+// every connection.
 func (m *Machine) verifyUnasked() error {
 	verify, state := m.config.VerifyConnection, m.State()
 	if verify == nil {

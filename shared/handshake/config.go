@@ -12,6 +12,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/session"
 	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/pion/logging"
 	"github.com/pion/transport/v3"
@@ -105,6 +106,39 @@ type Config struct {
 	// handshake, and the triple handshake attack becomes possible.
 	InsecureAllowMissingEMS bool
 
+	// SessionTicketsDisabled turns resumption off: a client keeps no sessions, a
+	// server neither gives nor takes tickets.
+	SessionTicketsDisabled bool
+
+	// ClientSessionCache is where a client keeps sessions of 1.3 to resume, by
+	// ServerName; nil means that it resumes none. A session is used once. The
+	// server's certificates of the first handshake are verified again, as Config
+	// says when the session is resumed; VerifyConnection runs too, but
+	// VerifyPeerCertificate doesn't, as no certificate is shown.
+	ClientSessionCache ClientSessionCache
+
+	// SessionTickets is how many tickets a server of 1.3 gives to each client
+	// that can use them; zero means 2, the most is 255.
+	SessionTickets int
+
+	// TicketKeys are a server's ticket keys: the first one makes tickets, all of
+	// them open. Give several processes the same keys if they share their
+	// sessions. Without any, each Config (a copy of it, too) makes its own and
+	// rotates them daily. Anybody who gets a key can read the tickets made with
+	// it, and be the client that they were given to.
+	TicketKeys [][32]byte
+
+	// WrapSession makes the ticket for a session, instead of TicketKeys: its
+	// SessionState.Bytes encrypted, or the name under which they are stored. It
+	// runs when the handshake is complete, with the connection's lock held. An
+	// error ends the connection.
+	//
+	// UnwrapSession finds the session again; ParseSessionState reads it. Without
+	// one (nil, nil) there is a full handshake; an error ends the handshake. Here
+	// the ConnectionState is what is known after the ClientHello.
+	WrapSession   func(ConnectionState, *SessionState) ([]byte, error)
+	UnwrapSession func(identity []byte, state ConnectionState) (*SessionState, error)
+
 	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted
 	// Conn that nobody drives. Zero means 30 s; negative means no limit.
 	HandshakeTimeout time.Duration
@@ -164,7 +198,15 @@ const (
 	DefaultMTU              = 1200
 	DefaultInitialTimeout   = 400 * time.Millisecond
 	DefaultHandshakeTimeout = 30 * time.Second
+	DefaultSessionTickets   = 2
 )
+
+// A SessionState is what resumes a session, for WrapSession and
+// ClientSessionCache.
+type SessionState = session.State
+
+// A ClientSessionCache keeps a client's sessions.
+type ClientSessionCache = session.Cache
 
 // A ConfigError names the field of a Config that can't be used.
 type ConfigError struct {
@@ -236,6 +278,10 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return bad("Certificates", "a server needs one, or GetCertificate or GetConfigForClient")
 	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
 		return bad("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
+	case c.SessionTickets < 0 || c.SessionTickets > 255:
+		return bad("SessionTickets", "%d is outside 0 to 255", c.SessionTickets)
+	case (c.WrapSession == nil) != (c.UnwrapSession == nil):
+		return bad("WrapSession", "of WrapSession and UnwrapSession there is only one")
 	case c.InitialTimeout < 0:
 		return bad("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}

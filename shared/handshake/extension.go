@@ -72,6 +72,8 @@ var extensions = []extension{
 	{protocol.ExtCookie, inRetry, offerCookie, nil, nil, acceptCookie},
 	{protocol.ExtKeyShare, inServerHello13 | inRetry, offerKeyShare, receiveKeyShare, answerKeyShare, acceptKeyShare},
 	{protocol.ExtEarlyData, 0, nil, receiveEarlyData, nil, nil}, // refused, but its data must be skipped
+	{protocol.ExtPSKModes, 0, offerPSKModes, receivePSKModes, nil, nil},
+	{protocol.ExtPreSharedKey, inServerHello13, offerPreSharedKey, receivePreSharedKey, answerPreSharedKey, acceptPreSharedKey}, // the last
 }
 
 func findExtension(t protocol.ExtensionType) *extension {
@@ -159,13 +161,23 @@ func acceptIgnored(*Machine, where, []byte) error { return nil }
 // --- server_name (RFC 6066 3)
 
 func offerServerName(m *Machine, b *wire.Builder) bool {
-	name := strings.TrimSuffix(m.config.ServerName, ".")
-	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil || name == "" {
-		return false // literal addresses are not names
+	name := sentName(m.config.ServerName)
+	if name == "" {
+		return false
 	}
 	m.hello.serverName = name
 	message.AppendServerName(b, name)
 	return true
+}
+
+// sentName is what is sent of a name: nothing of a literal address, which is
+// none.
+func sentName(name string) string {
+	name = strings.TrimSuffix(name, ".")
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		return ""
+	}
+	return name
 }
 
 func receiveServerName(m *Machine, body []byte) (err error) {

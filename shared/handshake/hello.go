@@ -29,6 +29,9 @@ type hello struct {
 	shares               message.KeyShares
 	extendedMasterSecret bool
 	earlyData            bool // 0-RTT data follow
+	pskModes             []byte
+	psks                 message.OfferedPSKs
+	raw                  []byte // the peer's, whole: its binders are over it
 
 	legacyCookie []byte // of HelloVerifyRequest
 	cookie       []byte // of HelloRetryRequest
@@ -50,6 +53,9 @@ const maxVerifyRequests = 3
 
 func writeClientHello(m *Machine, b *wire.Builder) error {
 	if m.random.client == nil {
+		if err := m.takeSession(); err != nil {
+			return err
+		}
 		if err := m.prepareHello(); err != nil {
 			return err
 		}
@@ -68,6 +74,9 @@ func writeClientHello(m *Machine, b *wire.Builder) error {
 		Extensions:   extensions,
 	}
 	hello.Append(b, m.transport)
+	if body, err := b.Bytes(); err == nil { // else the caller meets it
+		m.bind(body)
+	}
 	return nil
 }
 
@@ -119,7 +128,7 @@ func readClientHello(m *Machine, body []byte) error {
 	}
 	first, random := m.hello, m.random.client
 	again := first.suites != nil // and not by a cookie, which has checked it
-	m.hello = hello{retried: m.place.At == HelloRetryRequest, block: in.Extensions}
+	m.hello = hello{retried: m.place.At == HelloRetryRequest, block: in.Extensions, raw: body}
 	m.random.client, m.hello.sessionID, m.hello.suites = in.Random, in.SessionID, in.CipherSuites
 	if err := m.receiveExtensions(in.Extensions); err != nil {
 		return err
@@ -300,8 +309,9 @@ func readServerHello(m *Machine, body []byte) error {
 		return err
 	}
 	m.place.Learn(V13, m.version.Is13())
-	m.place.Learn(Resumed, false)
-	m.place.Learn(ServerCert, true)
+	if err := m.settleResumption(); err != nil {
+		return err
+	}
 	m.keepTranscript()
 	return nil
 }

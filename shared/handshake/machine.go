@@ -77,6 +77,10 @@ type Machine struct {
 
 	protocol string // ALPN
 
+	resumption  *resumption // the session that is offered (client) or resumed
+	ticketsDue  int         // tickets to be written
+	ticketsMade uint8
+
 	writeLevel, readLevel uint64
 	writeSeq              uint16
 	verifyRequests        int  // HelloVerifyRequests seen
@@ -134,7 +138,7 @@ func init() {
 		{ClientFinished, readFinished, writeFinished, crossedClientFinished},
 		{ServerFinished, readFinished, writeFinished, crossedServerFinished},
 
-		{PostTicket, readPostTicket, nil, nil},
+		{PostTicket, readPostTicket, writePostTicket, nil},
 		{ClientKeyUpdate, readKeyUpdate, writeKeyUpdate, crossedKeyUpdate},
 		{ServerKeyUpdate, readKeyUpdate, writeKeyUpdate, crossedKeyUpdate},
 	}
@@ -159,7 +163,10 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
 		// What is not offered can't be answered.
-		m.place.Learn(Resumed|Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+		m.place.Learn(Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+		if !m.resumes() {
+			m.place.Learn(Resumed, false)
+		}
 		if !c.Enabled(protocol.VersionTLS12) || !c.Enabled(protocol.VersionTLS13) {
 			m.place.Learn(V13, c.Enabled(protocol.VersionTLS13))
 		}
@@ -229,6 +236,7 @@ func (m *Machine) State() ConnectionState {
 	s := ConnectionState{
 		Version:              uint16(m.version),
 		HandshakeComplete:    m.Open(),
+		DidResume:            m.place.Is(Resumed),
 		NegotiatedProtocol:   m.protocol,
 		ServerName:           m.hello.serverName,
 		PeerCertificates:     m.peer.chain,

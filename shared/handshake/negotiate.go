@@ -165,9 +165,16 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 		return err
 	}
 	m.place.Learn(V13, choice.Version.Is13())
-	m.place.Learn(Resumed, false)
-	m.place.Learn(ServerCert, true)
+	if m.place.Is(Retry) {
+		return nil // the rest is decided by the second ClientHello
+	}
+	if err := m.settleResumption(); err != nil {
+		return err
+	}
 	m.place.Learn(KeyExchange|Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+	if m.place.Is(Resumed) {
+		return nil // and nobody shows a certificate
+	}
 	m.place.Learn(CertRequested, m.config.ClientAuth != tls.NoClientCert)
 	if m.config.ClientAuth == tls.NoClientCert {
 		m.place.Learn(ClientCert, false)
@@ -203,6 +210,12 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	m.place.Learn(Retry, retry)
 	if retry {
 		return nil
+	}
+	if err := m.findSession(); err != nil {
+		return err
+	}
+	if m.resumption != nil {
+		return m.respond()
 	}
 	err := m.chooseCertificate(func(c *tls.Certificate) error {
 		_, err := cert.Choose(c, m.version, m.hello.schemes)

@@ -210,7 +210,7 @@ func (p *pair) expectAgreement(t testing.TB) {
 		case side.err != nil:
 			t.Fatalf("%v: %v", side.m.role, side.err)
 		case !side.m.Open():
-			t.Fatalf("%v stands at %v", side.m.role, side.m.place.At)
+			t.Fatalf("%v stands at %v (%v)", side.m.role, side.m.place.At, side.other.err)
 		case side.finished != 1 || len(side.versions) != 1 || side.versions[0] != side.m.version:
 			t.Fatalf("%v: Finish %d times, versions %v", side.m.role, side.finished, side.versions)
 		}

@@ -57,9 +57,21 @@ func (m *Machine) Acked() error {
 	return m.latch(m.post())
 }
 
-// post writes what is due, as far as acknowledgements allow.
+// post writes what is due, as far as acknowledgements allow: all tickets in one
+// flight, then a KeyUpdate in one of its own.
 func (m *Machine) post() error {
-	if !m.updateDue || m.transport == protocol.Datagram && m.unconfirmed {
+	if !m.Open() || m.transport == protocol.Datagram && m.unconfirmed {
+		return nil
+	}
+	for m.ticketsDue > 0 {
+		if err := m.sendTicket(); err != nil {
+			return err
+		}
+	}
+	if m.spoke {
+		return m.speak()
+	}
+	if !m.updateDue {
 		return nil
 	}
 	step := ClientKeyUpdate
@@ -75,6 +87,17 @@ func (m *Machine) post() error {
 	}
 	m.spoke = true
 	return m.speak() // back to Open
+}
+
+// sendTicket writes one ticket, and goes back to Open.
+func (m *Machine) sendTicket() error {
+	edge, _ := m.place.Due(PostTicket)
+	if err := m.send(edge); err != nil {
+		return err
+	}
+	m.spoke = true
+	back, _ := m.place.Write()
+	return m.cross(back, Message{})
 }
 
 func writeKeyUpdate(m *Machine, b *wire.Builder) error {
@@ -122,11 +145,4 @@ func (m *Machine) nextWriteKey() error {
 	}
 	*secret = secret.Next()
 	return m.writeUnder(m.writeLevel+1, secret.Key(m.suite))
-}
-
-// readPostTicket checks a ticket and lets it go: there is no resumption to use
-// it for.
-func readPostTicket(_ *Machine, body []byte) error {
-	_, err := parse(&message.NewSessionTicket13{}, body)
-	return err
 }

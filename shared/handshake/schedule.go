@@ -25,6 +25,7 @@ type secrets13 struct {
 	finishedServer keys.TrafficSecret
 	client, server keys.TrafficSecret // application traffic secrets
 	exporter       keys.ExporterSecret
+	resumption     keys.ResumptionSecret // of tickets, if any may come
 }
 
 // --- Keys of 1.3
@@ -34,7 +35,11 @@ type secrets13 struct {
 func (m *Machine) deriveHandshakeKeys() error {
 	schedule := keys.Schedule{Hash: m.suite.Hash, Transport: m.transport}
 	s, sum := &m.secrets13, m.transcript.sum()
-	s.handshake = schedule.Early(nil).Handshake(m.shared)
+	var psk []byte
+	if m.place.Is(Resumed) {
+		psk = m.resumption.state.Secret
+	}
+	s.handshake = schedule.Early(psk).Handshake(m.shared)
 	s.finishedClient, s.finishedServer = s.handshake.ClientTraffic(sum), s.handshake.ServerTraffic(sum)
 	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
 	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.finishedServer.Bytes())
@@ -70,6 +75,10 @@ func crossedServerFinished(m *Machine) error {
 func crossedClientFinished(m *Machine) error {
 	if !m.version.Is13() {
 		return nil
+	}
+	m.prepareTickets()
+	if m.ticketsDue > 0 || m.resumes() {
+		m.secrets13.resumption = m.secrets13.handshake.Master().Resumption(m.transcript.sum())
 	}
 	if m.role == Server {
 		return m.readUnder(LevelApplication, m.secrets13.client.Key(m.suite))
@@ -132,7 +141,7 @@ func readFinished(m *Machine, body []byte) error {
 	if !hmac.Equal(in.VerifyData, want) {
 		return alert.Peerf(alert.DecryptError, "Finished does not fit the handshake")
 	}
-	if m.role == Server && !m.place.Is(CertRequested) {
+	if m.role == Server && !m.place.Is(CertRequested) || m.role == Client && m.place.Is(Resumed) {
 		return m.verifyUnasked()
 	}
 	return nil
@@ -167,7 +176,7 @@ func (m *Machine) forget() {
 		extendedMasterSecret: m.hello.extendedMasterSecret,
 		retried:              m.hello.retried,
 	}
-	m.certificate = nil
+	m.certificate, m.resumption = nil, nil
 }
 
 // export is ConnectionState.ExportKeyingMaterial.

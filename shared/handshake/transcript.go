@@ -67,6 +67,18 @@ func (t *transcript) retry(helloHash []byte) {
 // sum is the transcript hash so far.
 func (t *transcript) sum() []byte { return t.hash.Sum(nil) }
 
+// sumWith is the hash h of the transcript and, after it, of the first n bytes of
+// a ClientHello of 1.3, whose header says its whole length (RFC 9846 4.3.11.2).
+func (t *transcript) sumWith(h crypto.Hash, hello []byte, n int) []byte {
+	next := h.New()
+	if t.hash != nil {
+		next, _ = t.hash.(hash.Cloner).Clone() // SHA-2 can
+	}
+	next.Write((&transcript{}).header(protocol.ClientHello, 0, len(hello)))
+	next.Write(hello[:n])
+	return next.Sum(nil)
+}
+
 // signed is all messages so far, which CertificateVerify of 1.2 signs with a
 // hash of its own choice (RFC 5246 7.4.8).
 func (t *transcript) signed() []byte { return t.raw }

@@ -1,0 +1,404 @@
+package handshake
+
+import (
+	"crypto/hmac"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+	"weak"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/keys"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/session"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// Resumption in 1.3 (RFC 9846 2.2): a server gives tickets away once the
+// handshake is complete, and the secret of one is the PSK of another handshake,
+// always together with a fresh key exchange (psk_dhe_ke).
+//
+// A session remembers its peer's certificates, not that they were verified:
+// whoever resumes verifies them again, as its Config says now. So a session
+// never opens a door that a full handshake would find shut.
+
+// A resumption is a session that may be resumed, and its peer's chain.
+type resumption struct {
+	state    *session.State
+	peer     verified
+	selected int // which of the client's identities it is
+	accepted bool
+}
+
+// resumable reports whether a session can be used in version v under c, and
+// verifies its peer again.
+func (c *Config) resumable(role Role, s *session.State, name string, now time.Time) (*resumption, bool) {
+	if s.Check() != nil || s.Expired(now) || s.ServerName != name { // RFC 9846 4.7.1
+		return nil, false
+	}
+	peer, err := c.reverify(role, s.Chain)
+	return &resumption{state: s, peer: peer}, err == nil
+}
+
+// reverify checks a chain of an earlier handshake. What a server wants of a
+// client's certificate, it wants of that chain.
+func (c *Config) reverify(role Role, raw [][]byte) (v verified, err error) {
+	required := c.ClientAuth == tls.RequireAnyClientCert || c.ClientAuth == tls.RequireAndVerifyClientCert
+	switch {
+	case len(raw) == 0 && (role == Client || required):
+		return v, errNotResumable
+	case len(raw) == 0:
+		return v, nil
+	case role == Server && c.ClientAuth == tls.NoClientCert:
+		return v, errNotResumable
+	}
+	if v.chain, err = cert.Parse(raw); err != nil {
+		return v, err
+	}
+	v.chains, err = c.buildChains(role, v.chain)
+	return v, err
+}
+
+var errNotResumable = alert.Localf(alert.InternalError, "the session does not fit the Config")
+
+// --- The client
+
+// sessionKey is where a client keeps its sessions with this server; empty if
+// it has no name to know it by. Sessions of the two transports don't mix.
+func (m *Machine) sessionKey() string {
+	if m.config.ServerName == "" {
+		return ""
+	}
+	return [...]string{protocol.Stream: "tls ", protocol.Datagram: "dtls "}[m.transport] + m.config.ServerName
+}
+
+// resumes reports whether this client keeps and offers sessions.
+func (m *Machine) resumes() bool {
+	c := m.config
+	return m.role == Client && c.ClientSessionCache != nil && !c.SessionTicketsDisabled &&
+		c.Enabled(protocol.VersionTLS13) && m.sessionKey() != ""
+}
+
+// takeSession takes a session to offer out of the cache, if there is one.
+func (m *Machine) takeSession() error {
+	if !m.resumes() {
+		return nil
+	}
+	c, key, now, version := m.config, m.sessionKey(), m.now, protocol.VersionTLS13.Over(m.transport)
+	offer, err := later(m, func() (*resumption, error) {
+		for {
+			s, ok := c.ClientSessionCache.Get(key)
+			if !ok || s == nil {
+				return nil, nil
+			}
+			if !c.offers(s, version) {
+				continue
+			}
+			if r, ok := c.resumable(Client, s, sentName(c.ServerName), now); ok {
+				return r, nil
+			}
+		}
+	})
+	m.resumption = offer
+	return err
+}
+
+// offers reports whether a session is one of version, and of a suite with the
+// hash of one that is offered.
+func (c *Config) offers(s *session.State, version protocol.Version) bool {
+	if s.Check() != nil || s.Version != version || len(s.Ticket) == 0 {
+		return false
+	}
+	for known := range c.suites(version) {
+		if known.Hash == suite.ByID(s.Suite).Hash {
+			return true
+		}
+	}
+	return false
+}
+
+// psk_key_exchange_modes (RFC 9846 4.3.9): only with a key exchange.
+
+func offerPSKModes(m *Machine, b *wire.Builder) bool {
+	message.AppendPSKModes(b, []byte{message.PSKWithECDHE})
+	return m.resumes()
+}
+
+func receivePSKModes(m *Machine, body []byte) (err error) {
+	m.hello.pskModes, err = message.ParsePSKModes(body)
+	return err
+}
+
+// pre_shared_key (RFC 9846 4.3.11). It is the last of all, as its binders are
+// over everything before them.
+
+func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
+	r := m.resumption
+	if r == nil {
+		return false
+	}
+	hash := suite.ByID(r.state.Suite).Hash
+	if m.hello.retried && hash != m.suite.Hash { // RFC 9846 4.2.2
+		m.resumption = nil
+		return false
+	}
+	message.AppendPreSharedKey(b, message.OfferedPSKs{
+		Identities: []message.PSKIdentity{{Identity: r.state.Ticket, ObfuscatedAge: r.state.Age(m.now)}},
+		Binders:    [][]byte{make([]byte, hash.Size())}, // see bind
+	})
+	return true
+}
+
+// bind fills in the binder at the end of a ClientHello.
+func (m *Machine) bind(hello []byte) {
+	if r := m.resumption; r != nil {
+		size := suite.ByID(r.state.Suite).Hash.Size()
+		copy(hello[len(hello)-size:], m.binder(r.state, hello, 2+1+size))
+	}
+}
+
+// binder proves that a client knows a session's secret: it is over the
+// transcript and the ClientHello without the binders that end it
+// (RFC 9846 4.3.11.2).
+func (m *Machine) binder(s *session.State, hello []byte, bindersLen int) []byte {
+	schedule := keys.Schedule{Hash: suite.ByID(s.Suite).Hash, Transport: m.transport}
+	sum := m.transcript.sumWith(schedule.Hash, hello, len(hello)-bindersLen)
+	return schedule.Early(s.Secret).BinderResumption().Finished(sum)
+}
+
+func acceptPreSharedKey(m *Machine, _ where, body []byte) error {
+	selected, err := message.ParseSelectedIdentity(body)
+	if err != nil {
+		return err
+	}
+	if selected != 0 {
+		return alert.Peerf(alert.IllegalParameter, "the server selects PSK %d of 1", selected)
+	}
+	m.resumption.accepted = true
+	return nil
+}
+
+// settleResumption is what both sides do when a ServerHello has said whether
+// the session is resumed.
+func (m *Machine) settleResumption() error {
+	r := m.resumption
+	resumed := r != nil && r.accepted
+	if !resumed {
+		m.resumption = nil
+	} else if suite.ByID(r.state.Suite).Hash != m.suite.Hash { // RFC 9846 4.3.11
+		return alert.Peerf(alert.IllegalParameter, "%s has another hash than the PSK that was selected", m.suite.Name)
+	} else {
+		m.peer.chain, m.peer.verified = r.peer.chain, r.peer.chains
+	}
+	m.place.Learn(Resumed, resumed)
+	m.place.Learn(ServerCert, !resumed)
+	return nil
+}
+
+// readPostTicket puts a session into the client's cache, if it has one.
+func readPostTicket(m *Machine, body []byte) error {
+	in, err := parse(&message.NewSessionTicket13{}, body)
+	if err != nil {
+		return err
+	}
+	if early, ok := in.Extensions.Find(protocol.ExtEarlyData); ok {
+		if _, err := message.ParseEarlyData(early); err != nil {
+			return err
+		}
+	}
+	if in.Lifetime == 0 || !m.resumes() { // zero: to be discarded at once, RFC 9846 4.7.1
+		return nil
+	}
+	s := m.session(in.Nonce, min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime), in.AgeAdd)
+	s.Ticket = slices.Clone(in.Ticket)
+	m.config.ClientSessionCache.Put(m.sessionKey(), s)
+	return nil
+}
+
+// session is this connection's session, for a ticket with this nonce.
+func (m *Machine) session(nonce []byte, lifetime time.Duration, ageAdd uint32) *session.State {
+	return &session.State{
+		Version:    m.version,
+		Suite:      m.suite.ID,
+		Secret:     m.secrets13.resumption.PSK(nonce),
+		Created:    m.now,
+		Lifetime:   lifetime,
+		AgeAdd:     ageAdd,
+		ServerName: m.hello.serverName,
+		Protocol:   m.protocol,
+		Chain:      rawChain(m.peer.chain),
+	}
+}
+
+func rawChain(chain []*x509.Certificate) (raw [][]byte) {
+	for _, c := range chain {
+		raw = append(raw, c.Raw)
+	}
+	return raw
+}
+
+// --- The server
+
+// maxChain is up to how many bytes of a client's certificates go into a ticket,
+// which has 2^16-1 at most and must come back in a ClientHello.
+const maxChain = 1 << 14
+
+// maxIdentities is how many tickets of one ClientHello are tried.
+const maxIdentities = 5
+
+func receivePreSharedKey(m *Machine, body []byte) (err error) {
+	if !m.config.Enabled(protocol.VersionTLS13) {
+		return nil
+	}
+	if last, _ := m.hello.block.Last(); last != protocol.ExtPreSharedKey { // RFC 9846 4.3.11
+		return alert.Peerf(alert.IllegalParameter, "pre_shared_key is not the last extension of the ClientHello but %v", last)
+	}
+	m.hello.psks, err = message.ParsePreSharedKey(body)
+	return err
+}
+
+func answerPreSharedKey(m *Machine, _ where, b *wire.Builder) bool {
+	if m.resumption == nil {
+		return false
+	}
+	message.AppendSelectedIdentity(b, uint16(m.resumption.selected))
+	return true
+}
+
+// findSession finds the first session of the client's that can be resumed, and
+// checks its binder. Without one there is a full handshake.
+func (m *Machine) findSession() error {
+	m.resumption = nil
+	offered := m.hello.psks.Identities
+	switch {
+	case len(offered) == 0:
+		return nil
+	case m.hello.pskModes == nil: // RFC 9846 4.3.9
+		return alert.Peerf(alert.MissingExtension, "pre_shared_key without psk_key_exchange_modes")
+	case m.config.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE):
+		return nil
+	}
+	hash, version, name, state, now := m.suite.Hash, m.version, m.hello.serverName, m.State(), m.now
+	c, ticketKeys := m.config, m.ticketKeys()
+	found, err := later(m, func() (*resumption, error) {
+		for i, id := range offered[:min(len(offered), maxIdentities)] {
+			s, err := c.unwrap(ticketKeys, id.Identity, state, now)
+			if err != nil {
+				return nil, err
+			}
+			if s == nil || s.Check() != nil || s.Version != version || suite.ByID(s.Suite).Hash != hash {
+				continue
+			}
+			if r, ok := c.resumable(Server, s, name, now); ok {
+				r.selected, r.accepted = i, true
+				return r, nil
+			}
+		}
+		return nil, nil
+	})
+	if err != nil || found == nil {
+		return wrap(err, alert.InternalError, "UnwrapSession")
+	}
+	binder := m.hello.psks.Binders[found.selected]
+	if !hmac.Equal(binder, m.binder(found.state, m.hello.raw, m.hello.psks.BindersLen())) {
+		return alert.Peerf(alert.DecryptError, "the binder does not fit the ClientHello")
+	}
+	m.resumption = found
+	return nil
+}
+
+// unwrap opens a ticket; nil if it is not good any more.
+func (c *Config) unwrap(k *session.TicketKeys, ticket []byte, state ConnectionState, now time.Time) (*session.State, error) {
+	if c.UnwrapSession != nil {
+		return c.UnwrapSession(ticket, state)
+	}
+	return k.Open(ticket, now), nil
+}
+
+// wrapTicket makes a ticket of a session.
+func (m *Machine) wrapTicket(s *session.State) ([]byte, error) {
+	if m.config.WrapSession != nil {
+		ticket, err := m.config.WrapSession(m.State(), s)
+		return ticket, wrap(err, alert.InternalError, "WrapSession")
+	}
+	return m.ticketKeys().Seal(s, m.now)
+}
+
+// prepareTickets decides how many tickets the server gives: none to a client
+// that could not use them (RFC 9846 4.3.9).
+func (m *Machine) prepareTickets() {
+	c := m.config
+	if m.role != Server || c.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE) {
+		return
+	}
+	size := 0
+	for _, c := range m.peer.chain {
+		size += len(c.Raw)
+	}
+	if size > maxChain {
+		return
+	}
+	m.ticketsDue = c.SessionTickets
+	if m.ticketsDue == 0 {
+		m.ticketsDue = DefaultSessionTickets
+	}
+}
+
+func writePostTicket(m *Machine, b *wire.Builder) error {
+	m.ticketsDue--
+	m.ticketsMade++
+	nonce := []byte{m.ticketsMade} // another for each ticket of a connection
+	s := m.session(nonce, session.MaxLifetime, binary.BigEndian.Uint32(randomBytes(4)))
+	ticket, err := m.wrapTicket(s)
+	if err != nil {
+		return err
+	}
+	if len(ticket) == 0 || len(ticket) > math.MaxUint16 {
+		return alert.Localf(alert.InternalError, "WrapSession: a ticket has 1 to 65535 bytes, not %d", len(ticket))
+	}
+	out := message.NewSessionTicket13{
+		Lifetime: uint32(s.Lifetime / time.Second),
+		AgeAdd:   s.AgeAdd,
+		Nonce:    nonce,
+		Ticket:   ticket,
+	}
+	out.Append(b)
+	return nil
+}
+
+// --- Ticket keys
+
+// ticketKeys are those of the Config in force if it was given some, else of
+// the Config that the connection began with.
+func (m *Machine) ticketKeys() *session.TicketKeys {
+	if len(m.config.TicketKeys) > 0 {
+		return m.config.ticketKeys()
+	}
+	return m.given.ticketKeys()
+}
+
+// keysOfConfig holds the TicketKeys of Configs, which are read only and copied
+// by value, for as long as the Config lives.
+var keysOfConfig sync.Map // of weak.Pointer[Config] to *session.TicketKeys
+
+// ticketKeys are the keys of one Config. A copy of it that has no keys given
+// makes its own: what it changes may be what kept others out.
+func (c *Config) ticketKeys() *session.TicketKeys {
+	key := weak.Make(c)
+	if k, ok := keysOfConfig.Load(key); ok {
+		return k.(*session.TicketKeys)
+	}
+	k, known := keysOfConfig.LoadOrStore(key, session.NewTicketKeys(c.TicketKeys))
+	if !known {
+		runtime.AddCleanup(c, func(key weak.Pointer[Config]) { keysOfConfig.Delete(key) }, key)
+	}
+	return k.(*session.TicketKeys)
+}

@@ -1,0 +1,141 @@
+// Package session is what outlives a connection so that another one can resume
+// it: a State, the TicketKeys under which a server hands it to its clients, and
+// the Cache in which a client keeps it.
+//
+// Packages below shared carry no compatibility promise of their own; what dtls
+// and tls alias from them is covered by theirs.
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+	"github.com/godwit-dtls/godwit/shared/wire"
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// MaxLifetime is the longest that any session may be resumed, whatever a server
+// says (RFC 9846 4.7.1).
+const MaxLifetime = 7 * 24 * time.Hour
+
+// A State is what both peers know of a session that can be resumed. It holds
+// the session's secret: who has it can be either peer. It is never modified
+// once it is made.
+type State struct {
+	Version protocol.Version // on the wire, so that DTLS and TLS don't mix
+	Suite   uint16           // its hash binds the secret
+	Secret  []byte           // the PSK of the ticket, as long as the suite's hash
+
+	Created  time.Time     // to the millisecond
+	Lifetime time.Duration // in whole seconds, at most MaxLifetime
+	AgeAdd   uint32        // hides the ticket's age (RFC 9846 4.3.11.1)
+
+	ServerName string   // SNI; empty if there was none
+	Protocol   string   // ALPN; each handshake negotiates it anew
+	Chain      [][]byte // the peer's certificates, in DER; none if it showed none
+
+	Ticket []byte // at the client: what to send back
+}
+
+// Expired reports whether the session is too old at now, or from the future.
+func (s *State) Expired(now time.Time) bool {
+	age := now.Sub(s.Created)
+	return age >= min(s.Lifetime, MaxLifetime) || age < -clockSkew
+}
+
+// clockSkew is how far the clocks of servers that share their keys may differ.
+const clockSkew = time.Minute
+
+// Age is what a client sends as obfuscated_ticket_age: milliseconds since the
+// ticket came, plus AgeAdd, modulo 2^32 (RFC 9846 4.3.11.1).
+func (s *State) Age(now time.Time) uint32 {
+	return uint32(now.Sub(s.Created).Milliseconds()) + s.AgeAdd
+}
+
+// format is the first byte of a State's encoding. Another one is from another
+// version of this library.
+const format = 1
+
+// Bytes is the State for a store of the application's; ParseState reads it. It
+// is not encrypted. It fails if a field is longer than its length can say.
+//
+//	u8 format | u16 version | u16 suite | opaque8 secret | u64 created, in ms
+//	| u32 lifetime, in s | u32 age_add | opaque8 server name | opaque8 protocol
+//	| opaque24 (certificates, each opaque24) | opaque16 ticket
+func (s *State) Bytes() ([]byte, error) {
+	var b wire.Builder
+	b.Uint8(format)
+	b.Uint16(uint16(s.Version))
+	b.Uint16(s.Suite)
+	b.Bytes8(s.Secret)
+	b.Uint64(uint64(s.Created.UnixMilli()))
+	b.Uint32(uint32(s.Lifetime / time.Second))
+	b.Uint32(s.AgeAdd)
+	b.Bytes8([]byte(s.ServerName))
+	b.Bytes8([]byte(s.Protocol))
+	b.Vector24(func() {
+		for _, c := range s.Chain {
+			b.Bytes24(c)
+		}
+	})
+	b.Bytes16(s.Ticket)
+	return b.Bytes()
+}
+
+// ParseState reads what Bytes gave, and copies it. It refuses anything else: a
+// State of a version or suite that this library doesn't have, too.
+func ParseState(data []byte) (*State, error) {
+	var (
+		kind             uint8
+		version          uint16
+		created          uint64
+		lifetime         uint32
+		secret, name     cryptobyte.String
+		alpn, chain      cryptobyte.String
+		ticket, original cryptobyte.String
+		s                State
+	)
+	original = append(original, data...)
+	in := original
+	if !in.ReadUint8(&kind) || kind != format {
+		return nil, fmt.Errorf("session: format %d, expected %d", kind, format)
+	}
+	if !in.ReadUint16(&version) || !in.ReadUint16(&s.Suite) || !in.ReadUint8LengthPrefixed(&secret) ||
+		!in.ReadUint64(&created) || !in.ReadUint32(&lifetime) || !in.ReadUint32(&s.AgeAdd) ||
+		!in.ReadUint8LengthPrefixed(&name) || !in.ReadUint8LengthPrefixed(&alpn) ||
+		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint16LengthPrefixed(&ticket) || !in.Empty() {
+		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
+	}
+	for !chain.Empty() {
+		var c cryptobyte.String
+		if !chain.ReadUint24LengthPrefixed(&c) || c.Empty() {
+			return nil, fmt.Errorf("session: certificate %d is truncated or empty", len(s.Chain))
+		}
+		s.Chain = append(s.Chain, c)
+	}
+	s.Version = protocol.Version(version)
+	s.Secret, s.ServerName, s.Protocol, s.Ticket = secret, string(name), string(alpn), ticket
+	s.Created, s.Lifetime = time.UnixMilli(int64(created)), time.Duration(lifetime)*time.Second
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Check refuses what no session of ours can be.
+func (s *State) Check() error {
+	known := suite.ByID(s.Suite)
+	switch {
+	case !s.Version.Known() || !s.Version.Is13():
+		return fmt.Errorf("session: of %v, which has none", s.Version)
+	case known == nil || known.Version != s.Version.Over(protocol.Stream):
+		return fmt.Errorf("session: suite 0x%04x is not one of %v", s.Suite, s.Version)
+	case len(s.Secret) != known.Hash.Size():
+		return fmt.Errorf("session: a secret of %d bytes, expected %d for %s", len(s.Secret), known.Hash.Size(), known.Name)
+	case s.Lifetime > MaxLifetime:
+		return fmt.Errorf("session: a lifetime of %v, more than %v", s.Lifetime, MaxLifetime)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package tls
+
+import (
+	"crypto/tls"
+	"fmt"
+	"testing"
+)
+
+// A session is resumed between our library and crypto/tls, in both roles.
+func TestInteropResumption(t *testing.T) {
+	checkLeaks(t)
+	for _, i := range []interop{
+		{name: "plain"},
+		{name: "ALPN", protocols: []string{"h2", "http/1.1"}},
+		{name: "client certificate", auth: true},
+		{name: "HelloRetryRequest", groups: []tls.CurveID{tls.X25519, tls.CurveP384}, serverGroup: tls.CurveP384},
+		{name: "other suite", otherSuite: true},
+	} {
+		ourClient, ourServer := configs(VersionTLS13)
+		goClient, goServer := goConfigs(VersionTLS13)
+		i.ours(ourClient, ourServer, VersionTLS13)
+		i.theirs(goClient, goServer, VersionTLS13)
+		ourClient.ClientSessionCache = NewLRUClientSessionCache(0)
+		goClient.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+		for n := range 3 {
+			t.Run(fmt.Sprintf("%s/client/%d", i.name, n), func(t *testing.T) {
+				a, b := tcpPair(t)
+				c, err := Client(a, ourClient)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := tls.Server(b, goServer)
+				converse(t, c, s)
+				compareResumed(t, c.ConnectionState(), s.ConnectionState(), n > 0)
+			})
+			t.Run(fmt.Sprintf("%s/server/%d", i.name, n), func(t *testing.T) {
+				a, b := tcpPair(t)
+				s, err := Server(b, ourServer)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := tls.Client(a, goClient)
+				converse(t, c, s)
+				compareResumed(t, s.ConnectionState(), c.ConnectionState(), n > 0)
+			})
+		}
+	}
+}
+
+func compareResumed(t *testing.T, ours ConnectionState, theirs tls.ConnectionState, want bool) {
+	t.Helper()
+	if ours.DidResume != want || theirs.DidResume != want {
+		t.Errorf("resumed: ours %v, crypto/tls %v, expected %v", ours.DidResume, theirs.DidResume, want)
+	}
+	if ours.CipherSuite != theirs.CipherSuite || ours.NegotiatedProtocol != theirs.NegotiatedProtocol {
+		t.Errorf("ours: %+v\ntheirs: %+v", ours, theirs)
+	}
+}
+
+// A session survives a store that knows only bytes.
+func TestParseSessionState(t *testing.T) {
+	client, server := configs(VersionTLS13)
+	client.ClientSessionCache = NewLRUClientSessionCache(0)
+	connected(t, client, server)
+	kept, ok := client.ClientSessionCache.Get("tls " + serverName)
+	if !ok {
+		t.Fatal("no session")
+	}
+	raw, err := kept.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := ParseSessionState(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.ClientSessionCache = NewLRUClientSessionCache(0)
+	client.ClientSessionCache.Put("tls "+serverName, restored)
+	if !connected(t, client, server).client.State().DidResume {
+		t.Error("not resumed")
+	}
+}
