@@ -9,18 +9,22 @@ import (
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
 
-// BenchmarkHandshake is both sides of a full handshake with an ECDSA P-256
-// certificate, over a link that takes no time.
+// BenchmarkHandshake is both sides of a handshake with an ECDSA P-256
+// certificate, full or resumed, over a link that takes no time.
 func BenchmarkHandshake(b *testing.B) {
 	for _, c := range []setting{
 		{"1.3/X25519", together()},
 		{"1.3/X25519MLKEM768", hybrid},
 		{"1.3/X25519/client-certificate", clientAuth},
+		{"1.3/X25519/resumed", resuming},
 		{"1.2/X25519", only12},
 		{"1.2/X25519/client-certificate", together(only12, clientAuth)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			client, server := with(c.change)
+			if client.ClientSessionCache != nil {
+				simulate(b, 0, client, server).settle()
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				s := simulate(b, 0, client, server)
@@ -28,6 +32,12 @@ func BenchmarkHandshake(b *testing.B) {
 				}
 				if !s.open() {
 					b.Fatal(s.client.err, s.server.err)
+				}
+				if client.ClientSessionCache != nil {
+					s.settle() // the tickets come
+					if !s.client.State().DidResume {
+						b.Fatal("not resumed")
+					}
 				}
 			}
 		})

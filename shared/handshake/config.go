@@ -114,7 +114,8 @@ type Config struct {
 	// ServerName; nil means that it resumes none. A session is used once. The
 	// server's certificates of the first handshake are verified again, as Config
 	// says when the session is resumed; VerifyConnection runs too, but
-	// VerifyPeerCertificate doesn't, as no certificate is shown.
+	// VerifyPeerCertificate doesn't, as no certificate is shown: Configs that
+	// share a cache check with VerifyConnection.
 	ClientSessionCache ClientSessionCache
 
 	// SessionTickets is how many tickets a server of 1.3 gives to each client
@@ -125,7 +126,9 @@ type Config struct {
 	// them open. Give several processes the same keys if they share their
 	// sessions. Without any, each Config (a copy of it, too) makes its own and
 	// rotates them daily. Anybody who gets a key can read the tickets made with
-	// it, and be the client that they were given to.
+	// it, and be the client that they were given to. Configs that share keys share
+	// sessions: what they check beyond ClientAuth and ClientCAs belongs into
+	// VerifyConnection.
 	TicketKeys [][32]byte
 
 	// WrapSession makes the ticket for a session, instead of TicketKeys: its

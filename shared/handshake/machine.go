@@ -78,6 +78,7 @@ type Machine struct {
 	protocol string // ALPN
 
 	resumption  *resumption // the session that is offered (client) or resumed
+	selected    bool        // the server takes it
 	ticketsDue  int         // tickets to be written
 	ticketsMade uint8
 

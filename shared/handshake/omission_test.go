@@ -108,6 +108,28 @@ func TestMisdeeds(t *testing.T) {
 	})
 }
 
+// TestResumedMisdeeds is TestMisdeeds for a handshake that resumes a session.
+func TestResumedMisdeeds(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server, _ := resumingConfigs()
+		complete(t, transport, client, server)
+		p := begin(t, transport, client, server)
+		p.client.work() // the cache
+		for !p.server.m.Open() {
+			victim := func(p *pair) *peer { return p.server }
+			if len(p.client.inbox) > 0 {
+				victim = func(p *pair) *peer { return p.client }
+			}
+			tryAll(t, p, victim)
+			p.next(victim(p))
+		}
+		p.run().expectAgreement(t)
+		if !p.client.m.State().DidResume {
+			t.Error("not resumed")
+		}
+	})
+}
+
 func tryAll(t *testing.T, p *pair, victim func(*pair) *peer) {
 	m := victim(p).inbox[0]
 	for _, crime := range misdeeds(m, victim(p).sent) {

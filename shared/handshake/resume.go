@@ -35,7 +35,6 @@ type resumption struct {
 	state    *session.State
 	peer     verified
 	selected int // which of the client's identities it is
-	accepted bool
 }
 
 // resumable reports whether a session can be used in version v under c, and
@@ -182,24 +181,22 @@ func acceptPreSharedKey(m *Machine, _ where, body []byte) error {
 	if selected != 0 {
 		return alert.Peerf(alert.IllegalParameter, "the server selects PSK %d of 1", selected)
 	}
-	m.resumption.accepted = true
+	m.selected = true
 	return nil
 }
 
 // settleResumption is what both sides do when a ServerHello has said whether
 // the session is resumed.
 func (m *Machine) settleResumption() error {
-	r := m.resumption
-	resumed := r != nil && r.accepted
-	if !resumed {
+	if !m.selected {
 		m.resumption = nil
-	} else if suite.ByID(r.state.Suite).Hash != m.suite.Hash { // RFC 9846 4.3.11
+	} else if r := m.resumption; suite.ByID(r.state.Suite).Hash != m.suite.Hash { // RFC 9846 4.3.11
 		return alert.Peerf(alert.IllegalParameter, "%s has another hash than the PSK that was selected", m.suite.Name)
 	} else {
 		m.peer.chain, m.peer.verified = r.peer.chain, r.peer.chains
 	}
-	m.place.Learn(Resumed, resumed)
-	m.place.Learn(ServerCert, !resumed)
+	m.place.Learn(Resumed, m.selected)
+	m.place.Learn(ServerCert, !m.selected)
 	return nil
 }
 
@@ -247,9 +244,10 @@ func rawChain(chain []*x509.Certificate) (raw [][]byte) {
 
 // --- The server
 
-// maxChain is up to how many bytes of a client's certificates go into a ticket,
-// which has 2^16-1 at most and must come back in a ClientHello.
-const maxChain = 1 << 14
+// maxChain is up to how many bytes of a client's certificates go into a ticket.
+// It must come back in a ClientHello, and over datagrams in one that a Listener
+// takes in pieces: of 4 KiB, half of which may be key shares.
+var maxChain = [...]int{protocol.Stream: 1 << 14, protocol.Datagram: 1536}
 
 // maxIdentities is how many tickets of one ClientHello are tried.
 const maxIdentities = 5
@@ -276,7 +274,7 @@ func answerPreSharedKey(m *Machine, _ where, b *wire.Builder) bool {
 // findSession finds the first session of the client's that can be resumed, and
 // checks its binder. Without one there is a full handshake.
 func (m *Machine) findSession() error {
-	m.resumption = nil
+	m.resumption, m.selected = nil, false
 	offered := m.hello.psks.Identities
 	switch {
 	case len(offered) == 0:
@@ -298,7 +296,7 @@ func (m *Machine) findSession() error {
 				continue
 			}
 			if r, ok := c.resumable(Server, s, name, now); ok {
-				r.selected, r.accepted = i, true
+				r.selected = i
 				return r, nil
 			}
 		}
@@ -311,7 +309,7 @@ func (m *Machine) findSession() error {
 	if !hmac.Equal(binder, m.binder(found.state, m.hello.raw, m.hello.psks.BindersLen())) {
 		return alert.Peerf(alert.DecryptError, "the binder does not fit the ClientHello")
 	}
-	m.resumption = found
+	m.resumption, m.selected = found, true
 	return nil
 }
 
@@ -343,7 +341,7 @@ func (m *Machine) prepareTickets() {
 	for _, c := range m.peer.chain {
 		size += len(c.Raw)
 	}
-	if size > maxChain {
+	if size > maxChain[m.transport] {
 		return
 	}
 	m.ticketsDue = c.SessionTickets
