@@ -20,6 +20,9 @@ var resumptions = []setting{
 	{"1.3", resuming},
 	{"1.3, client certificate", together(resuming, clientAuth)},
 	{"1.3, HelloRetryRequest", together(resuming, retry)},
+	{"1.2", together(resuming, only12)},
+	{"1.2, server has 1.2 only", together(resuming, func(_, server *Config) { server.MaxVersion = VersionDTLS12 })},
+	{"1.2, client certificate", together(resuming, only12, clientAuth)},
 }
 
 // Every subset of the datagrams of a resumed handshake, tickets among them, is
@@ -56,7 +59,11 @@ func TestLossOfResumedHandshake(t *testing.T) {
 					if err := s.run(s.quiet); err != nil {
 						t.Fatalf("mask %0*b, full handshake: %v", n, mask, err)
 					}
-					for got := range handshake.DefaultSessionTickets {
+					tickets := 1
+					if s.client.version.Is13() {
+						tickets = handshake.DefaultSessionTickets
+					}
+					for got := range tickets {
 						if _, ok := fresh.ClientSessionCache.Get("dtls leaf.example"); !ok {
 							t.Fatalf("mask %0*b: %d tickets came", n, mask, got)
 						}
@@ -69,18 +76,20 @@ func TestLossOfResumedHandshake(t *testing.T) {
 
 // A resumed handshake in a storm ends well.
 func TestStormOfResumedHandshake(t *testing.T) {
-	client, server := with(resuming, clientAuth)
-	simulate(t, 0, client, server).settle()
-	for seed := range uint64(runs(1000)) {
-		s := simulate(t, seed, client, server, stormy)
-		if err := s.run(s.quiet); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(resuming, version, clientAuth)
+		simulate(t, 0, client, server).settle()
+		for seed := range uint64(runs(1000)) {
+			s := simulate(t, seed, client, server, stormy)
+			if err := s.run(s.quiet); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			s.exchange()
+			if !s.server.State().DidResume {
+				t.Fatalf("seed %d: not resumed", seed)
+			}
 		}
-		s.exchange()
-		if !s.server.State().DidResume {
-			t.Fatalf("seed %d: not resumed", seed)
-		}
-	}
+	})
 }
 
 // One datagram each way goes before the client's Finished; the tickets come in

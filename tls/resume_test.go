@@ -16,34 +16,38 @@ func TestInteropResumption(t *testing.T) {
 		{name: "HelloRetryRequest", groups: []tls.CurveID{tls.X25519, tls.CurveP384}, serverGroup: tls.CurveP384},
 		{name: "other suite", otherSuite: true},
 	} {
-		ourClient, ourServer := configs(VersionTLS13)
-		goClient, goServer := goConfigs(VersionTLS13)
-		i.ours(ourClient, ourServer, VersionTLS13)
-		i.theirs(goClient, goServer, VersionTLS13)
-		ourClient.ClientSessionCache = NewLRUClientSessionCache(0)
-		goClient.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-		for n := range 3 {
-			t.Run(fmt.Sprintf("%s/client/%d", i.name, n), func(t *testing.T) {
-				a, b := tcpPair(t)
-				c, err := Client(a, ourClient)
-				if err != nil {
-					t.Fatal(err)
-				}
-				s := tls.Server(b, goServer)
-				converse(t, c, s)
-				compareResumed(t, c.ConnectionState(), s.ConnectionState(), n > 0)
-			})
-			t.Run(fmt.Sprintf("%s/server/%d", i.name, n), func(t *testing.T) {
-				a, b := tcpPair(t)
-				s, err := Server(b, ourServer)
-				if err != nil {
-					t.Fatal(err)
-				}
-				c := tls.Client(a, goClient)
-				converse(t, c, s)
-				compareResumed(t, s.ConnectionState(), c.ConnectionState(), n > 0)
-			})
-		}
+		eachVersion(t, func(t *testing.T, version uint16) { testResumption(t, i, version) })
+	}
+}
+
+func testResumption(t *testing.T, i interop, version uint16) {
+	ourClient, ourServer := configs(version)
+	goClient, goServer := goConfigs(version)
+	i.ours(ourClient, ourServer, version)
+	i.theirs(goClient, goServer, version)
+	ourClient.ClientSessionCache = NewLRUClientSessionCache(0)
+	goClient.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	for n := range 3 {
+		t.Run(fmt.Sprintf("%s/client/%d", i.name, n), func(t *testing.T) {
+			a, b := tcpPair(t)
+			c, err := Client(a, ourClient)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := tls.Server(b, goServer)
+			converse(t, c, s)
+			compareResumed(t, c.ConnectionState(), s.ConnectionState(), n > 0)
+		})
+		t.Run(fmt.Sprintf("%s/server/%d", i.name, n), func(t *testing.T) {
+			a, b := tcpPair(t)
+			s, err := Server(b, ourServer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := tls.Client(a, goClient)
+			converse(t, c, s)
+			compareResumed(t, s.ConnectionState(), c.ConnectionState(), n > 0)
+		})
 	}
 }
 

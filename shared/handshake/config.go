@@ -110,16 +110,18 @@ type Config struct {
 	// server neither gives nor takes tickets.
 	SessionTicketsDisabled bool
 
-	// ClientSessionCache is where a client keeps sessions of 1.3 to resume, by
-	// ServerName; nil means that it resumes none. A session is used once. The
-	// server's certificates of the first handshake are verified again, as Config
+	// ClientSessionCache is where a client keeps sessions to resume, by
+	// ServerName; nil means that it resumes none. A session of 1.3 is used once,
+	// one of 1.2 until it expires; of the latter only those with an extended
+	// master secret are kept. The server's certificates of the first handshake are verified again, as Config
 	// says when the session is resumed; VerifyConnection runs too, but
 	// VerifyPeerCertificate doesn't, as no certificate is shown: Configs that
 	// share a cache check with VerifyConnection.
 	ClientSessionCache ClientSessionCache
 
 	// SessionTickets is how many tickets a server of 1.3 gives to each client
-	// that can use them; zero means 2, the most is 255.
+	// that can use them; zero means 2, the most is 255. In 1.2 it gives one, in a
+	// full handshake.
 	SessionTickets int
 
 	// TicketKeys are a server's ticket keys: the first one makes tickets, all of
@@ -133,8 +135,8 @@ type Config struct {
 
 	// WrapSession makes the ticket for a session, instead of TicketKeys: its
 	// SessionState.Bytes encrypted, or the name under which they are stored. It
-	// runs when the handshake is complete, with the connection's lock held. An
-	// error ends the connection.
+	// runs when the client's Finished is verified, with the connection's lock
+	// held. An error ends the connection.
 	//
 	// UnwrapSession finds the session again; ParseSessionState reads it. Without
 	// one (nil, nil) there is a full handshake; an error ends the handshake. Here

@@ -94,11 +94,16 @@ func readClientKeyExchange(m *Machine, body []byte) error {
 // covers the transcript up to and with ClientKeyExchange (RFC 7627 3).
 func crossedClientKeyExchange(m *Machine) error {
 	if m.hello.extendedMasterSecret {
-		m.secrets12.master = keys.ExtendedMaster(m.suite.Hash, m.shared, m.transcript.sum())
+		m.deriveKeys12(keys.ExtendedMaster(m.suite.Hash, m.shared, m.transcript.sum()))
 	} else {
-		m.secrets12.master = keys.Master(m.suite.Hash, m.shared, m.random.client, m.random.server)
+		m.deriveKeys12(keys.Master(m.suite.Hash, m.shared, m.random.client, m.random.server))
 	}
+	return nil
+}
+
+// deriveKeys12 derives the record keys of a master secret.
+func (m *Machine) deriveKeys12(master keys.Master12) {
+	m.secrets12.master = master
 	m.secrets12.client, m.secrets12.server = m.secrets12.master.KeyBlock(m.random.client, m.random.server, m.suite)
 	m.logKey("CLIENT_RANDOM", m.secrets12.master.Bytes())
-	return nil
 }

@@ -71,6 +71,7 @@ var extensions = []extension{
 	{protocol.ExtSupportedVersions, inServerHello13 | inRetry, offerSupportedVersions, receiveSupportedVersions, answerSupportedVersions, acceptIgnored}, // read before the others
 	{protocol.ExtCookie, inRetry, offerCookie, nil, nil, acceptCookie},
 	{protocol.ExtKeyShare, inServerHello13 | inRetry, offerKeyShare, receiveKeyShare, answerKeyShare, acceptKeyShare},
+	{protocol.ExtSessionTicket, inServerHello12, offerSessionTicket, receiveSessionTicket, answerSessionTicket, acceptSessionTicket},
 	{protocol.ExtEarlyData, 0, nil, receiveEarlyData, nil, nil}, // refused, but its data must be skipped
 	{protocol.ExtPSKModes, 0, offerPSKModes, receivePSKModes, nil, nil},
 	{protocol.ExtPreSharedKey, inServerHello13, offerPreSharedKey, receivePreSharedKey, answerPreSharedKey, acceptPreSharedKey}, // the last

@@ -178,6 +178,9 @@ func (m *Machine) expects() Reply {
 func (m *Machine) open() {
 	if m.flow != opened {
 		m.flow = opened
+		if m.role == Client {
+			m.keepSession12()
+		}
 		m.forget()
 		m.layer.Finish()
 	}

@@ -31,6 +31,7 @@ type hello struct {
 	earlyData            bool // 0-RTT data follow
 	pskModes             []byte
 	psks                 message.OfferedPSKs
+	ticket               []byte // of session_ticket
 	raw                  []byte // the peer's, whole: its binders are over it
 
 	legacyCookie []byte // of HelloVerifyRequest
@@ -93,13 +94,14 @@ func (m *Machine) prepareHello() error {
 		}
 	}
 	m.hello.suites = message.MakeUint16s(suites)
-	if !m.config.Enabled(protocol.VersionTLS13) {
-		return nil
-	}
-	if m.transport == protocol.Stream {
-		// For middleboxes (RFC 9846 D.4); over datagrams it stays empty
-		// (RFC 9147 5.3).
+	is13 := m.config.Enabled(protocol.VersionTLS13)
+	if m.transport == protocol.Stream && is13 || m.offers12() {
+		// For middleboxes (RFC 9846 D.4; over datagrams it stays empty, RFC 9147
+		// 5.3), or to see whether the session is resumed (RFC 5077 3.4).
 		m.hello.sessionID = randomBytes(32)
+	}
+	if !is13 {
+		return nil
 	}
 	var err error
 	m.keyShares, err = suite.Generate(m.config.shareGroups()...)
@@ -276,6 +278,8 @@ func writeServerHello(m *Machine, b *wire.Builder) error {
 	at := inServerHello12
 	if m.version.Is13() {
 		at, out.SessionID = inServerHello13, m.sessionEcho()
+	} else if m.selected {
+		out.SessionID = m.hello.sessionID // RFC 5077 3.4
 	}
 	var err error
 	if out.Extensions, err = m.answerExtensions(at); err != nil {
@@ -312,6 +316,7 @@ func readServerHello(m *Machine, body []byte) error {
 	if err := m.settleResumption(); err != nil {
 		return err
 	}
+	m.place.Learn(Ticket, m.promised)
 	m.keepTranscript()
 	return nil
 }
@@ -374,9 +379,8 @@ func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 			return alert.Peerf(alert.IllegalParameter, "the server has 1.3 and yet chose %v: somebody changed the hello", m.version)
 		}
 	}
-	if len(in.SessionID) > 0 && bytes.Equal(in.SessionID, m.hello.sessionID) {
-		// RFC 5246 7.4.1.3 resumes with an echo. Ours was made up for 1.3.
-		return alert.Peerf(alert.IllegalParameter, "the server resumes a session that was never made")
+	if err := m.checkResumed12(in); err != nil {
+		return err
 	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the server does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
@@ -397,6 +401,9 @@ func (m *Machine) keepTranscript() {
 func crossedServerHello(m *Machine) error {
 	if m.version.Is13() {
 		return m.deriveHandshakeKeys()
+	}
+	if m.place.Is(Resumed) {
+		m.resumeKeys12()
 	}
 	return nil
 }

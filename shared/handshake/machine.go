@@ -81,6 +81,8 @@ type Machine struct {
 	selected    bool        // the server takes it
 	ticketsDue  int         // tickets to be written
 	ticketsMade uint8
+	promised    bool // 1.2: the server said that it gives a ticket
+	ticket      message.NewSessionTicket12
 
 	writeLevel, readLevel uint64
 	writeSeq              uint16
@@ -134,6 +136,7 @@ func init() {
 		{ClientKeyExchange, readClientKeyExchange, writeClientKeyExchange, crossedClientKeyExchange},
 		{ClientCertificateVerify, readCertificateVerify, writeCertificateVerify, nil},
 
+		{NewSessionTicket, readNewSessionTicket, writeNewSessionTicket, nil},
 		{ClientChangeCipherSpec, readChangeCipherSpec, writeChangeCipherSpec, crossedChangeCipherSpec},
 		{ServerChangeCipherSpec, readChangeCipherSpec, writeChangeCipherSpec, crossedChangeCipherSpec},
 		{ClientFinished, readFinished, writeFinished, crossedClientFinished},
@@ -164,9 +167,9 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
 		// What is not offered can't be answered.
-		m.place.Learn(Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+		m.place.Learn(Stapled|EarlyData|ClientCID|ServerCID, false)
 		if !m.resumes() {
-			m.place.Learn(Resumed, false)
+			m.place.Learn(Resumed|Ticket, false)
 		}
 		if !c.Enabled(protocol.VersionTLS12) || !c.Enabled(protocol.VersionTLS13) {
 			m.place.Learn(V13, c.Enabled(protocol.VersionTLS13))

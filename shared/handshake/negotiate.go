@@ -171,7 +171,8 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	if err := m.settleResumption(); err != nil {
 		return err
 	}
-	m.place.Learn(KeyExchange|Stapled|Ticket|EarlyData|ClientCID|ServerCID, false)
+	m.place.Learn(Ticket, m.givesTicket12())
+	m.place.Learn(KeyExchange|Stapled|EarlyData|ClientCID|ServerCID, false)
 	if m.place.Is(Resumed) {
 		return nil // and nobody shows a certificate
 	}
@@ -264,6 +265,9 @@ func (m *Machine) negotiate12() error {
 	m.place.Learn(Retry, false)
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
+	}
+	if err := m.findSession12(); err != nil || m.selected {
+		return err
 	}
 	for g := range m.config.groups(m.version) {
 		// A client without supported_groups leaves the choice to us

@@ -110,8 +110,9 @@ func TestMisdeeds(t *testing.T) {
 
 // TestResumedMisdeeds is TestMisdeeds for a handshake that resumes a session.
 func TestResumedMisdeeds(t *testing.T) {
-	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server, _ := resumingConfigs()
+		client.MinVersion, client.MaxVersion, server.MinVersion, server.MaxVersion = uint16(v), uint16(v), uint16(v), uint16(v)
 		complete(t, transport, client, server)
 		p := begin(t, transport, client, server)
 		p.client.work() // the cache

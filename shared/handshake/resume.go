@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -22,9 +23,9 @@ import (
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
-// Resumption in 1.3 (RFC 9846 2.2): a server gives tickets away once the
-// handshake is complete, and the secret of one is the PSK of another handshake,
-// always together with a fresh key exchange (psk_dhe_ke).
+// Resumption in 1.3 (RFC 9846 2.2), and what 1.2 shares with it: a server gives
+// tickets away once the handshake is complete, and the secret of one is the PSK
+// of another handshake, always together with a fresh key exchange (psk_dhe_ke).
 //
 // A session remembers its peer's certificates, not that they were verified:
 // whoever resumes verifies them again, as its Config says now. So a session
@@ -82,8 +83,7 @@ func (m *Machine) sessionKey() string {
 // resumes reports whether this client keeps and offers sessions.
 func (m *Machine) resumes() bool {
 	c := m.config
-	return m.role == Client && c.ClientSessionCache != nil && !c.SessionTicketsDisabled &&
-		c.Enabled(protocol.VersionTLS13) && m.sessionKey() != ""
+	return m.role == Client && c.ClientSessionCache != nil && !c.SessionTicketsDisabled && m.sessionKey() != ""
 }
 
 // takeSession takes a session to offer out of the cache, if there is one.
@@ -91,14 +91,14 @@ func (m *Machine) takeSession() error {
 	if !m.resumes() {
 		return nil
 	}
-	c, key, now, version := m.config, m.sessionKey(), m.now, protocol.VersionTLS13.Over(m.transport)
+	c, key, now, transport := m.config, m.sessionKey(), m.now, m.transport
 	offer, err := later(m, func() (*resumption, error) {
 		for {
 			s, ok := c.ClientSessionCache.Get(key)
 			if !ok || s == nil {
 				return nil, nil
 			}
-			if !c.offers(s, version) {
+			if !c.offers(s, transport) {
 				continue
 			}
 			if r, ok := c.resumable(Client, s, sentName(c.ServerName), now); ok {
@@ -110,13 +110,16 @@ func (m *Machine) takeSession() error {
 	return err
 }
 
-// offers reports whether a session is one of version, and of a suite with the
-// hash of one that is offered.
-func (c *Config) offers(s *session.State, version protocol.Version) bool {
-	if s.Check() != nil || s.Version != version || len(s.Ticket) == 0 {
+// offers reports whether a session is one over this transport, of a version that
+// is enabled, and of a suite that is offered; in 1.3 one with its hash is enough.
+func (c *Config) offers(s *session.State, t protocol.Transport) bool {
+	if s.Check() != nil || s.Version.Over(t) != s.Version || !c.Enabled(s.Version) || len(s.Ticket) == 0 {
 		return false
 	}
-	for known := range c.suites(version) {
+	if !s.Version.Is13() {
+		return c.has(suite.ByID(s.Suite))
+	}
+	for known := range c.suites(s.Version) {
 		if known.Hash == suite.ByID(s.Suite).Hash {
 			return true
 		}
@@ -128,7 +131,7 @@ func (c *Config) offers(s *session.State, version protocol.Version) bool {
 
 func offerPSKModes(m *Machine, b *wire.Builder) bool {
 	message.AppendPSKModes(b, []byte{message.PSKWithECDHE})
-	return m.resumes()
+	return m.resumes() && m.config.Enabled(protocol.VersionTLS13)
 }
 
 func receivePSKModes(m *Machine, body []byte) (err error) {
@@ -141,7 +144,7 @@ func receivePSKModes(m *Machine, body []byte) (err error) {
 
 func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
 	r := m.resumption
-	if r == nil {
+	if r == nil || m.offers12() {
 		return false
 	}
 	hash := suite.ByID(r.state.Suite).Hash
@@ -158,7 +161,7 @@ func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
 
 // bind fills in the binder at the end of a ClientHello.
 func (m *Machine) bind(hello []byte) {
-	if r := m.resumption; r != nil {
+	if r := m.resumption; r != nil && !m.offers12() {
 		size := suite.ByID(r.state.Suite).Hash.Size()
 		copy(hello[len(hello)-size:], m.binder(r.state, hello, 2+1+size))
 	}
@@ -214,21 +217,20 @@ func readPostTicket(m *Machine, body []byte) error {
 	if in.Lifetime == 0 || !m.resumes() { // zero: to be discarded at once, RFC 9846 4.7.1
 		return nil
 	}
-	s := m.session(in.Nonce, min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime), in.AgeAdd)
-	s.Ticket = slices.Clone(in.Ticket)
+	s := m.session(m.secrets13.resumption.PSK(in.Nonce), min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime))
+	s.AgeAdd, s.Ticket = in.AgeAdd, slices.Clone(in.Ticket)
 	m.config.ClientSessionCache.Put(m.sessionKey(), s)
 	return nil
 }
 
-// session is this connection's session, for a ticket with this nonce.
-func (m *Machine) session(nonce []byte, lifetime time.Duration, ageAdd uint32) *session.State {
+// session is this connection's session, which begins now.
+func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State {
 	return &session.State{
 		Version:    m.version,
 		Suite:      m.suite.ID,
-		Secret:     m.secrets13.resumption.PSK(nonce),
+		Secret:     slices.Clone(secret),
 		Created:    m.now,
 		Lifetime:   lifetime,
-		AgeAdd:     ageAdd,
 		ServerName: m.hello.serverName,
 		Protocol:   m.protocol,
 		Chain:      rawChain(m.peer.chain),
@@ -284,15 +286,34 @@ func (m *Machine) findSession() error {
 	case m.config.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE):
 		return nil
 	}
-	hash, version, name, state, now := m.suite.Hash, m.version, m.hello.serverName, m.State(), m.now
-	c, ticketKeys := m.config, m.ticketKeys()
+	var tickets [][]byte
+	for _, id := range offered[:min(len(offered), maxIdentities)] {
+		tickets = append(tickets, id.Identity)
+	}
+	hash := m.suite.Hash
+	found, err := m.openTickets(tickets, func(s *session.State) bool { return suite.ByID(s.Suite).Hash == hash })
+	if err != nil || found == nil {
+		return err
+	}
+	binder := m.hello.psks.Binders[found.selected]
+	if !hmac.Equal(binder, m.binder(found.state, m.hello.raw, m.hello.psks.BindersLen())) {
+		return alert.Peerf(alert.DecryptError, "the binder does not fit the ClientHello")
+	}
+	m.resumption, m.selected = found, true
+	return nil
+}
+
+// openTickets finds the first ticket of a session that fits and can be resumed.
+func (m *Machine) openTickets(tickets [][]byte, fits func(*session.State) bool) (*resumption, error) {
+	c, k, state, now := m.config, m.ticketKeys(), m.State(), m.now
+	version, name := m.version, m.hello.serverName
 	found, err := later(m, func() (*resumption, error) {
-		for i, id := range offered[:min(len(offered), maxIdentities)] {
-			s, err := c.unwrap(ticketKeys, id.Identity, state, now)
+		for i, ticket := range tickets {
+			s, err := c.unwrap(k, ticket, state, now)
 			if err != nil {
 				return nil, err
 			}
-			if s == nil || s.Check() != nil || s.Version != version || suite.ByID(s.Suite).Hash != hash {
+			if s == nil || s.Check() != nil || s.Version != version || !fits(s) {
 				continue
 			}
 			if r, ok := c.resumable(Server, s, name, now); ok {
@@ -302,15 +323,7 @@ func (m *Machine) findSession() error {
 		}
 		return nil, nil
 	})
-	if err != nil || found == nil {
-		return wrap(err, alert.InternalError, "UnwrapSession")
-	}
-	binder := m.hello.psks.Binders[found.selected]
-	if !hmac.Equal(binder, m.binder(found.state, m.hello.raw, m.hello.psks.BindersLen())) {
-		return alert.Peerf(alert.DecryptError, "the binder does not fit the ClientHello")
-	}
-	m.resumption, m.selected = found, true
-	return nil
+	return found, wrap(err, alert.InternalError, "UnwrapSession")
 }
 
 // unwrap opens a ticket; nil if it is not good any more.
@@ -325,6 +338,9 @@ func (c *Config) unwrap(k *session.TicketKeys, ticket []byte, state ConnectionSt
 func (m *Machine) wrapTicket(s *session.State) ([]byte, error) {
 	if m.config.WrapSession != nil {
 		ticket, err := m.config.WrapSession(m.State(), s)
+		if err == nil && (len(ticket) == 0 || len(ticket) > math.MaxUint16) {
+			err = fmt.Errorf("a ticket has 1 to 65535 bytes, not %d", len(ticket))
+		}
 		return ticket, wrap(err, alert.InternalError, "WrapSession")
 	}
 	return m.ticketKeys().Seal(s, m.now)
@@ -337,11 +353,7 @@ func (m *Machine) prepareTickets() {
 	if m.role != Server || c.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE) {
 		return
 	}
-	size := 0
-	for _, c := range m.peer.chain {
-		size += len(c.Raw)
-	}
-	if size > maxChain[m.transport] {
+	if !m.ticketFits() {
 		return
 	}
 	m.ticketsDue = c.SessionTickets
@@ -350,17 +362,24 @@ func (m *Machine) prepareTickets() {
 	}
 }
 
+// ticketFits reports whether the client's certificates do, into a ticket.
+func (m *Machine) ticketFits() bool {
+	size := 0
+	for _, c := range m.peer.chain {
+		size += len(c.Raw)
+	}
+	return size <= maxChain[m.transport]
+}
+
 func writePostTicket(m *Machine, b *wire.Builder) error {
 	m.ticketsDue--
 	m.ticketsMade++
 	nonce := []byte{m.ticketsMade} // another for each ticket of a connection
-	s := m.session(nonce, session.MaxLifetime, binary.BigEndian.Uint32(randomBytes(4)))
+	s := m.session(m.secrets13.resumption.PSK(nonce), session.MaxLifetime)
+	s.AgeAdd = binary.BigEndian.Uint32(randomBytes(4))
 	ticket, err := m.wrapTicket(s)
 	if err != nil {
 		return err
-	}
-	if len(ticket) == 0 || len(ticket) > math.MaxUint16 {
-		return alert.Localf(alert.InternalError, "WrapSession: a ticket has 1 to 65535 bytes, not %d", len(ticket))
 	}
 	out := message.NewSessionTicket13{
 		Lifetime: uint32(s.Lifetime / time.Second),

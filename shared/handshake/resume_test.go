@@ -46,6 +46,121 @@ func typesOf(sent []Message) (types []protocol.HandshakeType) {
 	return types
 }
 
+// resumingConfigs12 are the same for 1.2.
+func resumingConfigs12() (client, server *Config, kept *shelf) {
+	client, server, kept = resumingConfigs()
+	client.MaxVersion, client.MinVersion = 0, 0
+	server.MaxVersion, server.MinVersion = uint16(protocol.VersionTLS12), 0
+	return client, server, kept
+}
+
+// TestResume12: by ticket, with both versions enabled and with 1.2 alone.
+func TestResume12(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		for name, change := range map[string]func(client, server *Config){
+			"both versions":      func(_, _ *Config) {},
+			"1.2 alone":          func(client, _ *Config) { client.MaxVersion = uint16(protocol.VersionTLS12) },
+			"client certificate": authenticated,
+			"ALPN":               func(client, server *Config) { client.NextProtos, server.NextProtos = []string{"b", "a"}, []string{"a"} },
+		} {
+			t.Run(name, func(t *testing.T) {
+				client, server, kept := resumingConfigs12()
+				change(client, server)
+				var verified int
+				client.VerifyConnection = func(s ConnectionState) error {
+					if len(s.PeerCertificates) != 1 || len(s.VerifiedChains) == 0 {
+						t.Error("the application sees no server certificate")
+					}
+					verified++
+					return nil
+				}
+				first := complete(t, transport, client, server)
+				for n := range 3 {
+					if len(kept.sessions) != 1 {
+						t.Fatalf("%d sessions before connection %d", len(kept.sessions), n)
+					}
+					p := complete(t, transport, client, server)
+					c, s := p.client.m.State(), p.server.m.State()
+					if !c.DidResume || !s.DidResume || p.client.m.version.Is13() {
+						t.Fatalf("connection %d: client %v, server %v", n, c.DidResume, s.DidResume)
+					}
+					for _, never := range []protocol.HandshakeType{protocol.Certificate, protocol.ServerKeyExchange, protocol.ClientKeyExchange, protocol.NewSessionTicket} {
+						if slices.Contains(typesOf(p.server.sent), never) || slices.Contains(typesOf(p.client.sent), never) {
+							t.Errorf("%v in a resumed handshake", never)
+						}
+					}
+					if last := p.client.sent[len(p.client.sent)-1]; last.Type != protocol.Finished || !slices.Equal(p.client.replies, []Reply{AwaitReply, NoReply}) {
+						t.Error("the client does not speak last")
+					}
+					if was := first.server.m.State(); len(s.PeerCertificates) != len(was.PeerCertificates) || s.NegotiatedProtocol != was.NegotiatedProtocol {
+						t.Error("certificates or ALPN differ from the first connection")
+					}
+				}
+				if verified != 4 {
+					t.Errorf("VerifyConnection ran %d times, expected 4", verified)
+				}
+			})
+		}
+	})
+}
+
+// TestExtendedMasterSecretAndSessions: RFC 7627 5.3.
+func TestExtendedMasterSecretAndSessions(t *testing.T) {
+	without := func(_ *message.ClientHello, x *extensionList) { x.drop(protocol.ExtExtendedMasterSecret) }
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server, kept := resumingConfigs12()
+		client.InsecureAllowMissingEMS, server.InsecureAllowMissingEMS = true, true
+		complete(t, transport, client, server)
+		p := begin(t, transport, client, server)
+		p.client.work()
+		p.server.take(editClientHello(t, transport, p.server.pop(), without))
+		p.server.expectRefused(t, alert.HandshakeFailure)
+
+		complete(t, transport, client, server)
+		p = begin(t, transport, client, server)
+		p.client.work()
+		p.next(p.server)
+		p.client.take(editServerHello(t, p.client.pop(), drop(protocol.ExtExtendedMasterSecret)))
+		p.client.expectRefused(t, alert.HandshakeFailure)
+
+		// A session without it is never resumed: there is no ticket.
+		kept.sessions = nil
+		p = begin(t, transport, client, server)
+		p.client.work()
+		p.server.take(editClientHello(t, transport, p.server.pop(), without))
+		if slices.Contains(typesOf(p.server.sent), protocol.NewSessionTicket) || p.server.m.place.Is(Ticket) {
+			t.Error("a ticket without extended_master_secret")
+		}
+	})
+}
+
+// TestResumedServerHello12: a server that resumes something else.
+func TestResumedServerHello12(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server, kept := resumingConfigs12()
+		complete(t, transport, client, server)
+		p := begin(t, transport, client, server)
+		p.client.work()
+		p.next(p.server)
+		hello := p.client.pop()
+		f := p.fork()
+		f.client.take(editServerHello(t, hello, func(m *message.ServerHello, _ *extensionList) {
+			m.CipherSuite = suite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+		}))
+		f.client.expectRefused(t, alert.IllegalParameter)
+		// Another session_id is a full handshake, whose messages don't come.
+		p.client.take(editServerHello(t, hello, func(m *message.ServerHello, _ *extensionList) { m.SessionID = []byte{1} }))
+		if p.client.err != nil || p.client.m.State().DidResume {
+			t.Error(p.client.err)
+		}
+		p.run()
+		p.client.expectRefused(t, alert.UnexpectedMessage)
+		if len(kept.sessions) != 0 {
+			t.Error("a session of a failed handshake")
+		}
+	})
+}
+
 func TestResume(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for name, change := range map[string]func(client, server *Config){
@@ -100,23 +215,37 @@ func TestResume(t *testing.T) {
 
 // TestNoResume: a session that doesn't fit leads to a full handshake.
 func TestNoResume(t *testing.T) {
+	t.Run("1.3", func(t *testing.T) { testNoResume(t, resumingConfigs) })
+	t.Run("1.2", func(t *testing.T) { testNoResume(t, resumingConfigs12) })
+}
+
+func testNoResume(t *testing.T, configs func() (client, server *Config, kept *shelf)) {
 	day := 24 * time.Hour
 	for name, change := range map[string]func(client, server *Config, kept *shelf){
-		"changed ticket":         func(_, _ *Config, k *shelf) { k.sessions[1].Ticket[40] ^= 1; k.sessions[0].Ticket[3] ^= 1 },
-		"cut ticket":             func(_, _ *Config, k *shelf) { k.sessions = k.sessions[1:]; k.sessions[0].Ticket = []byte{1} },
+		"changed ticket": func(_, _ *Config, k *shelf) {
+			k.sessions[len(k.sessions)-1].Ticket[40] ^= 1
+			k.sessions[0].Ticket[3] ^= 1
+		},
+		"cut ticket":             func(_, _ *Config, k *shelf) { k.sessions = k.sessions[:1]; k.sessions[0].Ticket = []byte{1} },
 		"other keys":             func(_, s *Config, _ *shelf) { s.TicketKeys = [][32]byte{{1}} },
 		"expired at the client":  func(_, _ *Config, k *shelf) { k.expire(8 * day) },
 		"from the future":        func(_, _ *Config, k *shelf) { k.expire(-day) },
-		"no ticket":              func(_, _ *Config, k *shelf) { k.sessions[0].Ticket, k.sessions[1].Ticket = nil, nil },
-		"not a session":          func(_, _ *Config, k *shelf) { k.sessions[0], k.sessions[1] = &SessionState{}, &SessionState{} },
+		"no ticket":              func(_, _ *Config, k *shelf) { k.sessions = k.sessions[:1]; k.sessions[0].Ticket = nil },
+		"not a session":          func(_, _ *Config, k *shelf) { k.sessions = []*SessionState{{}} },
 		"client disabled":        func(c, _ *Config, _ *shelf) { c.SessionTicketsDisabled = true },
 		"server disabled":        func(_, s *Config, _ *shelf) { s.SessionTicketsDisabled = true },
 		"client cache gone":      func(c, _ *Config, _ *shelf) { c.ClientSessionCache = nil },
 		"certificate now needed": func(c, s *Config, _ *shelf) { authenticated(c, s) },
-		"another hash":           func(c, _ *Config, _ *shelf) { c.CipherSuites = []uint16{suite.TLS_AES_256_GCM_SHA384} },
+		"another hash": func(c, _ *Config, _ *shelf) {
+			c.CipherSuites = []uint16{suite.TLS_AES_256_GCM_SHA384, suite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}
+		},
 		"another transport": func(_, _ *Config, k *shelf) {
 			for _, s := range k.sessions {
-				s.Version = map[protocol.Version]protocol.Version{protocol.VersionTLS13: protocol.VersionDTLS13, protocol.VersionDTLS13: protocol.VersionTLS13}[s.Version]
+				if s.Version.Over(protocol.Stream) == s.Version {
+					s.Version = s.Version.Over(protocol.Datagram)
+				} else {
+					s.Version = s.Version.Over(protocol.Stream)
+				}
 			}
 		},
 		"another name": func(c, _ *Config, k *shelf) {
@@ -124,12 +253,13 @@ func TestNoResume(t *testing.T) {
 		},
 		"another name, and the client lies": func(c, _ *Config, k *shelf) {
 			c.ServerName, c.InsecureSkipVerify = "other.example", true
-			k.sessions[0].ServerName, k.sessions[1].ServerName = "other.example", "other.example"
+			k.sessions = k.sessions[:1]
+			k.sessions[0].ServerName = "other.example"
 		},
 	} {
 		eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 			t.Run(name, func(t *testing.T) {
-				client, server, kept := resumingConfigs()
+				client, server, kept := configs()
 				server.TicketKeys = [][32]byte{{7}}
 				complete(t, transport, client, server)
 				server = new(*server) // a Config is not changed after its first use
@@ -442,4 +572,22 @@ func TestGivenTicketKeys(t *testing.T) {
 	if complete(t, protocol.Stream, client, &forgotten).client.m.State().DidResume {
 		t.Error("a key that is gone opens")
 	}
+}
+
+// TestVersionChangesBetweenSessions: a session of one version never meets the
+// other, and a server that has learned 1.3 is believed.
+func TestVersionChangesBetweenSessions(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, old, kept := resumingConfigs12()
+		fresh := new(*old)
+		fresh.MaxVersion = 0
+		old.TicketKeys, fresh.TicketKeys = [][32]byte{{7}}, [][32]byte{{7}}
+		for n, server := range []*Config{old, fresh, old, fresh} {
+			p := complete(t, transport, client, server)
+			if is13 := server == fresh; p.client.m.version.Is13() != is13 || p.client.m.State().DidResume {
+				t.Errorf("connection %d: %v, resumed %v", n, p.client.m.version, p.client.m.State().DidResume)
+			}
+			kept.sessions = kept.sessions[len(kept.sessions)-1:]
+		}
+	})
 }

@@ -177,6 +177,7 @@ func (m *Machine) forget() {
 		retried:              m.hello.retried,
 	}
 	m.certificate, m.resumption = nil, nil
+	m.ticket = message.NewSessionTicket12{}
 }
 
 // export is ConnectionState.ExportKeyingMaterial.

@@ -8,9 +8,9 @@ import (
 // A Cache is where a client keeps sessions. Its methods may be called from
 // several goroutines.
 type Cache interface {
-	// Get takes a session out of the cache, the newest for a key. It is used
-	// once: whoever sees a ticket twice knows that both came from one client
-	// (RFC 9846 C.4).
+	// Get takes a session out of the cache, the newest for a key. One of 1.3 is
+	// used once: whoever sees a ticket twice knows that both came from one client
+	// (RFC 9846 C.4). One of 1.2 is Put back when it was good.
 	Get(sessionKey string) (*State, bool)
 	// Put adds a session. A server may give several for one key. It is called
 	// with the connection's lock held, and must return quickly.

@@ -49,8 +49,11 @@ func TestState(t *testing.T) {
 		t.Error("a byte too many is read")
 	}
 	for name, change := range map[string]func(*State){
-		"version":           func(s *State) { s.Version = 0x0301 },
-		"1.2":               func(s *State) { s.Version = protocol.VersionDTLS12 },
+		"version":      func(s *State) { s.Version = 0x0301 },
+		"suite of 1.3": func(s *State) { s.Version = protocol.VersionDTLS12 },
+		"master secret": func(s *State) {
+			s.Version, s.Suite, s.Secret = protocol.VersionTLS12, suite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, s.Secret[:32]
+		},
 		"unknown suite":     func(s *State) { s.Suite = 0x2a2a },
 		"suite of 1.2":      func(s *State) { s.Suite = suite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 },
 		"secret":            func(s *State) { s.Secret = s.Secret[1:] },

@@ -26,7 +26,7 @@ const MaxLifetime = 7 * 24 * time.Hour
 type State struct {
 	Version protocol.Version // on the wire, so that DTLS and TLS don't mix
 	Suite   uint16           // its hash binds the secret
-	Secret  []byte           // the PSK of the ticket, as long as the suite's hash
+	Secret  []byte           // 1.3: the PSK of the ticket, as long as the suite's hash; 1.2: the extended master secret
 
 	Created  time.Time     // to the millisecond
 	Lifetime time.Duration // in whole seconds, at most MaxLifetime
@@ -124,16 +124,18 @@ func ParseState(data []byte) (*State, error) {
 	return &s, nil
 }
 
+const masterLen = 48 // RFC 5246 8.1
+
 // Check refuses what no session of ours can be.
 func (s *State) Check() error {
 	known := suite.ByID(s.Suite)
 	switch {
-	case !s.Version.Known() || !s.Version.Is13():
-		return fmt.Errorf("session: of %v, which has none", s.Version)
+	case !s.Version.Known():
+		return fmt.Errorf("session: of %v, which is not supported", s.Version)
 	case known == nil || known.Version != s.Version.Over(protocol.Stream):
 		return fmt.Errorf("session: suite 0x%04x is not one of %v", s.Suite, s.Version)
-	case len(s.Secret) != known.Hash.Size():
-		return fmt.Errorf("session: a secret of %d bytes, expected %d for %s", len(s.Secret), known.Hash.Size(), known.Name)
+	case s.Version.Is13() && len(s.Secret) != known.Hash.Size() || !s.Version.Is13() && len(s.Secret) != masterLen:
+		return fmt.Errorf("session: a secret of %d bytes does not go with %s", len(s.Secret), known.Name)
 	case s.Lifetime > MaxLifetime:
 		return fmt.Errorf("session: a lifetime of %v, more than %v", s.Lifetime, MaxLifetime)
 	}
