@@ -374,7 +374,7 @@ func TestExtraMessage(t *testing.T) {
 				continue
 			}
 			next := s.server.assembler.Next()
-			for _, kind := range []protocol.HandshakeType{protocol.Finished, protocol.ClientHello, protocol.HelloRequest} {
+			for _, kind := range []protocol.HandshakeType{protocol.Finished, protocol.CertificateVerify, protocol.ServerHello, 99} {
 				s := established(t, client, server)
 				s.server.receive(s.client.record(epoch, protocol.Handshake, whole(kind, next, make([]byte, 12))))
 				expectAlert(t, s.server.err, alert.UnexpectedMessage)

@@ -223,6 +223,53 @@ func TestAcceptedConnDeadlines(t *testing.T) {
 	})
 }
 
+// An accepted Conn that nobody uses after the handshake still repeats its last
+// flight, and answers a KeyUpdate.
+func TestAcceptedConnUnused(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := configs(t, version)
+			lan := newLAN()
+			l, link := serve(t, lan, server)
+			defer l.Close()
+			lost := 0
+			lan.filter(func(d datagram) error { // the end of the handshake, or the ACK for it, twice
+				if d.from == netip.MustParseAddrPort(serverAddr) && (endsHandshake(d.data) || d.data[0]&0xe3 == 0x23) && lost < 2 {
+					lost++
+					return errLost
+				}
+				return nil
+			})
+			c, s := join(t, l, link, client)
+			time.Sleep(10 * time.Second)
+			if lost != 2 {
+				t.Errorf("%d datagrams lost", lost)
+			}
+			if version == dtls.VersionDTLS13 {
+				before := c.Stats().Retransmits
+				for range 3 { // the second waits for the ACK of the first
+					if err := c.KeyUpdate(dtls.UpdateRequested); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Second)
+				}
+				if got := c.Stats().Retransmits - before; got > 3 {
+					t.Errorf("%d retransmissions of 3 KeyUpdates", got)
+				}
+			}
+			sent := c.Stats().DatagramsSent
+			time.Sleep(time.Hour)
+			if c.Stats().DatagramsSent != sent {
+				t.Error("the client still repeats its flight")
+			}
+			send(t, c, s, "ping")
+			send(t, s, c, "pong")
+			c.Close()
+			s.Close()
+		})
+	})
+}
+
 // An accepted Conn that nobody drives, whether Accept returned it or not, is
 // dropped after the handshake timeout.
 func TestUndrivenConnIsDropped(t *testing.T) {

@@ -88,7 +88,7 @@ func (m *Machine) prepareHello() error {
 		return nil
 	}
 	if m.transport == protocol.Stream {
-		// For middleboxes (RFC 9846 D.4); over datagrams it stays empty
+		// For middleboxes (RFC 9846 E.4); over datagrams it stays empty
 		// (RFC 9147 5.3).
 		m.hello.sessionID = randomBytes(32)
 	}

@@ -144,7 +144,7 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("shares for %v", groups)
 		}
 		if (len(hello.SessionID) == 0) != (transport == protocol.Datagram) {
-			t.Errorf("legacy_session_id has %d bytes", len(hello.SessionID)) // RFC 9147 5.3, RFC 9846 D.4
+			t.Errorf("legacy_session_id has %d bytes", len(hello.SessionID)) // RFC 9147 5.3, RFC 9846 E.4
 		}
 		for i, want := range []Reply{AwaitReply, NoReply} {
 			if i >= len(p.client.replies) || p.client.replies[i] != want {
