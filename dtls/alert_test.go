@@ -112,7 +112,9 @@ func TestCloseNotifyIsLast(t *testing.T) {
 		for size := handshake.MinMTU; size < 400; size++ {
 			client, server := with(version, clientAuth, mtu(size))
 			s := traced(t, client, server)
-			if err := s.run(func() bool { return s.client.newest().number > 0 && s.client.reply == handshake.AwaitReply || s.client.Open() }); err != nil {
+			if err := s.run(func() bool {
+				return s.client.newest().number > 0 && s.client.reply == handshake.AwaitReply || s.client.Open()
+			}); err != nil {
 				t.Fatal(err)
 			}
 			s.client.repeat()

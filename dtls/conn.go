@@ -425,7 +425,10 @@ func (c *Conn) seal(buf, p []byte) (int, error) {
 
 // flush sends all that the engine has, and sets the timer.
 func (c *Conn) flush() {
-	for !c.ended && c.engine.Pending() {
+	if c.ended {
+		return
+	}
+	for c.engine.Pending() {
 		out := newPacket(c.engine.mtu)
 		n := c.engine.Transmit(out.room)
 		if n > 0 {
@@ -473,9 +476,6 @@ func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
 
 // schedule sets the timer to what is due first.
 func (c *Conn) schedule() {
-	if c.ended {
-		return
-	}
 	next := c.engine.Deadline()
 	for _, t := range [...]time.Time{c.pollAt, c.handshakeLimit()} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {

@@ -81,6 +81,10 @@ func TestClientHello13(t *testing.T) {
 		{"no supported_groups", without(protocol.ExtSupportedGroups), alert.MissingExtension},
 		{"no key_share", without(protocol.ExtKeyShare), alert.MissingExtension},
 		{"no signature_algorithms", without(protocol.ExtSignatureAlgorithms), alert.MissingExtension},
+		{"neither signature_algorithms nor shares", func(_ *message.ClientHello, x *extensionList) {
+			x.drop(protocol.ExtSignatureAlgorithms)
+			x.set(protocol.ExtKeyShare, []byte{0, 0})
+		}, alert.MissingExtension},
 		{"no supported_versions", without(protocol.ExtSupportedVersions), alert.ProtocolVersion},
 		{"only unknown versions", with(protocol.ExtSupportedVersions, 2, 0x2a, 0x2a), alert.ProtocolVersion},
 		{"only unknown suites", func(m *message.ClientHello, _ *extensionList) { m.CipherSuites = message.Uint16s{0x2a, 0x2a} }, alert.HandshakeFailure},
