@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -213,7 +214,7 @@ func TestDialCloses(t *testing.T) {
 	client, _ := configs(t, 0)
 	client.HandshakeTimeout = time.Millisecond
 	pc := newLAN().listen(clientAddr)
-	client.Net = network{conn: dtls.FromPacketConn(pc, pc.addr)}
+	client.Net = network{conn: dtls.FromPacketConn(pc, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(serverAddr)))}
 	_, err := dtls.Dial("udp", "192.0.2.1:4433", client)
 	expectError(t, "Dial", err, dtls.ErrHandshakeTimeout)
 	_, err = pc.WriteTo(nil, pc.addr)
