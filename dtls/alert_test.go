@@ -112,7 +112,9 @@ func TestCloseNotifyIsLast(t *testing.T) {
 		for size := handshake.MinMTU; size < 400; size++ {
 			client, server := with(version, clientAuth, mtu(size))
 			s := traced(t, client, server)
-			if err := s.run(func() bool { return s.client.newest().number > 0 && s.client.reply == handshake.AwaitReply || s.client.Open() }); err != nil {
+			if err := s.run(func() bool {
+				return s.client.newest().number > 0 && s.client.reply == handshake.AwaitReply || s.client.Open()
+			}); err != nil {
 				t.Fatal(err)
 			}
 			s.client.repeat()
@@ -374,7 +376,7 @@ func TestExtraMessage(t *testing.T) {
 				continue
 			}
 			next := s.server.assembler.Next()
-			for _, kind := range []protocol.HandshakeType{protocol.Finished, protocol.ClientHello, protocol.HelloRequest} {
+			for _, kind := range []protocol.HandshakeType{protocol.Finished, protocol.CertificateVerify, protocol.ServerHello, 99} {
 				s := established(t, client, server)
 				s.server.receive(s.client.record(epoch, protocol.Handshake, whole(kind, next, make([]byte, 12))))
 				expectAlert(t, s.server.err, alert.UnexpectedMessage)

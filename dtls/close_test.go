@@ -143,8 +143,18 @@ func TestCloseRepeatsLastFlight(t *testing.T) {
 				if err := last.Handshake(); err != nil {
 					t.Fatal(err)
 				}
+				blocked := make(chan error)
+				go func() {
+					_, err := last.Read(make([]byte, 10))
+					blocked <- err
+				}()
+				synctest.Wait()
 				began := time.Now()
 				last.Close()
+				expectError(t, "the Read that waited", <-blocked, net.ErrClosed)
+				if !time.Now().Equal(began) {
+					t.Error("Read waited on")
+				}
 				_, err := last.Write([]byte("closed"))
 				expectError(t, "Write", err, net.ErrClosed)
 				if losses > 2 {

@@ -78,6 +78,12 @@ func TestCookie(t *testing.T) {
 			if b.valid(jar, cookie, someAddr, cookieHello(), now.Add(cookieLifetime+time.Second)) {
 				t.Error("a cookie is taken after its time")
 			}
+			if !b.valid(jar, cookie, someAddr, cookieHello(), now.Add(-cookieLifetime)) {
+				t.Error("a cookie is refused since another process's clock is ahead")
+			}
+			if b.valid(jar, cookie, someAddr, cookieHello(), now.Add(-cookieLifetime-time.Second)) {
+				t.Error("a cookie of the far future is taken")
+			}
 			for i := range cookie {
 				for bit := range 8 {
 					altered := bytes.Clone(cookie)

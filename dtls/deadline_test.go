@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/dtls"
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/pion/transport/v3"
 )
 
 // These tests run in virtual time: what waits, waits exactly as long as it says.
@@ -159,16 +161,20 @@ func TestHandshakeContext(t *testing.T) {
 
 // The handshake ends for all who wait when the context of one of them ends.
 func TestHandshakeContextOfAnother(t *testing.T) {
-	client, server := configs(t, 0)
-	c, s := ends(t, newLAN(), client, server)
-	defer s.Close()
-	defer c.Close()
-	first := make(chan error)
-	go func() { first <- c.Handshake() }()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	expectError(t, "HandshakeContext", c.HandshakeContext(ctx), context.Canceled)
-	expectError(t, "the other Handshake", <-first, context.Canceled)
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, 0)
+		client.HandshakeTimeout = -1
+		c, s := ends(t, newLAN(), client, server)
+		defer s.Close()
+		defer c.Close()
+		first := make(chan error)
+		go func() { first <- c.Handshake() }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		expectError(t, "HandshakeContext", c.HandshakeContext(ctx), context.DeadlineExceeded)
+		expectError(t, "the other Handshake", <-first, context.DeadlineExceeded)
+	})
 }
 
 func TestHandshakeContextDone(t *testing.T) {
@@ -202,6 +208,26 @@ func TestHandshakeContextLater(t *testing.T) {
 	}
 	send(t, c, s, "still open")
 }
+
+// A Dial that fails closes its socket.
+func TestDialCloses(t *testing.T) {
+	client, _ := configs(t, 0)
+	client.HandshakeTimeout = time.Millisecond
+	pc := newLAN().listen(clientAddr)
+	client.Net = network{conn: dtls.FromPacketConn(pc, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(serverAddr)))}
+	_, err := dtls.Dial("udp", "192.0.2.1:4433", client)
+	expectError(t, "Dial", err, dtls.ErrHandshakeTimeout)
+	_, err = pc.WriteTo(nil, pc.addr)
+	expectError(t, "the socket", err, net.ErrClosed)
+}
+
+// A network has one connection.
+type network struct {
+	transport.Net
+	conn net.Conn
+}
+
+func (n network) Dial(string, string) (net.Conn, error) { return n.conn, nil }
 
 func TestDialContext(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -41,7 +41,7 @@ type Engine struct {
 	current          *handshake.Message // offered to the machine, which said "not yet"
 	held             []byte             // a record that came meanwhile: see hold
 	changeCipherSpec bool               // one came and waits for its turn
-	authenticated    bool               // a record has opened: plaintext can only repeat
+	authenticated    bool               // a record has opened: plaintext is dropped
 	heard            bool               // application data has come
 	progress         bool               // some of the peer's next flight is here
 	received         retransmit.Received
@@ -279,12 +279,15 @@ func (e *Engine) KeyUpdate(request KeyUpdateRequest, now time.Time) error {
 		return e.err
 	case !e.machine.Open():
 		return errNotOpen
-	case !e.version.Is13():
-		return errNoKeyUpdate
 	case e.closing.sent:
 		return errClosed
 	}
-	return e.call(now, func() error { return e.machine.KeyUpdate(request) })
+	e.now = now
+	err := e.machine.KeyUpdate(request)
+	if !e.machine.Open() {
+		return e.fail(err)
+	}
+	return err // what isn't possible ends nothing
 }
 
 // Close says goodbye: Transmit gives a close_notify, and nothing can be written
@@ -357,9 +360,8 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 }
 
 var (
-	errNotOpen     = errors.New("dtls: the handshake is not complete")
-	errClosed      = errors.New("dtls: written after Close")
-	errNoKeyUpdate = errors.New("dtls: 1.2 has no KeyUpdate")
+	errNotOpen = errors.New("dtls: the handshake is not complete")
+	errClosed  = errors.New("dtls: written after Close")
 	// ErrTooLong says that data doesn't fit into one record, or its record not
 	// into the buffer.
 	ErrTooLong = errors.New("dtls: message too long for one record")
@@ -382,7 +384,8 @@ func (e *Engine) guardKeys(w *writeEpoch) error {
 		return nil
 	}
 	w.updating = true
-	return e.KeyUpdate(message.NotRequested, e.now)
+	e.KeyUpdate(message.NotRequested, e.now) // where it isn't possible any more, the limit is the end
+	return e.err
 }
 
 // Read copies the next record's data into p and returns its length, which is

@@ -281,7 +281,7 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 }
 
 // maxEpoch is the last epoch (RFC 9147 8).
-const maxEpoch = 1<<16 - 1
+const maxEpoch = 1<<48 - 1
 
 // confirmed ends our flight: the peer has all of it, and nothing will go out
 // again under the keys of before.

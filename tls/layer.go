@@ -47,7 +47,7 @@ func (l *layer) Send(m handshake.Message) {
 }
 
 // disguise sends the ChangeCipherSpec of 1.3, once: it means nothing, but makes
-// middleboxes take the handshake for a resumption of 1.2 (RFC 9846 D.4). It is
+// middleboxes take the handshake for a resumption of 1.2 (RFC 9846 E.4). It is
 // always in the clear.
 func (e *Engine) disguise() {
 	if !e.version.Is13() || e.disguised {

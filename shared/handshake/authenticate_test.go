@@ -14,6 +14,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
@@ -275,19 +276,63 @@ func TestCertificateMessages(t *testing.T) {
 		p.run()
 		p.client.expectRefused(t, alert.DecodeError)
 	})
-	t.Run("1.2, of another kind than the suite", func(t *testing.T) {
-		client, server := configs(protocol.VersionTLS12)
-		rsaLeaf := testPKI().leaf[rsaKey]
-		p := begin(t, protocol.Stream, client, server)
-		p.onWay = func(_ *peer, m Message) []Message {
-			if m.Type == protocol.Certificate {
-				out := message.Certificate12{Chain: rsaLeaf.Certificate}
-				m.Body = appended(out.Append)
+}
+
+// resign makes ServerKeyExchange anew, as another server would.
+func resign(t *testing.T, m Message, to *Machine, key crypto.Signer, scheme tls.SignatureScheme, group tls.CurveID) Message {
+	t.Helper()
+	share, err := suite.Generate(group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := message.ServerKeyExchange{Group: uint16(group), Public: share[0].Public(), Scheme: uint16(scheme)}
+	params := appended(func(b *wire.Builder) { message.AppendECDHEParams(b, out.Group, out.Public) })
+	if out.Signature, err = cert.Sign(key, scheme, to.signedParams(params)); err != nil {
+		t.Fatal(err)
+	}
+	m.Body = appended(out.Append)
+	return m
+}
+
+// TestServerOutsideItsOffer: in 1.2 the kind of key follows from the suite, and
+// the group is one that the client named. Everything else is in order.
+func TestServerOutsideItsOffer(t *testing.T) {
+	ecdsa, rsa := testPKI().leaf[p256], testPKI().leaf[rsaKey]
+	for name, c := range map[string]struct {
+		leaf   tls.Certificate
+		scheme tls.SignatureScheme
+		group  tls.CurveID
+	}{
+		"certificate": {rsa, tls.PSSWithSHA256, x25519},
+		"group":       {ecdsa, tls.ECDSAWithP256AndSHA256, nist384},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := configs(protocol.VersionTLS12)
+			p := begin(t, protocol.Stream, client, server)
+			p.onWay = func(to *peer, m Message) []Message {
+				switch m.Type {
+				case protocol.Certificate:
+					out := message.Certificate12{Chain: c.leaf.Certificate}
+					m.Body = appended(out.Append)
+				case protocol.ServerKeyExchange:
+					m = resign(t, m, to.m, c.leaf.PrivateKey.(crypto.Signer), c.scheme, c.group)
+				}
+				return []Message{m}
 			}
-			return []Message{m}
-		}
-		p.run()
-		p.client.expectRefused(t, alert.IllegalParameter)
+			p.run()
+			p.client.expectRefused(t, alert.IllegalParameter)
+		})
+	}
+}
+
+// TestKeyUsage: a key that must not sign proves nothing (RFC 9846 4.5.1.2).
+func TestKeyUsage(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server := configs(v)
+		client.InsecureSkipVerify = true
+		server.Certificates = []tls.Certificate{testPKI().root} // signs certificates alone
+		p := begin(t, transport, client, server).run()
+		p.client.expectRefused(t, alert.BadCertificate)
 	})
 }
 

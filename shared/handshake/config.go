@@ -224,71 +224,84 @@ func (e *ConfigError) Error() string { return fmt.Sprintf("Config.%s: %s", e.Fie
 // Validate reports the first field that is unusable for a role over a
 // transport, as a *ConfigError.
 func (c *Config) Validate(role Role, t protocol.Transport) error {
-	bad := func(field, format string, args ...any) error {
-		return &ConfigError{field, fmt.Sprintf(format, args...)}
+	if err := c.validateVersions(); err != nil {
+		return err
 	}
-	for _, v := range []struct {
-		field string
-		value uint16
-	}{{"MinVersion", c.MinVersion}, {"MaxVersion", c.MaxVersion}} {
-		if v.value != 0 && !protocol.Version(v.value).Known() {
-			return bad(v.field, "%v is not supported, only 1.2 and 1.3 are", protocol.Version(v.value))
-		}
+	if err := c.validateLists(t); err != nil {
+		return err
 	}
-	if !c.Enabled(protocol.VersionTLS12) && !c.Enabled(protocol.VersionTLS13) {
-		return bad("MinVersion", "%v is above MaxVersion %v", protocol.Version(c.MinVersion), protocol.Version(c.MaxVersion))
+	printable := func(r rune) bool { return ' ' < r && r <= '~' }
+	switch {
+	case c.ClientAuth < tls.NoClientCert || c.ClientAuth > tls.RequireAndVerifyClientCert:
+		return unusable("ClientAuth", "unknown value %d", c.ClientAuth)
+	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify:
+		return unusable("ServerName", "a client needs the name to verify, or InsecureSkipVerify")
+	case role == Client && len(c.ServerName) > 255:
+		return unusable("ServerName", "longer than 255 bytes")
+	case role == Client && strings.TrimFunc(c.ServerName, printable) != "":
+		return unusable("ServerName", "%q is not ASCII; a server is asked for by its A-label (RFC 6066 3)", c.ServerName)
+	case role == Server && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
+		return unusable("Certificates", "a server needs one, or GetCertificate or GetConfigForClient")
+	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
+		return unusable("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
+	case c.SessionTickets < 0 || c.SessionTickets > 255:
+		return unusable("SessionTickets", "%d is outside 0 to 255", c.SessionTickets)
+	case (c.WrapSession == nil) != (c.UnwrapSession == nil):
+		return unusable("WrapSession", "of WrapSession and UnwrapSession there is only one")
+	case c.InitialTimeout < 0:
+		return unusable("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}
+	return nil
+}
+
+func unusable(field, format string, args ...any) error {
+	return &ConfigError{field, fmt.Sprintf(format, args...)}
+}
+
+func (c *Config) validateVersions() error {
+	lowest, highest := protocol.Version(c.MinVersion), protocol.Version(c.MaxVersion)
+	const unknown = "%v is not supported, only 1.2 and 1.3 are"
+	switch {
+	case lowest != 0 && !lowest.Known():
+		return unusable("MinVersion", unknown, lowest)
+	case highest != 0 && !highest.Known():
+		return unusable("MaxVersion", unknown, highest)
+	case !c.Enabled(protocol.VersionTLS12) && !c.Enabled(protocol.VersionTLS13):
+		return unusable("MinVersion", "%v is above MaxVersion %v", lowest, highest)
+	}
+	return nil
+}
+
+// validateLists checks what there may be several of.
+func (c *Config) validateLists(t protocol.Transport) error {
 	for _, id := range c.CipherSuites {
 		if suite.ByID(id) == nil {
-			return bad("CipherSuites", "0x%04x is not a suite that this library has", id)
+			return unusable("CipherSuites", "0x%04x is not a suite that this library has", id)
 		}
 	}
 	for _, id := range c.CurvePreferences {
 		if suite.GroupByID(id) == nil {
-			return bad("CurvePreferences", "%d is not a group that this library has", id)
+			return unusable("CurvePreferences", "%d is not a group that this library has", id)
 		}
 	}
 	if len(slices.Collect(c.groups(c.highest(t)))) == 0 {
-		return bad("CurvePreferences", "no group for 1.2, which has no hybrid ones")
+		return unusable("CurvePreferences", "no group for 1.2, which has no hybrid ones")
 	}
+	const mostProtocols = 1 << 14 // bytes, so that the hello has room for them
 	total := 0
 	for _, p := range c.NextProtos {
-		if p == "" || len(p) > 255 {
-			return bad("NextProtos", "a protocol name has 1 to 255 bytes, not %d", len(p))
+		if total += 1 + len(p); p == "" || len(p) > 255 || total > mostProtocols {
+			return unusable("NextProtos", "a protocol name has 1 to 255 bytes, all together at most %d", mostProtocols)
 		}
-		total += 1 + len(p)
-	}
-	if total > 1<<14 {
-		return bad("NextProtos", "%d bytes in total, more than %d", total, 1<<14)
 	}
 	for i := range c.Certificates {
 		chain := &c.Certificates[i]
 		if len(chain.Certificate) == 0 {
-			return bad("Certificates", "number %d holds no certificate", i)
+			return unusable("Certificates", "number %d holds no certificate", i)
 		}
 		if _, err := cert.Usable(chain, protocol.VersionTLS12); err != nil {
-			return bad("Certificates", "number %d: %v", i, err)
+			return unusable("Certificates", "number %d: %v", i, err)
 		}
-	}
-	switch {
-	case c.ClientAuth < tls.NoClientCert || c.ClientAuth > tls.RequireAndVerifyClientCert:
-		return bad("ClientAuth", "unknown value %d", c.ClientAuth)
-	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify:
-		return bad("ServerName", "a client needs the name to verify, or InsecureSkipVerify")
-	case role == Client && len(c.ServerName) > 255:
-		return bad("ServerName", "longer than 255 bytes")
-	case role == Client && strings.ContainsFunc(c.ServerName, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return bad("ServerName", "%q is not ASCII; a server is asked for by its A-label (RFC 6066 3)", c.ServerName)
-	case role == Server && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
-		return bad("Certificates", "a server needs one, or GetCertificate or GetConfigForClient")
-	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
-		return bad("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
-	case c.SessionTickets < 0 || c.SessionTickets > 255:
-		return bad("SessionTickets", "%d is outside 0 to 255", c.SessionTickets)
-	case (c.WrapSession == nil) != (c.UnwrapSession == nil):
-		return bad("WrapSession", "of WrapSession and UnwrapSession there is only one")
-	case c.InitialTimeout < 0:
-		return bad("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}
 	return nil
 }

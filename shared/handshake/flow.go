@@ -85,7 +85,10 @@ func (m *Machine) receive(msg Message) error {
 
 // unexpected says what is wrong about a message that may not come now.
 func (m *Machine) unexpected(s Step, msg Message) error {
-	if s == HelloVerifyRequest && !m.config.Enabled(protocol.VersionDTLS12) {
+	switch {
+	case m.Open() && !m.version.Is13() && (msg.Type == protocol.ClientHello || msg.Type == protocol.HelloRequest) && msg.Content == protocol.Handshake:
+		return alert.Peerf(alert.NoRenegotiation, "the peer wants to renegotiate") // RFC 5246 7.2.2
+	case s == HelloVerifyRequest && !m.config.Enabled(protocol.VersionDTLS12):
 		// Only a server that has chosen 1.2 sends it (RFC 9147 5.1).
 		return alert.Peerf(alert.ProtocolVersion, "HelloVerifyRequest: the server chose DTLS 1.2, which is not enabled")
 	}

@@ -96,7 +96,7 @@ func (m *Machine) prepareHello() error {
 	m.hello.suites = message.MakeUint16s(suites)
 	is13 := m.config.Enabled(protocol.VersionTLS13)
 	if m.transport == protocol.Stream && is13 || m.offers12() {
-		// For middleboxes (RFC 9846 D.4; over datagrams it stays empty, RFC 9147
+		// For middleboxes (RFC 9846 E.4; over datagrams it stays empty, RFC 9147
 		// 5.3), or to see whether the session is resumed (RFC 5077 3.4).
 		m.hello.sessionID = randomBytes(32)
 	}

@@ -144,7 +144,7 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("shares for %v", groups)
 		}
 		if (len(hello.SessionID) == 0) != (transport == protocol.Datagram) {
-			t.Errorf("legacy_session_id has %d bytes", len(hello.SessionID)) // RFC 9147 5.3, RFC 9846 D.4
+			t.Errorf("legacy_session_id has %d bytes", len(hello.SessionID)) // RFC 9147 5.3, RFC 9846 E.4
 		}
 		for i, want := range []Reply{AwaitReply, NoReply} {
 			if i >= len(p.client.replies) || p.client.replies[i] != want {
@@ -233,6 +233,27 @@ func TestEntry(t *testing.T) {
 					t.Errorf("HelloRetryRequest %v", got)
 				}
 			})
+		}
+	}
+}
+
+// TestEntryBinds: who comes back with a cookie can't change what it settled.
+func TestEntryBinds(t *testing.T) {
+	for name, edit := range map[string]func(*message.ClientHello, *extensionList){
+		"version": offers(protocol.VersionDTLS12),
+		"suite": func(m *message.ClientHello, _ *extensionList) {
+			m.CipherSuites = message.MakeUint16s([]uint16{suite.TLS_AES_256_GCM_SHA384})
+		},
+		"group": with(protocol.ExtSupportedGroups, 0, 2, 0, byte(tls.CurveP256)),
+		"share": with(protocol.ExtKeyShare, 0, 0),
+	} {
+		client, server := configs(0)
+		server.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+		p := begin(t, protocol.Datagram, client, server)
+		p.greet(t, 1)
+		p.server.take(editClientHello(t, protocol.Datagram, p.server.pop(), edit))
+		if p.server.expectRefused(t, alert.IllegalParameter); len(p.server.versions) != 1 {
+			t.Errorf("%s: versions %v", name, p.server.versions)
 		}
 	}
 }

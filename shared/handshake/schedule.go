@@ -187,7 +187,7 @@ func (m *Machine) export(label string, context []byte, length int) ([]byte, erro
 	}
 	if !m.hello.extendedMasterSecret {
 		// Two connections of 1.2 may be made to share a master secret without it
-		// (RFC 7627 1).
+		// (RFC 7627 5.4).
 		return nil, alert.Localf(alert.InternalError, "keying material of a 1.2 connection without extended_master_secret is not safe to use")
 	}
 	return m.secrets12.master.Export(label, context, m.random.client, m.random.server, length)

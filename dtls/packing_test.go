@@ -1,0 +1,113 @@
+package dtls
+
+import (
+	"testing"
+	"time"
+
+	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// --- Packing
+
+// The datagrams of a flight are full but for the last, and never too large.
+func TestPacking(t *testing.T) {
+	for _, c := range settings {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for size := handshake.MinMTU; size <= 1500; size += 1 + size/100 {
+				client, server := with(c.change, mtu(size))
+				s := traced(t, client, server)
+				s.settle()
+				for i, p := range s.sent {
+					if len(p.data) > size {
+						t.Fatalf("MTU %d: a datagram of %d bytes", size, len(p.data))
+					}
+					if splitsFinished(p.data) {
+						t.Errorf("MTU %d: ChangeCipherSpec has no whole Finished behind it", size)
+					}
+					if i+1 == len(s.sent) || s.sent[i+1].from != p.from {
+						continue // the last of its flight
+					}
+					if room := size - len(p.data); room >= leastRecord(s.sent[i+1].data) {
+						t.Errorf("MTU %d: %d bytes are left in datagram %d, and the next record would have taken %d", size, room, i, leastRecord(s.sent[i+1].data))
+					}
+				}
+			}
+		})
+	}
+}
+
+// splitsFinished reports whether ChangeCipherSpec and Finished of 1.2 were not
+// kept together.
+func splitsFinished(datagram []byte) bool {
+	for len(datagram) > 0 && !isUnified(datagram[0]) {
+		h, rest, _ := parseHeader12(datagram)
+		next, _, _ := parseHeader12(rest)
+		if h.kind == protocol.ChangeCipherSpec {
+			return next.number.Epoch != 1 || len(next.body) < fragment.HeaderSize+12+16
+		}
+		datagram = rest
+	}
+	return false
+}
+
+// leastRecord is the size of the smallest record that could have carried the
+// beginning of a datagram's first: a header and one byte, or all of Finished
+// with the ChangeCipherSpec before it.
+func leastRecord(next []byte) int {
+	const fragmentHeader = 12
+	switch {
+	case isUnified(next[0]):
+		return headerSize13 + fragmentHeader + 1 + 1 + 16
+	case next[0] == byte(protocol.ChangeCipherSpec):
+		return len(next)
+	}
+	return headerSize12 + fragmentHeader + 1
+}
+
+// What is sent again is cut for the MTU of the day.
+func TestPackingAfterSetMTU(t *testing.T) {
+	client, server := with(clientAuth, mtu(1400))
+	s := traced(t, client, server)
+	s.step() // the server has answered
+	for _, size := range []int{297, 298, 299, 300, 301, 302, 303, 228} {
+		s.air = nil
+		sent := len(s.sent)
+		if err := s.server.SetMTU(size); err != nil {
+			t.Fatal(err)
+		}
+		s.now = s.server.Deadline()
+		s.server.did(s.server.Expire(s.now))
+		for i, p := range s.sent[sent:] {
+			if len(p.data) > size {
+				t.Errorf("MTU %d: a datagram of %d bytes", size, len(p.data))
+			}
+			if i += sent + 1; i < len(s.sent) && size-len(p.data) >= leastRecord(s.sent[i].data) {
+				t.Errorf("MTU %d: a datagram of %d bytes is not full", size, len(p.data))
+			}
+		}
+	}
+	if s.server.SetMTU(227) == nil {
+		t.Error("an MTU of 227 is taken")
+	}
+	s.settle()
+	s.exchange()
+}
+
+// The default MTU is lowered after every second timeout; one that was set stays.
+func TestMTUIsLowered(t *testing.T) {
+	for _, set := range []int{0, 1200} {
+		client, server := with(mtu(set), hybrid)
+		s := simulate(t, 0, client, server, fated(losing(func(*parcel) bool { return true })))
+		s.advance(time.Minute)
+		largest := 0
+		for _, p := range s.sent[len(s.sent)-5:] {
+			largest = max(largest, len(p.data))
+		}
+		if want := map[int]int{0: handshake.MinMTU, 1200: 1200}[set]; largest != want {
+			t.Errorf("MTU %d: after a minute it sends %d bytes, want %d", set, largest, want)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package dtls_test
+
+func init() { raceDetector = true }

@@ -1,0 +1,203 @@
+package dtls
+
+import (
+	"bytes"
+	"net"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/handshake"
+)
+
+// The timer of a Conn repeats what got no answer, limits the handshake, and reads
+// the link when nobody else does.
+
+const (
+	// pollInterval is how long the link stays unread when nobody waits for it.
+	pollInterval = 200 * time.Millisecond
+	// lingerTime is how long after the handshake a closed Conn repeats its last
+	// flight for a peer that missed it.
+	lingerTime = 5 * time.Second
+	// maxBacklog is how much unread data, in bytes, is kept for a reader that is
+	// not there; more is dropped, as a full socket buffer would drop it.
+	maxBacklog = 64 << 10
+)
+
+// ErrHandshakeTimeout says that the handshake took longer than
+// Config.HandshakeTimeout. It is a net.Error with Timeout() true.
+var ErrHandshakeTimeout error = handshakeTimeoutError{}
+
+type handshakeTimeoutError struct{ timeoutError }
+
+func (handshakeTimeoutError) Error() string {
+	return "dtls: the handshake took longer than Config.HandshakeTimeout"
+}
+
+// schedule sets the timer to what is due first.
+func (c *Conn) schedule() {
+	next := c.engine.Deadline()
+	for _, t := range [...]time.Time{c.pollAt, c.handshakeLimit()} {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	switch {
+	case next.Equal(c.armed):
+	case next.IsZero():
+		c.armed = next
+		c.timer.Stop()
+	case c.timer == nil:
+		c.armed = next
+		c.timer = time.AfterFunc(time.Until(next), c.tick)
+	default:
+		c.armed = next
+		c.timer.Reset(time.Until(next))
+	}
+}
+
+// await starts the clock for a Conn that was accepted and that nobody drives
+// yet.
+func (c *Conn) await() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limitHandshake()
+	c.schedule()
+}
+
+// limitHandshake starts the clock of Config.HandshakeTimeout, once.
+func (c *Conn) limitHandshake() {
+	timeout := c.config.HandshakeTimeout
+	if timeout == 0 {
+		timeout = handshake.DefaultHandshakeTimeout
+	}
+	if timeout > 0 && c.handshakeBy.IsZero() {
+		c.handshakeBy = time.Now().Add(timeout)
+	}
+}
+
+// handshakeLimit is handshakeBy while the handshake runs.
+func (c *Conn) handshakeLimit() time.Time {
+	if c.engine.Open() || c.err() != nil {
+		return time.Time{}
+	}
+	return c.handshakeBy
+}
+
+// tick runs when the timer fires: it reads the link if nobody else does, and
+// does what is due.
+func (c *Conn) tick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed, c.pollAt = time.Time{}, time.Time{}
+	c.readAside()
+	if c.ended {
+		return
+	}
+	now := time.Now()
+	c.engine.Expire(now)
+	if limit := c.handshakeLimit(); !limit.IsZero() && !now.Before(limit) {
+		c.fail(ErrHandshakeTimeout)
+	}
+	if c.closed && !c.lingers(now) {
+		c.end()
+	}
+	if c.working || c.closed {
+		c.pollAt = now.Add(pollInterval)
+	}
+	c.flush()
+}
+
+// readAside reads what waits on the link for whoever doesn't.
+func (c *Conn) readAside() {
+	if c.reading || c.ended || !c.working && !c.opened.Load() {
+		return
+	}
+	c.reading = true
+	defer c.release()
+	for range maxQueue {
+		c.mu.Unlock()
+		p := c.link.poll()
+		c.mu.Lock()
+		if p == nil {
+			return
+		}
+		c.stash()
+		c.deliver(p)
+	}
+}
+
+// nudge makes the timer read the link soon, if nobody else does. The Listener
+// calls it from the goroutine that reads for everybody: it never waits.
+func (c *Conn) nudge() {
+	if !c.opened.Load() || c.waiting.Load() || !c.mu.TryLock() {
+		return
+	}
+	defer c.mu.Unlock()
+	if c.pollAt.IsZero() {
+		c.pollAt = time.Now().Add(pollInterval)
+		c.schedule()
+	}
+}
+
+// stash copies the engine's unread data away, so that the next datagram can be
+// taken.
+func (c *Conn) stash() {
+	for c.engine.inbox.full {
+		data := bytes.Clone(c.engine.inbox.first)
+		c.engine.Read(nil)
+		if !c.closed && c.backlogSize+len(data) <= maxBacklog {
+			c.backlog = append(c.backlog, data)
+			c.backlogSize += len(data)
+		}
+	}
+}
+
+// --- The end
+
+// Close says goodbye to the peer and lets go of the link. If the peer may not
+// have our last flight of the handshake yet, the link stays open for up to five
+// seconds to repeat it.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	now := time.Now()
+	c.engine.Close(now)
+	c.flush()
+	c.closed = true
+	c.backlog = nil
+	if !c.lingers(now) {
+		return c.end()
+	}
+	c.pollAt = now.Add(pollInterval)
+	c.link.setReadDeadline(past) // whoever reads returns
+	c.schedule()
+	return nil
+}
+
+// lingers reports whether a closed Conn still has something to repeat.
+func (c *Conn) lingers(now time.Time) bool {
+	return !c.ended && c.engine.unfinished() && now.Before(c.lingerUntil)
+}
+
+// past is a deadline that ends every wait.
+var past = time.Unix(1, 0)
+
+// end lets go of the link and wakes whoever reads it.
+func (c *Conn) end() error {
+	if !c.ended {
+		c.ended = true
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+		c.link.setReadDeadline(past)
+		if c.onEnd != nil {
+			c.onEnd()
+		}
+	}
+	if c.closed {
+		return c.link.netConn().Close()
+	}
+	return nil
+}
