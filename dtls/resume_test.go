@@ -146,20 +146,24 @@ func TestResumeBehindCookie(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	served := make(chan struct{})
 	go func() {
+		defer close(served)
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() { // echo
-				buf := make([]byte, 100)
-				for n, err := c.Read(buf); err == nil; n, err = c.Read(buf) {
-					c.Write(buf[:n])
-				}
-			}()
+			buf := make([]byte, 100) // echo until the client says goodbye
+			for n, err := c.Read(buf); err == nil; n, err = c.Read(buf) {
+				c.Write(buf[:n])
+			}
+			c.Close()
 		}
+	}()
+	defer func() {
+		l.Close()
+		<-served
 	}()
 	for n := range 3 {
 		c, err := Dial("udp", pc.LocalAddr().String(), client)
