@@ -72,27 +72,31 @@ type closing struct {
 
 // NewClientEngine returns a client's Engine, or a *ConfigError.
 func NewClientEngine(c *Config) (*Engine, error) {
-	e, err := newEngine(c, handshake.Client)
-	if err == nil {
-		e.machine = handshake.NewClient(c, protocol.Datagram, (*layer)(e))
+	if err := c.Validate(handshake.Client, protocol.Datagram); err != nil {
+		return nil, err
 	}
-	return e, err
+	e := newEngine(c)
+	e.machine = handshake.NewClient(c, protocol.Datagram, (*layer)(e))
+	return e, nil
 }
 
 // NewServerEngine returns a server's Engine, or a *ConfigError. It asks for no
 // cookie: the caller vouches for the peer's address.
 func NewServerEngine(c *Config) (*Engine, error) {
-	e, err := newEngine(c, handshake.Server)
-	if err == nil {
-		e.machine = handshake.NewServer(c, protocol.Datagram, (*layer)(e))
-	}
-	return e, err
-}
-
-func newEngine(c *Config, r handshake.Role) (*Engine, error) {
-	if err := c.Validate(r, protocol.Datagram); err != nil {
+	if err := c.Validate(handshake.Server, protocol.Datagram); err != nil {
 		return nil, err
 	}
+	return newServerEngine(c), nil
+}
+
+// newServerEngine is NewServerEngine with a Config that is valid.
+func newServerEngine(c *Config) *Engine {
+	e := newEngine(c)
+	e.machine = handshake.NewServer(c, protocol.Datagram, (*layer)(e))
+	return e
+}
+
+func newEngine(c *Config) *Engine {
 	e := &Engine{config: c, mtu: c.MTU, writes: []*writeEpoch{{}}}
 	if e.mtu == 0 {
 		e.mtu = handshake.DefaultMTU
@@ -102,7 +106,7 @@ func newEngine(c *Config, r handshake.Role) (*Engine, error) {
 	if c.InitialTimeout == 0 {
 		e.backoff.Initial = handshake.DefaultInitialTimeout
 	}
-	return e, nil
+	return e
 }
 
 const (

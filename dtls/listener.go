@@ -250,11 +250,11 @@ func (l *Listener) admitUnknown(datagram []byte, from path) {
 // admit makes a Conn for a client, whose first datagram is given. A client that
 // there is no room for tries again.
 func (l *Listener) admit(from path, first []byte, prepare func(*Engine)) {
-	engine, err := NewServerEngine(l.config)
-	if err != nil || len(l.accepts) == maxAccepts { // the Config was valid when the Listener was made
+	if len(l.accepts) == maxAccepts {
 		l.stats.dropped.Add(1)
 		return
 	}
+	engine := newServerEngine(l.config) // valid since the Listener was made
 	prepare(engine)
 	p := &peer{listener: l, path: from, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
 	p.conn = newConn(p, engine)

@@ -298,7 +298,7 @@ func TestUndrivenConnIsDropped(t *testing.T) {
 					if got := l.Stats().Connections; got != 1 {
 						t.Errorf("%d connections before the timeout", got)
 					}
-					time.Sleep(2)
+					time.Sleep(2 * time.Nanosecond)
 					if got := l.Stats().Connections; got != 0 {
 						t.Errorf("%d connections after the timeout", got)
 					}

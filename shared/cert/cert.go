@@ -77,6 +77,24 @@ func Leaf(c *tls.Certificate) (*x509.Certificate, error) {
 	return leaf, nil
 }
 
+// CheckKey reports a private key that is not the leaf's: its signatures would
+// only fail at the peer.
+func CheckKey(c *tls.Certificate) error {
+	leaf, err := Leaf(c)
+	if err != nil {
+		return err
+	}
+	signer, ok := c.PrivateKey.(crypto.Signer)
+	if !ok {
+		return alert.Localf(alert.HandshakeFailure, "our private key must be a crypto.Signer, but is %T", c.PrivateKey)
+	}
+	public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if ok && !public.Equal(signer.Public()) {
+		return alert.Localf(alert.HandshakeFailure, "our private key is not that of our certificate, %s", leaf.Subject)
+	}
+	return nil
+}
+
 // Match selects among the configured certificates as crypto/tls does: the first
 // that fits and is valid for serverName, or else the first that fits. fits says
 // why a certificate can't serve this peer, which is Choose's error in 1.3; in

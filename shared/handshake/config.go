@@ -302,6 +302,9 @@ func (c *Config) validateLists(t protocol.Transport) error {
 		if _, err := cert.Usable(chain, protocol.VersionTLS12); err != nil {
 			return unusable("Certificates", "number %d: %v", i, err)
 		}
+		if err := cert.CheckKey(chain); err != nil {
+			return unusable("Certificates", "number %d: %v", i, err)
+		}
 	}
 	return nil
 }

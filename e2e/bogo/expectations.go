@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/dtls"
+)
+
+// expectations are what a test expects of the connection. What is nil or empty
+// can be anything.
+type expectations struct {
+	credential           *int
+	serverName           *string
+	protocol             *string
+	offeredProtocols     *string // as they stand on the wire
+	offeredSchemes       []tls.SignatureScheme
+	retry                *bool // a HelloRetryRequest
+	group                *tls.CurveID
+	suite                *uint16
+	version              *uint16
+	peerScheme           *tls.SignatureScheme
+	extendedMasterSecret bool
+	peerChainFile        string
+	noPeerCertificate    bool
+	messages             *string
+}
+
+// check holds an open connection against what is expected of it.
+func (e *expectations) check(c *connection) error {
+	state := c.State()
+	for _, err := range []error{
+		differ("credential", e.credential, c.observer.credential),
+		differ("server name", e.serverName, &state.ServerName),
+		differ("ALPN protocol", e.protocol, &state.NegotiatedProtocol),
+		differ("protocols on offer", e.offeredProtocols, new(protocolList(c.observer.offeredProtocols))),
+		differ("HelloRetryRequest", e.retry, &state.HelloRetryRequest),
+		differ("group", e.group, &state.CurveID),
+		differ("cipher suite", e.suite, &state.CipherSuite),
+		differ("version", e.version, &state.Version),
+		differ("peer's signature scheme", e.peerScheme, &state.PeerSignature),
+		e.checkPeer(state),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if e.extendedMasterSecret && !state.ExtendedMasterSecret {
+		return fmt.Errorf("expected extended_master_secret, it was not negotiated")
+	}
+	if e.offeredSchemes != nil && !slices.Equal(e.offeredSchemes, c.observer.offeredSchemes) {
+		return fmt.Errorf("expected the peer's schemes %v, got %v", e.offeredSchemes, c.observer.offeredSchemes)
+	}
+	return nil
+}
+
+// differ is an error if a value is not what is expected of it, if anything is.
+func differ[T comparable](what string, want, got *T) error {
+	switch {
+	case want == nil || got != nil && *got == *want:
+		return nil
+	case got == nil:
+		return fmt.Errorf("%s: expected %v, got none", what, *want)
+	}
+	return fmt.Errorf("%s: expected %v, got %v", what, *want, *got)
+}
+
+func (e *expectations) checkPeer(state dtls.ConnectionState) error {
+	if e.noPeerCertificate && len(state.PeerCertificates) > 0 {
+		return fmt.Errorf("expected no certificate of the peer, got %d", len(state.PeerCertificates))
+	}
+	if e.peerChainFile == "" {
+		return nil
+	}
+	want, err := loadChain(e.peerChainFile)
+	if err != nil {
+		return err
+	}
+	var got [][]byte
+	for _, certificate := range state.PeerCertificates {
+		got = append(got, certificate.Raw)
+	}
+	if !slices.EqualFunc(want, got, bytes.Equal) {
+		return fmt.Errorf("the peer's chain of %d certificates is not the expected one of %d", len(got), len(want))
+	}
+	return nil
+}
+
+// checkEnd is for what can only be said when all is over.
+func (e *expectations) checkEnd(c *connection) error {
+	return differ("messages", e.messages, new(c.observer.messages.String()))
+}
+
+// protocolList is a ProtocolNameList (RFC 7301 3.1) without its length.
+func protocolList(protocols []string) string {
+	var list []byte
+	for _, p := range protocols {
+		list = append(list, byte(len(p)))
+		list = append(list, p...)
+	}
+	return string(list)
+}

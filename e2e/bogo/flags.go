@@ -1,0 +1,310 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+)
+
+// settings are what the flags of one test say.
+type settings struct {
+	askedForHandshaker bool
+
+	port   int
+	ipv6   bool
+	shimID uint64
+
+	dtls   bool
+	server bool
+
+	// Credentials.
+	credentials        []*credential // those of -new-x509-credential
+	fallbackCredential credential    // the one that belongs to no such flag
+	chooseByCallback   bool          // a client's credential
+	failCertificate    bool
+	privateKeyDelay    time.Duration
+
+	// The peer's certificate.
+	verifyPeer         bool
+	verifyCustom       bool
+	verifyFails        bool
+	requireCertificate bool
+
+	// Negotiation.
+	noTLS13, noTLS12       bool
+	minVersion, maxVersion uint16
+	suites                 []uint16
+	groups                 []tls.CurveID
+	hostName               string
+	protocols              []string // ALPN
+	failHello              bool
+
+	// Datagrams.
+	mtu            int
+	initialTimeout time.Duration
+
+	// The conversation.
+	implicitHandshake   bool
+	handshakeTwice      bool
+	writesFirst         bool
+	firstWrite          string
+	firstWrites         int
+	shutsDown           bool
+	checkCloseNotify    bool
+	readSize            int
+	keyUpdate           bool
+	keyUpdateBeforeRead bool
+	unfinishedWrite     bool
+	exportLength        int
+	exportLabel         string
+	exportContext       string
+	exportsContext      bool // there is one, if only an empty one
+	exportSecrets       bool
+
+	expect expectations
+}
+
+// A flag is how one flag changes the settings.
+type flag struct {
+	takesValue bool
+	set        func(s *settings, value string) error
+}
+
+// flags is every flag that this library can serve. A test with another one is
+// skipped.
+var flags = map[string]flag{
+	"is-handshaker-supported": truth(func(s *settings) *bool { return &s.askedForHandshaker }),
+
+	"port":    number(func(s *settings) *int { return &s.port }),
+	"ipv6":    truth(func(s *settings) *bool { return &s.ipv6 }),
+	"shim-id": number(func(s *settings) *uint64 { return &s.shimID }),
+
+	"dtls":                        truth(func(s *settings) *bool { return &s.dtls }),
+	"server":                      truth(func(s *settings) *bool { return &s.server }),
+	"async":                       ignored, // of BoringSSL's I/O; an Engine never blocks
+	"renegotiate-freely":          ignored, // tests of its refusal have it too
+	"trust-cert":                  ignoredValue,
+	"no-tls1":                     ignored, // there is no such version here
+	"no-tls11":                    ignored,
+	"server-preference":           ignored,      // always so
+	"expect-cipher-no-aes":        ignoredValue, // the order of suites is fixed, AES first
+	"no-tls12":                    truth(func(s *settings) *bool { return &s.noTLS12 }),
+	"no-tls13":                    truth(func(s *settings) *bool { return &s.noTLS13 }),
+	"min-version":                 number(func(s *settings) *uint16 { return &s.minVersion }),
+	"max-version":                 number(func(s *settings) *uint16 { return &s.maxVersion }),
+	"cipher":                      {true, setSuites},
+	"curves":                      {true, appendGroup},
+	"host-name":                   text(func(s *settings) *string { return &s.hostName }),
+	"advertise-alpn":              {true, setProtocols},
+	"select-alpn":                 {true, func(s *settings, v string) error { s.protocols = []string{v}; return nil }},
+	"decline-alpn":                ignored, // so does a server without protocols
+	"use-early-callback":          ignored, // it is there in any case: see configuration
+	"fail-early-callback":         truth(func(s *settings) *bool { return &s.failHello }),
+	"mtu":                         number(func(s *settings) *int { return &s.mtu }),
+	"initial-timeout-duration-ms": milliseconds(func(s *settings) *time.Duration { return &s.initialTimeout }),
+
+	"new-x509-credential": {false, func(s *settings, _ string) error {
+		s.credentials = append(s.credentials, &credential{})
+		return nil
+	}},
+	"cert-file":     {true, func(s *settings, v string) error { s.credential().chainFile = v; return nil }},
+	"key-file":      {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
+	"signing-prefs": {true, appendScheme},
+
+	"use-old-client-cert-callback": truth(func(s *settings) *bool { return &s.chooseByCallback }),
+	"fail-cert-callback":           truth(func(s *settings) *bool { return &s.failCertificate }),
+	"private-key-delay-ms":         milliseconds(func(s *settings) *time.Duration { return &s.privateKeyDelay }),
+
+	"verify-peer":                    truth(func(s *settings) *bool { return &s.verifyPeer }),
+	"use-custom-verify-callback":     truth(func(s *settings) *bool { return &s.verifyCustom }),
+	"verify-fail":                    truth(func(s *settings) *bool { return &s.verifyFails }),
+	"require-any-client-certificate": truth(func(s *settings) *bool { return &s.requireCertificate }),
+
+	"implicit-handshake":         truth(func(s *settings) *bool { return &s.implicitHandshake }),
+	"no-op-extra-handshake":      truth(func(s *settings) *bool { return &s.handshakeTwice }),
+	"shim-writes-first":          truth(func(s *settings) *bool { return &s.writesFirst }),
+	"shim-initial-write":         text(func(s *settings) *string { return &s.firstWrite }),
+	"repeat-shim-initial-write":  number(func(s *settings) *int { return &s.firstWrites }),
+	"shim-shuts-down":            truth(func(s *settings) *bool { return &s.shutsDown }),
+	"check-close-notify":         truth(func(s *settings) *bool { return &s.checkCloseNotify }),
+	"read-size":                  number(func(s *settings) *int { return &s.readSize }),
+	"key-update":                 truth(func(s *settings) *bool { return &s.keyUpdate }),
+	"key-update-before-read":     truth(func(s *settings) *bool { return &s.keyUpdateBeforeRead }),
+	"read-with-unfinished-write": truth(func(s *settings) *bool { return &s.unfinishedWrite }),
+	"export-keying-material":     number(func(s *settings) *int { return &s.exportLength }),
+	"export-label":               text(func(s *settings) *string { return &s.exportLabel }),
+	"export-context":             text(func(s *settings) *string { return &s.exportContext }),
+	"use-export-context":         truth(func(s *settings) *bool { return &s.exportsContext }),
+	"export-traffic-secrets":     truth(func(s *settings) *bool { return &s.exportSecrets }),
+
+	"expect-selected-credential":      given(func(s *settings) **int { return &s.expect.credential }),
+	"expect-server-name":              given(func(s *settings) **string { return &s.expect.serverName }),
+	"expect-no-server-name":           {false, func(s *settings, _ string) error { s.expect.serverName = new(""); return nil }},
+	"expect-alpn":                     given(func(s *settings) **string { return &s.expect.protocol }),
+	"expect-advertised-alpn":          given(func(s *settings) **string { return &s.expect.offeredProtocols }),
+	"expect-hrr":                      {false, func(s *settings, _ string) error { s.expect.retry = new(true); return nil }},
+	"expect-no-hrr":                   {false, func(s *settings, _ string) error { s.expect.retry = new(false); return nil }},
+	"expect-curve-id":                 given(func(s *settings) **tls.CurveID { return &s.expect.group }),
+	"expect-cipher":                   given(func(s *settings) **uint16 { return &s.expect.suite }),
+	"expect-cipher-aes":               given(func(s *settings) **uint16 { return &s.expect.suite }),
+	"expect-version":                  given(func(s *settings) **uint16 { return &s.expect.version }),
+	"expect-peer-signature-algorithm": given(func(s *settings) **tls.SignatureScheme { return &s.expect.peerScheme }),
+	"expect-extended-master-secret":   truth(func(s *settings) *bool { return &s.expect.extendedMasterSecret }),
+	"expect-peer-cert-file":           text(func(s *settings) *string { return &s.expect.peerChainFile }),
+	"expect-no-peer-cert":             truth(func(s *settings) *bool { return &s.expect.noPeerCertificate }),
+	"expect-peer-verify-pref":         {true, appendPeerScheme},
+	"expect-msg-callback":             given(func(s *settings) **string { return &s.expect.messages }),
+}
+
+// parseFlags reads the command line. An unknown flag is errUnimplemented.
+func parseFlags(arguments []string) (*settings, error) {
+	s := &settings{firstWrite: "hello", firstWrites: 1, initialTimeout: 400 * time.Millisecond}
+	for len(arguments) > 0 {
+		name := strings.TrimLeft(arguments[0], "-")
+		f, ok := flags[name]
+		if !ok {
+			return nil, fmt.Errorf("flag -%s: %w", name, errUnimplemented)
+		}
+		value := ""
+		if arguments = arguments[1:]; f.takesValue {
+			if len(arguments) == 0 {
+				return nil, fmt.Errorf("flag -%s: no value", name)
+			}
+			value, arguments = arguments[0], arguments[1:]
+		}
+		if err := f.set(s, value); err != nil {
+			return nil, fmt.Errorf("flag -%s %q: %w", name, value, err)
+		}
+	}
+	return s, nil
+}
+
+// --- Kinds of flags
+
+var (
+	ignored      = flag{false, func(*settings, string) error { return nil }}
+	ignoredValue = flag{true, func(*settings, string) error { return nil }}
+)
+
+func truth(field func(*settings) *bool) flag {
+	return flag{false, func(s *settings, _ string) error {
+		*field(s) = true
+		return nil
+	}}
+}
+
+func text(field func(*settings) *string) flag {
+	return flag{true, func(s *settings, v string) error {
+		*field(s) = v
+		return nil
+	}}
+}
+
+func number[T ~int | ~uint16 | ~uint64](field func(*settings) *T) flag {
+	return flag{true, func(s *settings, v string) error { return scan(v, field(s)) }}
+}
+
+func milliseconds(field func(*settings) *time.Duration) flag {
+	return flag{true, func(s *settings, v string) error {
+		var n int
+		err := scan(v, &n)
+		*field(s) = time.Duration(n) * time.Millisecond
+		return err
+	}}
+}
+
+// given is a value that nil stands for the absence of.
+func given[T ~int | ~uint16 | ~string](field func(*settings) **T) flag {
+	return flag{true, func(s *settings, v string) error {
+		*field(s) = new(T)
+		return scan(v, *field(s))
+	}}
+}
+
+// scan reads a value; a number is decimal.
+func scan(v string, into any) error {
+	switch into := into.(type) {
+	case *string:
+		*into = v
+		return nil
+	case *uint64:
+		n, err := strconv.ParseUint(v, 10, 64)
+		*into = n
+		return err
+	}
+	_, err := fmt.Sscanf(v, "%d", into)
+	return err
+}
+
+// --- Flags that need more
+
+// setSuites reads names of suites with ":" between them. The groups and
+// classes of OpenSSL's language need suites that this library doesn't have.
+func setSuites(s *settings, v string) error {
+	for name := range strings.SplitSeq(v, ":") {
+		id, ok := suiteByName(name)
+		if !ok || !works(&dtls.Config{CipherSuites: []uint16{id}}) {
+			return errUnimplemented
+		}
+		s.suites = append(s.suites, id)
+	}
+	return nil
+}
+
+func suiteByName(name string) (uint16, bool) {
+	for _, suite := range tls.CipherSuites() {
+		if suite.Name == name {
+			return suite.ID, true
+		}
+	}
+	return 0, false
+}
+
+func appendGroup(s *settings, v string) error {
+	var id tls.CurveID
+	err := scan(v, &id)
+	if !works(&dtls.Config{CurvePreferences: []tls.CurveID{id, tls.X25519}}) {
+		return errUnimplemented
+	}
+	s.groups = append(s.groups, id)
+	return err
+}
+
+func appendScheme(s *settings, v string) error {
+	var id tls.SignatureScheme
+	err := scan(v, &id)
+	c := s.credential()
+	c.schemes = append(c.schemes, id)
+	return err
+}
+
+func appendPeerScheme(s *settings, v string) error {
+	var id tls.SignatureScheme
+	err := scan(v, &id)
+	s.expect.offeredSchemes = append(s.expect.offeredSchemes, id)
+	return err
+}
+
+// setProtocols reads a ProtocolNameList (RFC 7301 3.1) without its length.
+func setProtocols(s *settings, v string) error {
+	for len(v) > 0 {
+		n := int(v[0])
+		if len(v) < 1+n {
+			return fmt.Errorf("a protocol name of %d bytes is cut short", n)
+		}
+		s.protocols = append(s.protocols, v[1:1+n])
+		v = v[1+n:]
+	}
+	return nil
+}
+
+// works reports whether the library has what a Config names.
+func works(config *dtls.Config) bool {
+	config.InsecureSkipVerify = true
+	_, err := dtls.NewClientEngine(config)
+	return err == nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"strings"
+
+	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/alert"
+)
+
+// reason names the error that ended a connection as BoringSSL would. It is one
+// reason: where BoringSSL tells more apart than this library does, config.json
+// says so.
+func reason(err error) string {
+	for _, r := range sentinels {
+		if errors.Is(err, r.err) {
+			return r.reason
+		}
+	}
+	if errors.As(err, new(*tls.CertificateVerificationError)) {
+		return "CERTIFICATE_VERIFY_FAILED"
+	}
+	if config := (*dtls.ConfigError)(nil); errors.As(err, &config) {
+		return configReason(config.Field)
+	}
+	ended := (*dtls.Error)(nil)
+	switch {
+	case !errors.As(err, &ended):
+		return "FAILED" // an expectation of the shim's
+	case ended.Received:
+		return receivedReason(ended.Alert)
+	}
+	text := ended.Err.Error()
+	for _, r := range reasons {
+		if r.alert == ended.Alert && strings.Contains(text, r.says) {
+			return r.reason
+		}
+	}
+	return strings.ToUpper(ended.Alert.String())
+}
+
+var sentinels = []struct {
+	err    error
+	reason string
+}{
+	{dtls.ErrTimeout, "READ_TIMEOUT_EXPIRED"},
+	{errNoGoodbye, "UNCLEAN_SHUTDOWN"},
+	{errDataAtEnd, "APPLICATION_DATA_ON_SHUTDOWN"},
+	{errCertificateCallback, "CERT_CB_ERROR"},
+	{errHello, "CONNECTION_REJECTED"},
+}
+
+// configReason is by the field of a Config that can't work.
+func configReason(field string) string {
+	switch field {
+	case "MinVersion", "MaxVersion":
+		return "NO_SUPPORTED_VERSIONS_ENABLED"
+	}
+	return "INVALID_CONFIGURATION"
+}
+
+// receivedReason names an alert of the peer. BoringSSL tells those that SSL 3.0
+// had from later ones.
+func receivedReason(a alert.Alert) string {
+	name := strings.ToUpper(a.String())
+	if a <= alert.IllegalParameter && a != alert.RecordOverflow {
+		return "SSLV3_ALERT_" + name
+	}
+	return "TLSV1_ALERT_" + name
+}
+
+// reasons are by the alert that goes out and what the error says. The first that
+// fits counts; without any it is the alert's name.
+var reasons = []struct {
+	alert  alert.Alert
+	says   string
+	reason string
+}{
+	{alert.BadRecordMAC, "", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"},
+
+	{alert.UnexpectedMessage, "no content type", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"}, // only padding
+	{alert.UnexpectedMessage, "goes on", "EXCESS_HANDSHAKE_DATA"},
+	{alert.UnexpectedMessage, "go on", "EXCESS_HANDSHAKE_DATA"},
+	{alert.UnexpectedMessage, "were ready", "EXCESS_HANDSHAKE_DATA"}, // the keys
+	{alert.UnexpectedMessage, "warnings in a row", "TOO_MANY_WARNING_ALERTS"},
+	{alert.UnexpectedMessage, "empty records in a row", "TOO_MANY_EMPTY_FRAGMENTS"},
+	{alert.UnexpectedMessage, "KeyUpdate: more than", "TOO_MANY_KEY_UPDATES"},
+	{alert.UnexpectedMessage, "does not speak TLS", "INVALID_RECORD_TYPE"},
+	{alert.UnexpectedMessage, "ChangeCipherSpec is", "BAD_CHANGE_CIPHER_SPEC"},
+	{alert.UnexpectedMessage, "ChangeCipherSpec came after", "UNEXPECTED_RECORD"},
+	{alert.UnexpectedMessage, "ChangeCipherSpec after", "UNEXPECTED_RECORD"},
+	{alert.UnexpectedMessage, "came after", "UNEXPECTED_MESSAGE"},
+	{alert.UnexpectedMessage, "record", "UNEXPECTED_RECORD"},
+	{alert.UnexpectedMessage, "application data", "UNEXPECTED_RECORD"},
+	{alert.UnexpectedMessage, "without protection", "UNEXPECTED_RECORD"},
+	{alert.UnexpectedMessage, "inside of a handshake message", "UNEXPECTED_RECORD"},
+
+	{alert.RecordOverflow, "plaintext", "DATA_LENGTH_TOO_LONG"},
+	{alert.RecordOverflow, "a record has", "ENCRYPTED_LENGTH_TOO_LONG"},
+	{alert.RecordOverflow, "", "DATA_LENGTH_TOO_LONG"},
+
+	{alert.HandshakeFailure, "no cipher suite in common", "NO_SHARED_CIPHER"},
+	{alert.HandshakeFailure, "no key exchange group in common", "NO_SHARED_GROUP"},
+	{alert.HandshakeFailure, "no signature scheme in common", "NO_COMMON_SIGNATURE_ALGORITHMS"},
+	{alert.HandshakeFailure, "signature_algorithms", "NO_COMMON_SIGNATURE_ALGORITHMS"},
+	{alert.HandshakeFailure, "can sign", "NO_COMMON_SIGNATURE_ALGORITHMS"},
+	{alert.HandshakeFailure, "the client sent no certificate", "PEER_DID_NOT_RETURN_A_CERTIFICATE"},
+	{alert.CertificateRequired, "", "PEER_DID_NOT_RETURN_A_CERTIFICATE"},
+
+	{alert.DecryptError, "signature", "BAD_SIGNATURE"},
+	{alert.DecryptError, "Finished", "DIGEST_CHECK_FAILED"},
+
+	{alert.ProtocolVersion, "a record has", "WRONG_VERSION_NUMBER"},
+	{alert.ProtocolVersion, "", "UNSUPPORTED_PROTOCOL"},
+	{alert.UnsupportedExtension, "", "UNEXPECTED_EXTENSION"},
+	{alert.MissingExtension, "key_share", "MISSING_KEY_SHARE"},
+	{alert.MissingExtension, "supported_groups", "NO_SHARED_GROUP"},
+
+	{alert.IllegalParameter, "signature scheme", "WRONG_SIGNATURE_TYPE"},
+	{alert.IllegalParameter, "the peer signed with", "WRONG_SIGNATURE_TYPE"},
+	{alert.IllegalParameter, "expected a share", "BAD_ECPOINT"},
+	{alert.IllegalParameter, "expected a public key", "BAD_ECPOINT"},
+	{alert.IllegalParameter, "expected a valid share", "BAD_ECPOINT"},
+	{alert.IllegalParameter, "of group", "WRONG_CURVE"},
+	{alert.IllegalParameter, "with group", "WRONG_CURVE"},
+	{alert.IllegalParameter, "asks for group", "WRONG_CURVE"},
+	{alert.IllegalParameter, "just the key share", "WRONG_CURVE"},
+	{alert.IllegalParameter, "asks for no change", "EMPTY_HELLO_RETRY_REQUEST"},
+	{alert.IllegalParameter, "cipher suite", "WRONG_CIPHER_RETURNED"},
+	{alert.IllegalParameter, "does not go with", "WRONG_CERTIFICATE_TYPE"},
+	{alert.IllegalParameter, "somebody changed the hello", "TLS13_DOWNGRADE"},
+	{alert.IllegalParameter, "does not belong into", "UNEXPECTED_EXTENSION"},
+	{alert.IllegalParameter, "client_shares: entry", "DUPLICATE_KEY_SHARE"},
+	{alert.IllegalParameter, "extensions: entry", "DUPLICATE_EXTENSION"},
+	{alert.IllegalParameter, "ec_point_formats", "ERROR_PARSING_EXTENSION"},
+	{alert.IllegalParameter, "ALPN protocol", "INVALID_ALPN_PROTOCOL"},
+	{alert.IllegalParameter, "application_layer_protocol_negotiation", "INVALID_ALPN_PROTOCOL"},
+	{alert.IllegalParameter, "an alert of level", "UNKNOWN_ALERT_TYPE"},
+	{alert.IllegalParameter, "alert level", "UNKNOWN_ALERT_TYPE"},
+	{alert.IllegalParameter, "supported_versions selects", "UNSUPPORTED_PROTOCOL"},
+	{alert.IllegalParameter, "the server chose", "SECOND_SERVERHELLO_VERSION_MISMATCH"},
+	{alert.IllegalParameter, "null compression", "INVALID_COMPRESSION_LIST"},
+	{alert.IllegalParameter, "compression methods", "INVALID_COMPRESSION_LIST"},
+	{alert.IllegalParameter, "compression method", "UNSUPPORTED_COMPRESSION_ALGORITHM"},
+	{alert.IllegalParameter, "the server resumes a session", "SERVER_ECHOED_INVALID_SESSION_ID"},
+	{alert.IllegalParameter, "more than", "EXCESSIVE_MESSAGE_SIZE"},
+	{alert.IllegalParameter, "fragment", "FRAGMENT_MISMATCH"},
+
+	{alert.DecodeError, "an alert of", "BAD_ALERT"},
+	{alert.DecodeError, "as a warning", "BAD_ALERT"},
+	{alert.DecodeError, "fragment: ", "BAD_HANDSHAKE_RECORD"},
+	{alert.DecodeError, "ChangeCipherSpec", "BAD_CHANGE_CIPHER_SPEC"},
+	{alert.DecodeError, "can't be parsed", "CANNOT_PARSE_LEAF_CERT"},
+
+	{alert.BadCertificate, "KeyUsage", "KEY_USAGE_BIT_INCORRECT"},
+}
