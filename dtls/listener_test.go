@@ -241,6 +241,7 @@ func TestAcceptedConnUnused(t *testing.T) {
 			})
 			c, s := join(t, l, link, client)
 			time.Sleep(10 * time.Second)
+			synctest.Wait()
 			if lost != 2 {
 				t.Errorf("%d datagrams lost", lost)
 			}
