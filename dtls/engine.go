@@ -55,11 +55,12 @@ type Engine struct {
 	backoff retransmit.Backoff
 	repeats int // passes over it beyond the first
 
-	mtu     int
-	inbox   inbox
-	closing closing
-	err     error
-	stats   Stats
+	mtu      int
+	exactMTU bool // it was set: timeouts don't lower it
+	inbox    inbox
+	closing  closing
+	err      error
+	stats    Stats
 }
 
 // closing is how far the end of the association has come.
@@ -97,7 +98,7 @@ func newServerEngine(c *Config) *Engine {
 }
 
 func newEngine(c *Config) *Engine {
-	e := &Engine{config: c, mtu: c.MTU, writes: []*writeEpoch{{}}}
+	e := &Engine{config: c, mtu: c.MTU, exactMTU: c.MTU != 0, writes: []*writeEpoch{{}}}
 	if e.mtu == 0 {
 		e.mtu = handshake.DefaultMTU
 	}
@@ -218,7 +219,7 @@ func (e *Engine) repeat() {
 // lowerMTU tries smaller datagrams after every second timeout: a path that
 // drops large ones says nothing (RFC 9147 4.4). An MTU that was set is exact.
 func (e *Engine) lowerMTU() {
-	if e.config.MTU != 0 || e.backoff.Expiries()%2 != 0 {
+	if e.exactMTU || e.backoff.Expiries()%2 != 0 {
 		return
 	}
 	for _, smaller := range mtuLadder {
@@ -233,13 +234,13 @@ func (e *Engine) lowerMTU() {
 // IPv6 and IPv4 promise to carry, and the least that we take.
 var mtuLadder = [...]int{1232, 548, handshake.MinMTU}
 
-// SetMTU changes the largest datagram that is sent, in bytes. What is sent again
-// is cut anew.
+// SetMTU changes the largest datagram that is sent, in bytes, and keeps it
+// exactly, as Config.MTU. What is sent again is cut anew.
 func (e *Engine) SetMTU(mtu int) error {
 	if mtu < handshake.MinMTU {
 		return &ConfigError{Field: "MTU", Reason: "below the minimum of 228"}
 	}
-	e.mtu = mtu
+	e.mtu, e.exactMTU = mtu, true
 	return nil
 }
 

@@ -96,18 +96,28 @@ func TestPackingAfterSetMTU(t *testing.T) {
 	s.exchange()
 }
 
-// The default MTU is lowered after every second timeout; one that was set stays.
+// The default MTU is lowered after every second timeout; one that was set, in
+// the Config or by SetMTU, stays.
 func TestMTUIsLowered(t *testing.T) {
-	for _, set := range []int{0, 1200} {
-		client, server := with(mtu(set), hybrid)
+	for _, c := range []struct{ config, later, want int }{
+		{0, 0, handshake.MinMTU},
+		{1200, 0, 1200},
+		{0, 1300, 1300},
+	} {
+		client, server := with(mtu(c.config), hybrid)
 		s := simulate(t, 0, client, server, fated(losing(func(*parcel) bool { return true })))
+		if c.later != 0 {
+			if err := s.client.SetMTU(c.later); err != nil {
+				t.Fatal(err)
+			}
+		}
 		s.advance(time.Minute)
 		largest := 0
 		for _, p := range s.sent[len(s.sent)-5:] {
 			largest = max(largest, len(p.data))
 		}
-		if want := map[int]int{0: handshake.MinMTU, 1200: 1200}[set]; largest != want {
-			t.Errorf("MTU %d: after a minute it sends %d bytes, want %d", set, largest, want)
+		if largest != c.want {
+			t.Errorf("MTU %d, then %d: after a minute it sends %d bytes, want %d", c.config, c.later, largest, c.want)
 		}
 	}
 }
