@@ -439,13 +439,14 @@ func TestTrace(t *testing.T) {
 	p.client.Close(testTime)
 	want := []string{
 		"sent record handshake 0/0", "sent ClientHello",
-		"received record handshake 0/0", "received ServerHello", "sent key 2", "received key 2",
+		"received record handshake 0/0", "received ServerHello",
+		"sent record change_cipher_spec 0/0", "sent key 2", "received key 2",
 		"received record change_cipher_spec 2/0",
 		"received record handshake 2/0", "received EncryptedExtensions",
 		"received record handshake 2/1", "received Certificate",
 		"received record handshake 2/2", "received CertificateVerify",
 		"received record handshake 2/3", "received Finished", "received key 3",
-		"sent record change_cipher_spec 0/0", "sent record handshake 2/0", "sent Finished", "sent key 3",
+		"sent record handshake 2/0", "sent Finished", "sent key 3",
 		"sent close_notify", "sent record alert 3/0",
 	}
 	if !slices.Equal(log, want) {
@@ -467,5 +468,23 @@ func TestLog(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q is not in %q", want, log.String())
 		}
+	}
+}
+
+// A client that gives up under handshake keys says so behind its
+// ChangeCipherSpec: middleboxes expect one before anything that is protected.
+func TestAlertBehindChangeCipherSpec(t *testing.T) {
+	client, server := configs(VersionTLS13)
+	client.RootCAs = x509.NewCertPool()
+	p := newPair(t, client, server)
+	p.client.Start(testTime)
+	p.server.Receive(drain(p.client), testTime)
+	work(p.server)
+	p.client.Receive(drain(p.server), testTime)
+	work(p.client)
+	wantAlert(t, "client", p.client.Err(), alert.UnknownCA, false)
+	out := drain(p.client)
+	if !bytes.HasPrefix(out, []byte{20, 3, 3, 0, 1, 1, 23, 3, 3}) {
+		t.Errorf("the client sent % x, expected ChangeCipherSpec and a protected record", out)
 	}
 }

@@ -85,8 +85,12 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	if err != nil {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
-	l.write = w
-	(*Engine)(l).traceKey(handshake.Sent, k.Level)
+	e := (*Engine)(l)
+	if e.machine.Role() == handshake.Client {
+		e.disguise() // before whatever goes under keys, be it an alert
+	}
+	e.write = w
+	e.traceKey(handshake.Sent, k.Level)
 	return nil
 }
 
