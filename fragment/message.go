@@ -41,13 +41,14 @@ func (m *message) agrees(offset int, b []byte) bool {
 	return true
 }
 
-// growth returns the number of bytes that write would allocate for b at most.
+// growth returns by how many bytes the message would at most be larger after
+// write. One that comes in one piece replaces its pages.
 func (m *message) growth(offset int, b []byte) (size int) {
 	switch {
 	case m.whole():
 		return 0
 	case len(b) == m.length:
-		return m.length
+		return m.length - pageSize*len(m.pages)
 	}
 	for at := range pieces(offset, b) {
 		if m.pages[at/pageSize] == nil {
