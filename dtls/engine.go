@@ -216,10 +216,10 @@ func (e *Engine) repeat() {
 	e.stats.Retransmits++
 }
 
-// lowerMTU tries smaller datagrams after every second timeout: a path that
+// lowerMTU tries smaller datagrams from the second timeout on: a path that
 // drops large ones says nothing (RFC 9147 4.4). An MTU that was set is exact.
 func (e *Engine) lowerMTU() {
-	if e.exactMTU || e.backoff.Expiries()%2 != 0 {
+	if e.exactMTU || e.backoff.Expiries() < 2 {
 		return
 	}
 	for _, smaller := range mtuLadder {
@@ -230,9 +230,9 @@ func (e *Engine) lowerMTU() {
 	}
 }
 
-// mtuLadder is what is tried where the default is too large: the least that
-// IPv6 and IPv4 promise to carry, and the least that we take.
-var mtuLadder = [...]int{1232, 548, handshake.MinMTU}
+// mtuLadder is what is tried where the default, which IPv6 promises to carry, is
+// too large: what IPv4 promises, and the least that we take.
+var mtuLadder = [...]int{548, handshake.MinMTU}
 
 // SetMTU changes the largest datagram that is sent, in bytes, and keeps it
 // exactly, as Config.MTU. What is sent again is cut anew.
