@@ -1,0 +1,30 @@
+package alert
+
+import "errors"
+
+// A Reason says why a connection ended, finer than its alert: several reasons
+// share one alert, and what a caller does about them differs. It is an error, so
+// that errors.Is finds it in whatever a call returned. Code gives it as the first
+// %w of Peerf and Localf, whose text goes on with what was expected and what
+// came:
+//
+//	alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonSuite, version)
+type Reason string
+
+func (r Reason) Error() string { return string(r) }
+
+// Negotiation.
+const (
+	NoCommonVersion  Reason = "no version in common"
+	NoCommonSuite    Reason = "no cipher suite in common"
+	NoCommonGroup    Reason = "no key exchange group in common"
+	NoCommonScheme   Reason = "no signature scheme in common"
+	NoCommonProtocol Reason = "no application protocol in common"
+)
+
+// Reason is why the connection ended; empty if its alert says all that is known.
+func (e *Error) Reason() Reason {
+	var r Reason
+	errors.As(e.Err, &r)
+	return r
+}
