@@ -122,7 +122,7 @@ func classify(err error) (alert.Alert, alert.Fault) {
 }
 
 func unsupportedKey(public crypto.PublicKey) error {
-	return alert.Peerf(alert.UnsupportedCertificate, "expected an ECDSA (P-256, P-384, P-521), Ed25519 or RSA key, the peer's certificate has a %s", describe(public))
+	return alert.Peerf(alert.UnsupportedCertificate, "expected an ECDSA (P-256, P-384, P-521), Ed25519 or RSA key, the peer has a %s", describe(public))
 }
 
 var keyUsage = asn1.ObjectIdentifier{2, 5, 29, 15} // RFC 5280 4.2.1.3

@@ -55,6 +55,10 @@ var forms = []form{
 		func(b *wire.Builder, s srtp) { message.AppendUseSRTP(b, s.profiles, s.mki) }),
 	one(protocol.ExtALPN, "client", "\x00\x06\x02h3\x02h2", []string{"h3", "h2"}, message.ParseALPN, message.AppendALPN),
 	one(protocol.ExtALPN, "selected", "\x00\x03\x02h2", "h2", message.ParseALPNSelected, func(b *wire.Builder, p string) { message.AppendALPN(b, []string{p}) }),
+	one(protocol.ExtClientCertType, "client", "\x02\x02\x00", certificateTypes{protocol.RawPublicKey, protocol.X509}, parseCertificateTypes(protocol.ExtClientCertType), appendCertificateTypes),
+	one(protocol.ExtClientCertType, "selected", "\x02", protocol.RawPublicKey, parseCertificateType(protocol.ExtClientCertType), message.AppendCertificateType),
+	one(protocol.ExtServerCertType, "client", "\x01\x02", certificateTypes{protocol.RawPublicKey}, parseCertificateTypes(protocol.ExtServerCertType), appendCertificateTypes),
+	one(protocol.ExtServerCertType, "selected", "\x00", protocol.X509, parseCertificateType(protocol.ExtServerCertType), message.AppendCertificateType),
 	one(protocol.ExtRecordSizeLimit, "", "\x40\x01", uint16(0x4001), message.ParseRecordSizeLimit, message.AppendRecordSizeLimit),
 	one(protocol.ExtSupportedVersions, "client", "\x04\xfe\xfc\xfe\xfd", message.Uint16s("\xfe\xfc\xfe\xfd"), message.ParseSupportedVersions, message.AppendSupportedVersions),
 	one(protocol.ExtSupportedVersions, "selected", "\xfe\xfc", protocol.VersionDTLS13, message.ParseSelectedVersion, message.AppendSelectedVersion),
@@ -79,6 +83,20 @@ var forms = []form{
 		}, message.ParsePreSharedKey, message.AppendPreSharedKey),
 	one(protocol.ExtPreSharedKey, "server", "\x00\x01", uint16(1), message.ParseSelectedIdentity, message.AppendSelectedIdentity),
 	one(protocol.ExtEarlyData, "ticket", "\x00\x00\x40\x00", uint32(1<<14), message.ParseEarlyData, message.AppendEarlyData),
+}
+
+type certificateTypes []protocol.CertificateType
+
+func parseCertificateTypes(t protocol.ExtensionType) func([]byte) (certificateTypes, error) {
+	return func(body []byte) (certificateTypes, error) { return message.ParseCertificateTypes(t, body) }
+}
+
+func appendCertificateTypes(b *wire.Builder, types certificateTypes) {
+	message.AppendCertificateTypes(b, types)
+}
+
+func parseCertificateType(t protocol.ExtensionType) func([]byte) (protocol.CertificateType, error) {
+	return func(body []byte) (protocol.CertificateType, error) { return message.ParseCertificateType(t, body) }
 }
 
 func collectKeyShares(body []byte) ([]message.KeyShare, error) {
@@ -140,6 +158,8 @@ func TestExtensionBodiesRefuse(t *testing.T) {
 		{protocol.ExtALPN, "client", "\x00\x00", alert.DecodeError, "protocol_name_list: length 0"},
 		{protocol.ExtALPN, "client", "\x00\x04\x02h2\x00", alert.DecodeError, "protocol_name: length 0"},
 		{protocol.ExtALPN, "selected", "\x00\x06\x02h3\x02h2", alert.IllegalParameter, "selected 2 protocols"},
+		{protocol.ExtClientCertType, "client", "\x00", alert.IllegalParameter, "certificate_types: [] says no more"},
+		{protocol.ExtServerCertType, "client", "\x01\x00", alert.IllegalParameter, "certificate_types: [X509] says no more"},
 		{protocol.ExtRecordSizeLimit, "", "\x00\x3f", alert.IllegalParameter, "got 63, want 64"},
 		{protocol.ExtSupportedVersions, "client", "\x00", alert.DecodeError, "versions: length 0"},
 		{protocol.ExtSupportedVersions, "client", "\x03\x03\x04\x03", alert.DecodeError, "versions: odd length 3"},

@@ -156,6 +156,8 @@ const (
 	ExtUseSRTP              ExtensionType = 14
 	ExtALPN                 ExtensionType = 16
 	ExtSCT                  ExtensionType = 18
+	ExtClientCertType       ExtensionType = 19
+	ExtServerCertType       ExtensionType = 20
 	ExtPadding              ExtensionType = 21
 	ExtEncryptThenMAC       ExtensionType = 22
 	ExtExtendedMasterSecret ExtensionType = 23
@@ -185,6 +187,8 @@ var extensionTypes = map[ExtensionType]string{
 	ExtUseSRTP:              "use_srtp",
 	ExtALPN:                 "application_layer_protocol_negotiation",
 	ExtSCT:                  "signed_certificate_timestamp",
+	ExtClientCertType:       "client_certificate_type",
+	ExtServerCertType:       "server_certificate_type",
 	ExtPadding:              "padding",
 	ExtEncryptThenMAC:       "encrypt_then_mac",
 	ExtExtendedMasterSecret: "extended_master_secret",
@@ -205,6 +209,21 @@ var extensionTypes = map[ExtensionType]string{
 }
 
 func (t ExtensionType) String() string { return name(extensionTypes, t, "extension") }
+
+// A CertificateType is what a peer shows its public key in (RFC 7250 3).
+type CertificateType uint8
+
+const (
+	X509         CertificateType = 0
+	RawPublicKey CertificateType = 2 // a SubjectPublicKeyInfo and nothing about its owner
+)
+
+var certificateTypes = map[CertificateType]string{
+	X509:         "X509",
+	RawPublicKey: "RawPublicKey",
+}
+
+func (t CertificateType) String() string { return name(certificateTypes, t, "certificate type") }
 
 // A RecordNumber names one DTLS record. It is 16 bytes in an ACK, two u64
 // (RFC 9147 4, 7). DTLS 1.2 has 16 bits of epoch and 48 of sequence number.

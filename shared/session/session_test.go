@@ -17,7 +17,7 @@ func example() *State {
 	return &State{
 		Version: protocol.VersionDTLS13, Suite: suite.TLS_AES_256_GCM_SHA384, Secret: bytes.Repeat([]byte{7}, 48),
 		Created: testTime, Lifetime: MaxLifetime, AgeAdd: 1 << 31,
-		ServerName: "server.example", Protocol: "h2", Chain: [][]byte{{1, 2}, {3}}, Ticket: []byte("ticket"),
+		ServerName: "server.example", Protocol: "h2", RawPublicKey: []byte("key"), Chain: [][]byte{{1, 2}, {3}}, Ticket: []byte("ticket"),
 	}
 }
 

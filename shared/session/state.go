@@ -32,9 +32,11 @@ type State struct {
 	Lifetime time.Duration // in whole seconds, at most MaxLifetime
 	AgeAdd   uint32        // hides the ticket's age (RFC 9846 4.3.11.1)
 
-	ServerName string   // SNI; empty if there was none
-	Protocol   string   // ALPN; each handshake negotiates it anew
-	Chain      [][]byte // the peer's certificates, in DER; none if it showed none
+	ServerName string // SNI; empty if there was none
+	Protocol   string // ALPN; each handshake negotiates it anew
+
+	RawPublicKey []byte   // the peer's SubjectPublicKeyInfo, in DER, if that is all it showed
+	Chain        [][]byte // the peer's certificates, in DER; none if it showed none
 
 	Ticket []byte // at the client: what to send back
 }
@@ -63,6 +65,7 @@ const format = 1
 //
 //	u8 format | u16 version | u16 suite | opaque8 secret | u64 created, in ms
 //	| u32 lifetime, in s | u32 age_add | opaque8 server name | opaque8 protocol
+//	| opaque16 raw public key
 //	| opaque24 (certificates, each opaque24) | opaque16 ticket
 func (s *State) Bytes() ([]byte, error) {
 	var b wire.Builder
@@ -75,6 +78,7 @@ func (s *State) Bytes() ([]byte, error) {
 	b.Uint32(s.AgeAdd)
 	b.Bytes8([]byte(s.ServerName))
 	b.Bytes8([]byte(s.Protocol))
+	b.Bytes16(s.RawPublicKey)
 	b.Vector24(func() {
 		for _, c := range s.Chain {
 			b.Bytes24(c)
@@ -93,6 +97,7 @@ func ParseState(data []byte) (*State, error) {
 		created          uint64
 		lifetime         uint32
 		secret, name     cryptobyte.String
+		rawKey           cryptobyte.String
 		alpn, chain      cryptobyte.String
 		ticket, original cryptobyte.String
 		s                State
@@ -105,6 +110,7 @@ func ParseState(data []byte) (*State, error) {
 	if !in.ReadUint16(&version) || !in.ReadUint16(&s.Suite) || !in.ReadUint8LengthPrefixed(&secret) ||
 		!in.ReadUint64(&created) || !in.ReadUint32(&lifetime) || !in.ReadUint32(&s.AgeAdd) ||
 		!in.ReadUint8LengthPrefixed(&name) || !in.ReadUint8LengthPrefixed(&alpn) ||
+		!in.ReadUint16LengthPrefixed(&rawKey) ||
 		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint16LengthPrefixed(&ticket) || !in.Empty() {
 		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
 	}
@@ -114,6 +120,9 @@ func ParseState(data []byte) (*State, error) {
 			return nil, fmt.Errorf("session: certificate %d is truncated or empty", len(s.Chain))
 		}
 		s.Chain = append(s.Chain, c)
+	}
+	if len(rawKey) > 0 {
+		s.RawPublicKey = rawKey
 	}
 	s.Version = protocol.Version(version)
 	s.Secret, s.ServerName, s.Protocol, s.Ticket = secret, string(name), string(alpn), ticket
