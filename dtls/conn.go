@@ -82,7 +82,16 @@ func newConn(l link, e *Engine) *Conn {
 		c.log = f.NewLogger("dtls")
 	}
 	e.machine.Introduce = func(info *tls.ClientHelloInfo) { info.Conn = l.netConn() }
+	e.machine.Remote = func() string { return nameOf(l.netConn().RemoteAddr()) }
 	return c
+}
+
+// nameOf is an address, which some links don't have.
+func nameOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
 }
 
 // --- The handshake

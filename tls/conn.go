@@ -74,7 +74,16 @@ func newConn(link net.Conn, engine *Engine) *Conn {
 	c := &Conn{link: link, config: engine.config, role: engine.machine.Role(), engine: engine}
 	c.flushed.L = &c.mu
 	engine.machine.Introduce = func(info *tls.ClientHelloInfo) { info.Conn = link }
+	engine.machine.Remote = func() string { return nameOf(link.RemoteAddr()) }
 	return c
+}
+
+// nameOf is an address, which some links don't have.
+func nameOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
 }
 
 // --- Handshake

@@ -29,6 +29,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		KeyLogWriter:            c.observer,
 	}
 	s.bound(config)
+	c.sessions.configure(config)
 	if s.requireCertificate {
 		config.ClientAuth = tls.RequireAnyClientCert
 	} else if s.verifyPeer && s.server {
@@ -36,6 +37,9 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	}
 	if s.verifyFails {
 		config.VerifyPeerCertificate = s.refusePeer
+		if s.reverifies {
+			config.VerifyConnection = s.refuseResumed
+		}
 	}
 	certificates, err := s.certificates(c)
 	config.Certificates = certificates
@@ -89,12 +93,24 @@ func (s *settings) chooseClientCertificate(c *connection, ours []tls.Certificate
 	}
 }
 
+// refuseResumed is refusePeer for a peer that shows its certificates no more.
+func (s *settings) refuseResumed(state dtls.ConnectionState) error {
+	if !state.DidResume || len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	return s.refusal()
+}
+
 // refusePeer refuses every certificate. The two kinds of BoringSSL's callbacks
 // choose other alerts.
 func (s *settings) refusePeer(raw [][]byte, _ [][]*x509.Certificate) error {
 	if len(raw) == 0 {
 		return nil
 	}
+	return s.refusal()
+}
+
+func (s *settings) refusal() error {
 	chosen := alert.HandshakeFailure
 	if s.verifyCustom {
 		chosen = alert.CertificateUnknown

@@ -46,12 +46,17 @@ type connection struct {
 	clock    *clock
 	settings *settings
 	observer *observer
+	sessions sessions
+	again    bool // it shall resume the session of the one before
 	buffer   [1 << 16]byte
 }
 
-// connect makes the connection for a test. The handshake comes with converse.
-func connect(s *settings, socket *net.TCPConn) (*connection, error) {
-	c := &connection{clock: newClock(), settings: s}
+// connect makes a connection of the family. The handshake comes with converse.
+func (f *family) connect(s *settings, again bool, socket *net.TCPConn) (*connection, error) {
+	c := &connection{clock: f.clock, settings: s, again: again}
+	if err := c.sessions.begin(f, c); err != nil {
+		return nil, err
+	}
 	c.observer = &observer{settings: s}
 	config, err := s.configuration(c)
 	if err != nil {

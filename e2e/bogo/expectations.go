@@ -26,6 +26,10 @@ type expectations struct {
 	peerChainFile        string
 	noPeerCertificate    bool
 	messages             *string
+
+	sessionMiss bool // nothing is resumed
+	noSession   bool // the client gets none
+	renewal     bool // the client gets a new one when it resumes
 }
 
 // check holds an open connection against what is expected of it.
@@ -42,6 +46,7 @@ func (e *expectations) check(c *connection) error {
 		differ("version", e.version, &state.Version),
 		differ("peer's signature scheme", e.peerScheme, &state.PeerSignature),
 		e.checkPeer(state),
+		e.checkResumption(c, state),
 	} {
 		if err != nil {
 			return err
@@ -88,8 +93,34 @@ func (e *expectations) checkPeer(state dtls.ConnectionState) error {
 	return nil
 }
 
+// checkResumption is for what is known of sessions after the handshake.
+func (e *expectations) checkResumption(c *connection, state dtls.ConnectionState) error {
+	resumes := c.again && !e.sessionMiss
+	switch {
+	case state.DidResume != resumes:
+		return fmt.Errorf("resumption: expected %t, got %t", resumes, state.DidResume)
+	case c.settings.server || is13(state.Version): // tickets come later
+		return nil
+	}
+	comes := !e.noSession && (!state.DidResume || e.renewal)
+	return e.checkSession(c, comes)
+}
+
+// checkSession is for whether the client got a session.
+func (e *expectations) checkSession(c *connection, comes bool) error {
+	if came := c.sessions.fresh != nil; came != comes {
+		return fmt.Errorf("new session: expected %t, got %t", comes, came)
+	}
+	return nil
+}
+
 // checkEnd is for what can only be said when all is over.
 func (e *expectations) checkEnd(c *connection) error {
+	if !c.settings.server && is13(c.State().Version) {
+		if err := e.checkSession(c, !e.noSession && !c.settings.shutsDown); err != nil {
+			return err
+		}
+	}
 	return differ("messages", e.messages, new(c.observer.messages.String()))
 }
 

@@ -10,7 +10,36 @@ import (
 	"github.com/godwit-dtls/godwit/dtls"
 )
 
-// settings are what the flags of one test say.
+// A plan is what the flags of one test say about its connections.
+type plan struct {
+	initial *settings // the first
+	resumed *settings // those that resume its session
+	retried *settings // the attempt after 0-RTT data were rejected
+}
+
+func newPlan() *plan { return &plan{newSettings(), newSettings(), newSettings()} }
+
+// settings are those of connection i.
+func (p *plan) settings(i int) *settings {
+	if i == 0 {
+		return p.initial
+	}
+	return p.resumed
+}
+
+// scope takes off a flag's name what says which connections it is about.
+func (p *plan) scope(flag string) (about []*settings, name string) {
+	for prefix, s := range map[string]*settings{
+		"on-initial-": p.initial, "on-resume-": p.resumed, "on-retry-": p.retried,
+	} {
+		if name, ok := strings.CutPrefix(flag, prefix); ok {
+			return []*settings{s}, name
+		}
+	}
+	return []*settings{p.initial, p.resumed, p.retried}, flag
+}
+
+// settings are what the flags say about one connection.
 type settings struct {
 	askedForHandshaker bool
 
@@ -42,6 +71,12 @@ type settings struct {
 	hostName               string
 	protocols              []string // ALPN
 	failHello              bool
+
+	// Sessions.
+	resumptions     int // connections after the first
+	resumptionDelay time.Duration
+	noTickets       bool
+	reverifies      bool
 
 	// Datagrams.
 	mtu            int
@@ -124,6 +159,11 @@ var flags = map[string]flag{
 	"verify-fail":                    truth(func(s *settings) *bool { return &s.verifyFails }),
 	"require-any-client-certificate": truth(func(s *settings) *bool { return &s.requireCertificate }),
 
+	"resume-count":       number(func(s *settings) *int { return &s.resumptions }),
+	"resumption-delay":   seconds(func(s *settings) *time.Duration { return &s.resumptionDelay }),
+	"no-ticket":          truth(func(s *settings) *bool { return &s.noTickets }),
+	"reverify-on-resume": truth(func(s *settings) *bool { return &s.reverifies }),
+
 	"implicit-handshake":         truth(func(s *settings) *bool { return &s.implicitHandshake }),
 	"no-op-extra-handshake":      truth(func(s *settings) *bool { return &s.handshakeTwice }),
 	"shim-writes-first":          truth(func(s *settings) *bool { return &s.writesFirst }),
@@ -157,14 +197,17 @@ var flags = map[string]flag{
 	"expect-peer-cert-file":           text(func(s *settings) *string { return &s.expect.peerChainFile }),
 	"expect-no-peer-cert":             truth(func(s *settings) *bool { return &s.expect.noPeerCertificate }),
 	"expect-peer-verify-pref":         {true, appendPeerScheme},
+	"expect-session-miss":             truth(func(s *settings) *bool { return &s.expect.sessionMiss }),
+	"expect-no-session":               truth(func(s *settings) *bool { return &s.expect.noSession }),
+	"expect-ticket-renewal":           truth(func(s *settings) *bool { return &s.expect.renewal }),
 	"expect-msg-callback":             given(func(s *settings) **string { return &s.expect.messages }),
 }
 
 // parseFlags reads the command line. An unknown flag is errUnimplemented.
-func parseFlags(arguments []string) (*settings, error) {
-	s := &settings{firstWrite: "hello", firstWrites: 1, initialTimeout: 400 * time.Millisecond}
+func parseFlags(arguments []string) (*plan, error) {
+	p := newPlan()
 	for len(arguments) > 0 {
-		name := strings.TrimLeft(arguments[0], "-")
+		about, name := p.scope(strings.TrimLeft(arguments[0], "-"))
 		f, ok := flags[name]
 		if !ok {
 			return nil, fmt.Errorf("flag -%s: %w", name, errUnimplemented)
@@ -176,11 +219,17 @@ func parseFlags(arguments []string) (*settings, error) {
 			}
 			value, arguments = arguments[0], arguments[1:]
 		}
-		if err := f.set(s, value); err != nil {
-			return nil, fmt.Errorf("flag -%s %q: %w", name, value, err)
+		for _, s := range about {
+			if err := f.set(s, value); err != nil {
+				return nil, fmt.Errorf("flag -%s %q: %w", name, value, err)
+			}
 		}
 	}
-	return s, nil
+	return p, nil
+}
+
+func newSettings() *settings {
+	return &settings{firstWrite: "hello", firstWrites: 1, initialTimeout: 400 * time.Millisecond}
 }
 
 // --- Kinds of flags
@@ -209,10 +258,15 @@ func number[T ~int | ~uint16 | ~uint64](field func(*settings) *T) flag {
 }
 
 func milliseconds(field func(*settings) *time.Duration) flag {
+	return duration(field, time.Millisecond)
+}
+func seconds(field func(*settings) *time.Duration) flag { return duration(field, time.Second) }
+
+func duration(field func(*settings) *time.Duration, unit time.Duration) flag {
 	return flag{true, func(s *settings, v string) error {
 		var n int
 		err := scan(v, &n)
-		*field(s) = time.Duration(n) * time.Millisecond
+		*field(s) = time.Duration(n) * unit
 		return err
 	}}
 }

@@ -39,24 +39,39 @@ func main() {
 }
 
 func run(arguments []string) error {
-	s, err := parseFlags(arguments)
+	p, err := parseFlags(arguments)
 	if err != nil {
 		return err
 	}
-	if s.askedForHandshaker {
+	if p.initial.askedForHandshaker {
 		fmt.Println("No") // the handshake can't be split over two processes
 		return nil
 	}
+	f := newFamily()
+	for i := range 1 + p.initial.resumptions {
+		if err := f.converse(p.settings(i), i > 0); err != nil {
+			return fmt.Errorf("connection %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// converse is one connection of a family, from its first byte to its last.
+func (f *family) converse(s *settings, again bool) error {
 	socket, err := dial(s)
 	if err != nil {
 		return err
 	}
 	defer drain(socket)
-	c, err := connect(s, socket)
+	c, err := f.connect(s, again, socket)
 	if err != nil {
 		return err
 	}
-	return c.converse()
+	if err := c.converse(); err != nil {
+		return err
+	}
+	f.end(c)
+	return nil
 }
 
 // dial connects to the runner and says which test this is.

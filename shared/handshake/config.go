@@ -111,7 +111,9 @@ type Config struct {
 	SessionTicketsDisabled bool
 
 	// ClientSessionCache is where a client keeps sessions to resume, by
-	// ServerName; nil means that it resumes none. A session of 1.3 is used once,
+	// ServerName or, without one, by the peer's address (of which an Engine knows
+	// nothing: all its peers without a name are one); nil means that it resumes
+	// none. A session of 1.3 is used once,
 	// one of 1.2 until it expires; of the latter only those with an extended
 	// master secret are kept. The server's certificates of the first handshake are verified again, as Config
 	// says when the session is resumed; VerifyConnection runs too, but

@@ -51,6 +51,10 @@ type Machine struct {
 	// what only the connection knows.
 	Introduce func(*tls.ClientHelloInfo)
 
+	// Remote, if set, is what a client knows a server by that has no ServerName:
+	// its address.
+	Remote func() string
+
 	// What the hellos settled.
 	version protocol.Version // zero until known
 	suite   *suite.Suite

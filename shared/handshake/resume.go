@@ -71,19 +71,20 @@ var errNotResumable = alert.Localf(alert.InternalError, "the session does not fi
 
 // --- The client
 
-// sessionKey is where a client keeps its sessions with this server; empty if
-// it has no name to know it by. Sessions of the two transports don't mix.
+// sessionKey is where a client keeps its sessions with this server. Sessions of
+// the two transports don't mix.
 func (m *Machine) sessionKey() string {
-	if m.config.ServerName == "" {
-		return ""
+	name := m.config.ServerName
+	if name == "" && m.Remote != nil {
+		name = m.Remote()
 	}
-	return [...]string{protocol.Stream: "tls ", protocol.Datagram: "dtls "}[m.transport] + m.config.ServerName
+	return [...]string{protocol.Stream: "tls ", protocol.Datagram: "dtls "}[m.transport] + name
 }
 
 // resumes reports whether this client keeps and offers sessions.
 func (m *Machine) resumes() bool {
 	c := m.config
-	return m.role == Client && c.ClientSessionCache != nil && !c.SessionTicketsDisabled && m.sessionKey() != ""
+	return m.role == Client && c.ClientSessionCache != nil && !c.SessionTicketsDisabled
 }
 
 // takeSession takes a session to offer out of the cache, if there is one.
