@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"slices"
 
@@ -25,6 +24,9 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		MTU:                     s.mtu,
 		InitialTimeout:          s.initialTimeout,
 		GetConfigForClient:      c.observer.greeted,
+		VerifyConnection:        c.verify,
+		RequestOCSPStaple:       s.requestStaple && !s.server, // BoringSSL's option is the client's
+		RequestSCTs:             s.requestTimestamps && !s.server,
 		Trace:                   c.observer.traced,
 		KeyLogWriter:            c.observer,
 	}
@@ -35,11 +37,8 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	} else if s.verifyPeer && s.server {
 		config.ClientAuth = tls.RequestClientCert
 	}
-	if s.verifyFails {
-		config.VerifyPeerCertificate = s.refusePeer
-		if s.reverifies {
-			config.VerifyConnection = s.refuseResumed
-		}
+	if s.useStapleCallback {
+		config.GetOCSPStaple = s.supplyStaple
 	}
 	certificates, err := s.certificates(c)
 	config.Certificates = certificates
@@ -92,33 +91,6 @@ func (s *settings) chooseClientCertificate(c *connection, ours []tls.Certificate
 		return &tls.Certificate{}, nil
 	}
 }
-
-// refuseResumed is refusePeer for a peer that shows its certificates no more.
-func (s *settings) refuseResumed(state dtls.ConnectionState) error {
-	if !state.DidResume || len(state.PeerCertificates) == 0 {
-		return nil
-	}
-	return s.refusal()
-}
-
-// refusePeer refuses every certificate. The two kinds of BoringSSL's callbacks
-// choose other alerts.
-func (s *settings) refusePeer(raw [][]byte, _ [][]*x509.Certificate) error {
-	if len(raw) == 0 {
-		return nil
-	}
-	return s.refusal()
-}
-
-func (s *settings) refusal() error {
-	chosen := alert.HandshakeFailure
-	if s.verifyCustom {
-		chosen = alert.CertificateUnknown
-	}
-	return &alert.Error{Alert: chosen, Fault: alert.Peer, Err: errRefused}
-}
-
-var errRefused = &tls.CertificateVerificationError{Err: errors.New("refused, as the test wants")}
 
 // errHelloCallback ends the handshake as the test wants it.
 var errHelloCallback = &alert.Error{Alert: alert.HandshakeFailure, Fault: alert.Local, Err: errHello}

@@ -14,6 +14,9 @@ type credential struct {
 	chainFile string // PEM, leaf first
 	keyFile   string // PEM, PKCS #8
 	schemes   []tls.SignatureScheme
+
+	staple     []byte
+	timestamps [][]byte
 }
 
 // credential is the one that flags are about now.
@@ -54,6 +57,9 @@ func (c *credential) load(conn *connection, index int) (tls.Certificate, error) 
 		return certificate, fmt.Errorf("a credential that crypto/tls can't load: %w: %w", err, errUnimplemented)
 	}
 	certificate.SupportedSignatureAlgorithms = c.schemes
+	if certificate.SignedCertificateTimestamps = c.timestamps; !conn.settings.stapleInCallback {
+		certificate.OCSPStaple = c.staple
+	}
 	certificate.PrivateKey = &signer{certificate.PrivateKey.(crypto.Signer), conn, index}
 	return certificate, nil
 }

@@ -24,6 +24,9 @@ type expectations struct {
 	peerScheme           *tls.SignatureScheme
 	extendedMasterSecret bool
 	peerChainFile        string
+	verifyResult         bool
+	staple               []byte
+	timestamps           []byte // as they stand on the wire
 	noPeerCertificate    bool
 	messages             *string
 
@@ -47,6 +50,7 @@ func (e *expectations) check(c *connection) error {
 		differ("peer's signature scheme", e.peerScheme, &state.PeerSignature),
 		e.checkPeer(state),
 		e.checkResumption(c, state),
+		e.checkStaples(c, state),
 	} {
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -62,6 +63,14 @@ type settings struct {
 	verifyCustom       bool
 	verifyFails        bool
 	requireCertificate bool
+
+	// What comes with a certificate.
+	requestStaple     bool
+	requestTimestamps bool
+	useStapleCallback bool
+	failStaple        bool
+	declineStaple     bool
+	stapleInCallback  bool
 
 	// Negotiation.
 	noTLS13, noTLS12       bool
@@ -150,6 +159,9 @@ var flags = map[string]flag{
 	"key-file":      {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
 	"signing-prefs": {true, appendScheme},
 
+	"ocsp-response":          encoded(func(s *settings) *[]byte { return &s.credential().staple }),
+	"signed-cert-timestamps": {true, setTimestamps},
+
 	"use-old-client-cert-callback": truth(func(s *settings) *bool { return &s.chooseByCallback }),
 	"fail-cert-callback":           truth(func(s *settings) *bool { return &s.failCertificate }),
 	"private-key-delay-ms":         milliseconds(func(s *settings) *time.Duration { return &s.privateKeyDelay }),
@@ -159,10 +171,16 @@ var flags = map[string]flag{
 	"verify-fail":                    truth(func(s *settings) *bool { return &s.verifyFails }),
 	"require-any-client-certificate": truth(func(s *settings) *bool { return &s.requireCertificate }),
 
-	"resume-count":       number(func(s *settings) *int { return &s.resumptions }),
-	"resumption-delay":   seconds(func(s *settings) *time.Duration { return &s.resumptionDelay }),
-	"no-ticket":          truth(func(s *settings) *bool { return &s.noTickets }),
-	"reverify-on-resume": truth(func(s *settings) *bool { return &s.reverifies }),
+	"resume-count":                  number(func(s *settings) *int { return &s.resumptions }),
+	"resumption-delay":              seconds(func(s *settings) *time.Duration { return &s.resumptionDelay }),
+	"no-ticket":                     truth(func(s *settings) *bool { return &s.noTickets }),
+	"reverify-on-resume":            truth(func(s *settings) *bool { return &s.reverifies }),
+	"enable-ocsp-stapling":          truth(func(s *settings) *bool { return &s.requestStaple }),
+	"enable-signed-cert-timestamps": truth(func(s *settings) *bool { return &s.requestTimestamps }),
+	"use-ocsp-callback":             truth(func(s *settings) *bool { return &s.useStapleCallback }),
+	"fail-ocsp-callback":            truth(func(s *settings) *bool { return &s.failStaple }),
+	"decline-ocsp-callback":         truth(func(s *settings) *bool { return &s.declineStaple }),
+	"set-ocsp-in-callback":          truth(func(s *settings) *bool { return &s.stapleInCallback }),
 
 	"implicit-handshake":         truth(func(s *settings) *bool { return &s.implicitHandshake }),
 	"no-op-extra-handshake":      truth(func(s *settings) *bool { return &s.handshakeTwice }),
@@ -196,6 +214,9 @@ var flags = map[string]flag{
 	"expect-extended-master-secret":   truth(func(s *settings) *bool { return &s.expect.extendedMasterSecret }),
 	"expect-peer-cert-file":           text(func(s *settings) *string { return &s.expect.peerChainFile }),
 	"expect-no-peer-cert":             truth(func(s *settings) *bool { return &s.expect.noPeerCertificate }),
+	"expect-ocsp-response":            encoded(func(s *settings) *[]byte { return &s.expect.staple }),
+	"expect-signed-cert-timestamps":   encoded(func(s *settings) *[]byte { return &s.expect.timestamps }),
+	"expect-verify-result":            truth(func(s *settings) *bool { return &s.expect.verifyResult }),
 	"expect-peer-verify-pref":         {true, appendPeerScheme},
 	"expect-session-miss":             truth(func(s *settings) *bool { return &s.expect.sessionMiss }),
 	"expect-no-session":               truth(func(s *settings) *bool { return &s.expect.noSession }),
@@ -250,6 +271,14 @@ func text(field func(*settings) *string) flag {
 	return flag{true, func(s *settings, v string) error {
 		*field(s) = v
 		return nil
+	}}
+}
+
+// encoded is a value in base64.
+func encoded(field func(*settings) *[]byte) flag {
+	return flag{true, func(s *settings, v string) (err error) {
+		*field(s), err = base64.StdEncoding.DecodeString(v)
+		return err
 	}}
 }
 

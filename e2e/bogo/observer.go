@@ -17,6 +17,7 @@ import (
 type observer struct {
 	settings         *settings
 	credential       *int // that signed
+	verified         bool // the peer
 	offeredProtocols []string
 	offeredSchemes   []tls.SignatureScheme
 	messages         strings.Builder

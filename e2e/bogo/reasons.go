@@ -49,6 +49,8 @@ var sentinels = []struct {
 	{errDataAtEnd, "APPLICATION_DATA_ON_SHUTDOWN"},
 	{errCertificateCallback, "CERT_CB_ERROR"},
 	{errHello, "CONNECTION_REJECTED"},
+	{errStatus, "OCSP_CB_ERROR"},
+	{errTimestamps, "INVALID_SCT_LIST"},
 }
 
 // configReason is by the field of a Config that can't work.

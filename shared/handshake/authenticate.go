@@ -17,6 +17,7 @@ import (
 
 // A certificateRequest is what the server wants of a client's certificate.
 type certificateRequest struct {
+	offered     []protocol.ExtensionType // what Certificate may answer
 	schemes     []tls.SignatureScheme
 	authorities [][]byte
 }
@@ -50,6 +51,7 @@ func writeCertificateRequest(m *Machine, b *wire.Builder) error {
 }
 
 func readCertificateRequest(m *Machine, body []byte) error {
+	m.request = certificateRequest{}
 	if m.version.Is13() {
 		in, err := parse(&message.CertificateRequest13{}, body)
 		if err != nil {
@@ -113,6 +115,9 @@ func (m *Machine) chooseClientCertificate() error {
 			return err
 		}
 		m.certificate, m.scheme = chosen, scheme
+		if err := m.staples(chosen.OCSPStaple); err != nil {
+			return err
+		}
 	}
 	m.place.Learn(ClientCert, m.certificate != nil)
 	return nil
@@ -134,8 +139,21 @@ func writeCertificate(m *Machine, b *wire.Builder) error {
 	for _, c := range chain {
 		out.Entries = append(out.Entries, message.CertificateEntry{Data: c})
 	}
+	if len(chain) > 0 {
+		var err error
+		if out.Entries[0].Extensions, err = m.answerExtensions(inCertificateOf(m.role)); err != nil {
+			return err
+		}
+	}
 	out.Append(b)
 	return nil
+}
+
+func inCertificateOf(r Role) where {
+	if r == Client {
+		return inClientCertificate
+	}
+	return inServerCertificate
 }
 
 func readServerCertificate(m *Machine, body []byte) error {
@@ -145,6 +163,10 @@ func readServerCertificate(m *Machine, body []byte) error {
 	}
 	if len(raw) == 0 {
 		return alert.Peerf(alert.DecodeError, "the server's Certificate is empty")
+	}
+	if !m.place.Knows(Stapled) {
+		m.peer.shown = raw // see awaitsStaple
+		return nil
 	}
 	return m.verifyPeer(raw)
 }
@@ -180,12 +202,17 @@ func (m *Machine) readChain(body []byte) ([][]byte, error) {
 	if len(in.Context) != 0 {
 		return nil, alert.Peerf(alert.IllegalParameter, "certificate_request_context has %d bytes during the handshake", len(in.Context))
 	}
+	at := inCertificateOf(m.role.Peer())
 	var raw [][]byte
-	for _, entry := range in.Entries {
-		for t := range entry.Extensions.All() {
-			// Only what ClientHello or CertificateRequest asked for may stand here,
-			// and neither asks for anything.
-			return nil, alert.Peerf(alert.UnsupportedExtension, "Certificate has %v, which was not asked for", t)
+	for i, entry := range in.Entries {
+		// The extensions of all but the first are checked and not used: nobody is
+		// asked about the certificates of authorities.
+		check := m.acceptExtensions
+		if i > 0 {
+			check = m.checkOffered
+		}
+		if err := check(at, entry.Extensions); err != nil {
+			return nil, err
 		}
 		raw = append(raw, bytes.Clone(entry.Data))
 	}

@@ -59,6 +59,22 @@ type Config struct {
 	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
 	VerifyConnection      func(ConnectionState) error
 
+	// RequestOCSPStaple asks the peer for its certificate's revocation status, as
+	// its authority's OCSP responder tells it (RFC 6066 8); RequestSCTs for signed
+	// certificate timestamps (RFC 6962). A server asks with its request for a
+	// certificate, in 1.3. The peer need not have either. What it sends is in
+	// ConnectionState, for VerifyConnection to check, which may answer with the
+	// alert bad_certificate_status_response.
+	RequestOCSPStaple bool
+	RequestSCTs       bool
+
+	// GetOCSPStaple supplies a server's OCSP response for the certificate that it
+	// chose, instead of tls.Certificate.OCSPStaple, when the client asks for one.
+	// Nothing, and no error, means that there is none to give; an error ends the
+	// handshake with internal_error, or with the alert of an *alert.Error that it
+	// wraps.
+	GetOCSPStaple func(*tls.ClientHelloInfo, *tls.Certificate) ([]byte, error)
+
 	// RootCAs are the roots that a client trusts; nil means the system's.
 	RootCAs *x509.CertPool
 
@@ -305,6 +321,9 @@ func (c *Config) validateLists(t protocol.Transport) error {
 			return unusable("Certificates", "number %d: %v", i, err)
 		}
 		if err := cert.CheckKey(chain); err != nil {
+			return unusable("Certificates", "number %d: %v", i, err)
+		}
+		if err := checkTimestamps(chain); err != nil {
 			return unusable("Certificates", "number %d: %v", i, err)
 		}
 	}

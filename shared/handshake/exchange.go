@@ -44,6 +44,11 @@ func readServerKeyExchange(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if m.awaitsStaple() {
+		if err := m.verifyPeer(m.peer.shown); err != nil {
+			return err
+		}
+	}
 	if !groupIDs(m.config.groups(m.version)).Contains(in.Group) {
 		return alert.Peerf(alert.IllegalParameter, "ServerKeyExchange with group %d, which was not offered", in.Group)
 	}

@@ -24,7 +24,9 @@ const (
 	inServerHello13
 	inRetry
 	inEncrypted
-	inRequest // CertificateRequest of 1.3
+	inRequest           // CertificateRequest of 1.3
+	inServerCertificate // the first entry of a Certificate of 1.3 (RFC 9846 4.5.1)
+	inClientCertificate
 )
 
 func (w where) String() string {
@@ -35,6 +37,8 @@ func (w where) String() string {
 		return "HelloRetryRequest"
 	case inEncrypted:
 		return "EncryptedExtensions"
+	case inServerCertificate, inClientCertificate:
+		return "Certificate"
 	}
 	return "CertificateRequest"
 }
@@ -43,13 +47,13 @@ func (w where) String() string {
 // extension has no such part.
 type extension struct {
 	Type protocol.ExtensionType
-	In   where // where the server may write it; the client's is ClientHello
+	In   where // where it may stand beside ClientHello
 	// offer appends the client's body for ClientHello, or returns false to leave
 	// the extension out; receive is the server's reader of it.
 	offer   func(m *Machine, b *wire.Builder) bool
 	receive func(m *Machine, body []byte) error
-	// answer appends the server's body for one of In; accept is the client's
-	// reader of it. Only what was offered is answered.
+	// answer appends the body for one of In; accept is the reader of it. Only what
+	// was offered is answered.
 	answer func(m *Machine, at where, b *wire.Builder) bool
 	accept func(m *Machine, at where, body []byte) error
 }
@@ -68,6 +72,8 @@ var extensions = []extension{
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
 	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
 	{protocol.ExtCertAuthorities, inRequest, nil, nil, answerCertAuthorities, acceptCertAuthorities},
+	{protocol.ExtStatusRequest, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerStatusRequest, receiveStatusRequest, answerStatusRequest, acceptStatusRequest},
+	{protocol.ExtSCT, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerSCTs, receiveSCTs, answerSCTs, acceptSCTs},
 	{protocol.ExtSupportedVersions, inServerHello13 | inRetry, offerSupportedVersions, receiveSupportedVersions, answerSupportedVersions, acceptIgnored}, // read before the others
 	{protocol.ExtCookie, inRetry, offerCookie, nil, nil, acceptCookie},
 	{protocol.ExtKeyShare, inServerHello13 | inRetry, offerKeyShare, receiveKeyShare, answerKeyShare, acceptKeyShare},
@@ -112,35 +118,60 @@ func (m *Machine) receiveExtensions(block message.Extensions) error {
 	return nil
 }
 
-// answerExtensions is the server's block for one message: what its row allows
-// there, if the client offered it. CertificateRequest asks on its own.
+// answerExtensions is the block for one message: what its row allows there, if
+// the reader offered it. CertificateRequest asks on its own.
 func (m *Machine) answerExtensions(at where) ([]byte, error) {
 	var b wire.Builder
 	for _, x := range extensions {
-		if x.answer != nil && x.In&at != 0 && (at == inRequest || slices.Contains(m.hello.offered, x.Type)) {
-			appendExtension(&b, x.Type, func() bool { return x.answer(m, at, &b) })
+		if x.answer == nil || x.In&at == 0 || at != inRequest && !slices.Contains(m.offered(at), x.Type) {
+			continue
+		}
+		if appendExtension(&b, x.Type, func() bool { return x.answer(m, at, &b) }) && at == inRequest {
+			m.request.offered = append(m.request.offered, x.Type)
 		}
 	}
 	return b.Bytes()
 }
 
-// acceptExtensions reads the server's block.
+// offered are the extensions that may be answered at a place: a client's
+// Certificate answers CertificateRequest (RFC 9846 4.5.1), all else ClientHello.
+func (m *Machine) offered(at where) []protocol.ExtensionType {
+	if at == inClientCertificate {
+		return m.request.offered
+	}
+	return m.hello.offered
+}
+
+// acceptExtensions reads such a block.
 func (m *Machine) acceptExtensions(at where, block message.Extensions) error {
+	if err := m.checkOffered(at, block); err != nil {
+		return err
+	}
 	for t, body := range block.All() {
 		x := findExtension(t)
-		// A cookie and what a CertificateRequest says come unasked (RFC 9846
-		// 4.3.2, 4.4.2); all else answers an offer.
-		if at != inRequest && !(at == inRetry && t == protocol.ExtCookie) && !slices.Contains(m.hello.offered, t) {
-			return alert.Peerf(alert.UnsupportedExtension, "%v has %v, which was not offered", at, t)
-		}
 		if x == nil {
 			continue
+		}
+		if at == inRequest {
+			m.request.offered = append(m.request.offered, t)
 		}
 		if x.In&at == 0 {
 			return alert.Peerf(alert.IllegalParameter, "%v does not belong into %v", t, at)
 		}
 		if err := x.accept(m, at, body); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkOffered refuses what was not offered. A cookie and what a
+// CertificateRequest says come unasked (RFC 9846 4.3.2, 4.4.2); all else answers
+// an offer.
+func (m *Machine) checkOffered(at where, block message.Extensions) error {
+	for t := range block.All() {
+		if at != inRequest && !(at == inRetry && t == protocol.ExtCookie) && !slices.Contains(m.offered(at), t) {
+			return alert.Peerf(alert.UnsupportedExtension, "%v has %v, which was not offered", at, t)
 		}
 	}
 	return nil

@@ -28,6 +28,7 @@ type hello struct {
 	protocols            []string              // ALPN
 	shares               message.KeyShares
 	extendedMasterSecret bool
+	wantsStaple          bool // an OCSP response
 	earlyData            bool // 0-RTT data follow
 	pskModes             []byte
 	psks                 message.OfferedPSKs
@@ -317,6 +318,9 @@ func readServerHello(m *Machine, body []byte) error {
 		return err
 	}
 	m.place.Learn(Ticket, m.promised)
+	if !m.peer.maySend {
+		m.place.Learn(Stapled, false)
+	}
 	m.keepTranscript()
 	return nil
 }

@@ -72,10 +72,15 @@ type Machine struct {
 	// Authentication.
 	certificate *tls.Certificate    // ours; nil if we have or need none
 	scheme      tls.SignatureScheme // ours
+	staple      []byte              // OCSP response for our certificate, if the peer wants it
 	peer        struct {
-		chain    []*x509.Certificate
-		verified [][]*x509.Certificate
-		scheme   tls.SignatureScheme
+		shown      [][]byte // its Certificate, before it is verified
+		maySend    bool     // 1.2: CertificateStatus may follow
+		staple     []byte
+		timestamps [][]byte
+		chain      []*x509.Certificate
+		verified   [][]*x509.Certificate
+		scheme     tls.SignatureScheme
 	}
 	request certificateRequest // the server's, read by the client
 
@@ -132,6 +137,7 @@ func init() {
 		{EncryptedExtensions, readEncryptedExtensions, writeEncryptedExtensions, nil},
 		{CertificateRequest, readCertificateRequest, writeCertificateRequest, nil},
 		{ServerCertificate, readServerCertificate, writeCertificate, nil},
+		{CertificateStatus, readCertificateStatus, writeCertificateStatus, nil},
 		{ServerKeyExchange, readServerKeyExchange, writeServerKeyExchange, nil},
 		{ServerHelloDone, readServerHelloDone, writeNothing, nil},
 		{ServerCertificateVerify, readCertificateVerify, writeCertificateVerify, nil},
@@ -171,7 +177,10 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
 		// What is not offered can't be answered.
-		m.place.Learn(Stapled|EarlyData|ClientCID|ServerCID, false)
+		m.place.Learn(EarlyData|ClientCID|ServerCID, false)
+		if !c.RequestOCSPStaple {
+			m.place.Learn(Stapled, false)
+		}
 		if !m.resumes() {
 			m.place.Learn(Resumed|Ticket, false)
 		}
@@ -249,10 +258,13 @@ func (m *Machine) State() ConnectionState {
 		ServerName:           m.hello.serverName,
 		PeerCertificates:     m.peer.chain,
 		VerifiedChains:       m.peer.verified,
+		OCSPResponse:         m.peer.staple,
 		HelloRetryRequest:    m.hello.retried,
 		PeerSignature:        m.peer.scheme,
 		LocalSignature:       m.scheme,
 		ExtendedMasterSecret: m.version.Is13() || m.hello.extendedMasterSecret,
+
+		SignedCertificateTimestamps: m.peer.timestamps,
 	}
 	if m.suite != nil {
 		s.CipherSuite = m.suite.ID

@@ -172,7 +172,8 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 		return err
 	}
 	m.place.Learn(Ticket, m.givesTicket12())
-	m.place.Learn(KeyExchange|Stapled|EarlyData|ClientCID|ServerCID, false)
+	m.place.Learn(KeyExchange|EarlyData|ClientCID|ServerCID, false)
+	m.place.Learn(Stapled, m.staple != nil && !choice.Version.Is13())
 	if m.place.Is(Resumed) {
 		return nil // and nobody shows a certificate
 	}
@@ -320,8 +321,10 @@ func (m *Machine) chooseCertificate(fits func(*tls.Certificate) error) error {
 		return err
 	}
 	m.certificate = c
-	m.scheme, err = cert.Choose(c, m.version, m.hello.schemes)
-	return err
+	if m.scheme, err = cert.Choose(c, m.version, m.hello.schemes); err != nil {
+		return err
+	}
+	return m.chooseStaple()
 }
 
 // askCertificate asks the application for a certificate, when crypto/tls does.

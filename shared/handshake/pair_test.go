@@ -231,6 +231,7 @@ func (p *pair) expectAgreement(t testing.TB) {
 		exports[i] = secret
 		state.PeerCertificates, state.VerifiedChains, state.export = nil, nil, nil
 		state.PeerSignature, state.LocalSignature = 0, 0
+		state.OCSPResponse, state.SignedCertificateTimestamps = nil, nil
 	}
 	if got, want := fmt.Sprint(a), fmt.Sprint(b); got != want {
 		t.Errorf("states differ:\nclient %s\nserver %s", got, want)

@@ -198,6 +198,8 @@ func (m *Machine) settleResumption() error {
 		return alert.Peerf(alert.IllegalParameter, "%s has another hash than the PSK that was selected", m.suite.Name)
 	} else {
 		m.peer.chain, m.peer.verified = r.peer.chain, r.peer.chains
+		// Some servers of 1.2 show theirs again, as RFC 6962 3.3 forgot to forbid.
+		m.peer.staple, m.peer.timestamps = r.state.Staple, r.state.Timestamps
 	}
 	m.place.Learn(Resumed, m.selected)
 	m.place.Learn(ServerCert, !m.selected)
@@ -235,6 +237,8 @@ func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State 
 		ServerName: m.hello.serverName,
 		Protocol:   m.protocol,
 		Chain:      rawChain(m.peer.chain),
+		Staple:     m.peer.staple,
+		Timestamps: m.peer.timestamps,
 	}
 }
 
@@ -363,11 +367,15 @@ func (m *Machine) prepareTickets() {
 	}
 }
 
-// ticketFits reports whether the client's certificates do, into a ticket.
+// ticketFits reports whether the client's certificates, and what came with them,
+// fit into a ticket.
 func (m *Machine) ticketFits() bool {
-	size := 0
+	size := len(m.peer.staple)
 	for _, c := range m.peer.chain {
 		size += len(c.Raw)
+	}
+	for _, t := range m.peer.timestamps {
+		size += len(t)
 	}
 	return size <= maxChain[m.transport]
 }

@@ -176,7 +176,8 @@ func (m *Machine) forget() {
 		extendedMasterSecret: m.hello.extendedMasterSecret,
 		retried:              m.hello.retried,
 	}
-	m.certificate, m.resumption = nil, nil
+	m.certificate, m.staple, m.resumption = nil, nil, nil
+	m.peer.shown = nil
 	m.ticket = message.NewSessionTicket12{}
 }
 

@@ -21,6 +21,13 @@ type ConnectionState struct {
 	PeerCertificates []*x509.Certificate
 	VerifiedChains   [][]*x509.Certificate
 
+	// OCSPResponse and SignedCertificateTimestamps came with PeerCertificates, if
+	// Config.RequestOCSPStaple and RequestSCTs asked for them; a resumed session
+	// has those of its first handshake. They are as the peer sent them: neither
+	// is verified.
+	OCSPResponse                []byte
+	SignedCertificateTimestamps [][]byte
+
 	HelloRetryRequest bool
 
 	// PeerSignature and LocalSignature are the schemes by which each side

@@ -87,6 +87,26 @@ func AppendStatusRequest(b *wire.Builder) {
 	b.Bytes16(nil)
 }
 
+// ParseSCTs reads signed_certificate_timestamp as who has some sends it, a
+// SignedCertificateTimestampList (RFC 6962 3.3): SerializedSCT
+// sct_list<1..2^16-1>, each opaque<1..2^16-1>. Whoever asks sends it empty.
+func ParseSCTs(body []byte) (timestamps [][]byte, err error) {
+	r := read(protocol.ExtSCT, body)
+	r.each(r.vector16("sct_list", 1, max16), func() {
+		timestamps = append(timestamps, r.vector16("serialized_sct", 1, max16))
+	})
+	return timestamps, r.done()
+}
+
+// AppendSCTs appends a signed_certificate_timestamp.
+func AppendSCTs(b *wire.Builder, timestamps [][]byte) {
+	b.Vector16(func() {
+		for _, t := range timestamps {
+			b.Bytes16(t)
+		}
+	})
+}
+
 // ParseSupportedGroups reads supported_groups (RFC 9846 4.3.7): uint16
 // named_group_list<2..2^16-1>.
 func ParseSupportedGroups(body []byte) (Uint16s, error) {

@@ -43,6 +43,7 @@ var forms = []form{
 	one(protocol.ExtServerName, "client", "\x00\x0e\x00\x00\x0bexample.org", "example.org", message.ParseServerName, message.AppendServerName),
 	one(protocol.ExtMaxFragmentLength, "", "\x04", uint8(4), message.ParseMaxFragmentLength, message.AppendMaxFragmentLength),
 	one(protocol.ExtStatusRequest, "client", "\x01\x00\x00\x00\x00", true, message.ParseStatusRequest, func(b *wire.Builder, _ bool) { message.AppendStatusRequest(b) }),
+	one(protocol.ExtSCT, "", "\x00\x07\x00\x01a\x00\x02bc", [][]byte{[]byte("a"), []byte("bc")}, message.ParseSCTs, message.AppendSCTs),
 	one(protocol.ExtSupportedGroups, "", "\x00\x04\x11\xec\x00\x1d", message.Uint16s("\x11\xec\x00\x1d"), message.ParseSupportedGroups, message.AppendSupportedGroups),
 	one(protocol.ExtECPointFormats, "", "\x01\x00", []byte{0}, message.ParseECPointFormats, message.AppendECPointFormats),
 	one(protocol.ExtSignatureAlgorithms, "", "\x00\x04\x08\x07\x04\x03", message.Uint16s("\x08\x07\x04\x03"), message.ParseSignatureAlgorithms, message.AppendSignatureAlgorithms),

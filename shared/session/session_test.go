@@ -17,7 +17,8 @@ func example() *State {
 	return &State{
 		Version: protocol.VersionDTLS13, Suite: suite.TLS_AES_256_GCM_SHA384, Secret: bytes.Repeat([]byte{7}, 48),
 		Created: testTime, Lifetime: MaxLifetime, AgeAdd: 1 << 31,
-		ServerName: "server.example", Protocol: "h2", RawPublicKey: []byte("key"), Chain: [][]byte{{1, 2}, {3}}, Ticket: []byte("ticket"),
+		ServerName: "server.example", Protocol: "h2", RawPublicKey: []byte("key"), Chain: [][]byte{{1, 2}, {3}},
+		Staple: []byte("staple"), Timestamps: [][]byte{{4}, {5, 6}}, Ticket: []byte("ticket"),
 	}
 }
 
@@ -59,6 +60,7 @@ func TestState(t *testing.T) {
 		"secret":            func(s *State) { s.Secret = s.Secret[1:] },
 		"lifetime":          func(s *State) { s.Lifetime += time.Second },
 		"empty certificate": func(s *State) { s.Chain = append(s.Chain, nil) },
+		"empty timestamp":   func(s *State) { s.Timestamps = append(s.Timestamps, nil) },
 	} {
 		s := example()
 		change(s)

@@ -37,6 +37,8 @@ type State struct {
 
 	RawPublicKey []byte   // the peer's SubjectPublicKeyInfo, in DER, if that is all it showed
 	Chain        [][]byte // the peer's certificates, in DER; none if it showed none
+	Staple       []byte   // the OCSP response that came with them
+	Timestamps   [][]byte // the SCTs that came with them
 
 	Ticket []byte // at the client: what to send back
 }
@@ -65,8 +67,8 @@ const format = 1
 //
 //	u8 format | u16 version | u16 suite | opaque8 secret | u64 created, in ms
 //	| u32 lifetime, in s | u32 age_add | opaque8 server name | opaque8 protocol
-//	| opaque16 raw public key
-//	| opaque24 (certificates, each opaque24) | opaque16 ticket
+//	| opaque16 raw public key | opaque24 (certificates, each opaque24) | opaque24 staple
+//	| opaque16 (timestamps, each opaque16) | opaque16 ticket
 func (s *State) Bytes() ([]byte, error) {
 	var b wire.Builder
 	b.Uint8(format)
@@ -84,6 +86,12 @@ func (s *State) Bytes() ([]byte, error) {
 			b.Bytes24(c)
 		}
 	})
+	b.Bytes24(s.Staple)
+	b.Vector16(func() {
+		for _, t := range s.Timestamps {
+			b.Bytes16(t)
+		}
+	})
 	b.Bytes16(s.Ticket)
 	return b.Bytes()
 }
@@ -99,6 +107,7 @@ func ParseState(data []byte) (*State, error) {
 		secret, name     cryptobyte.String
 		rawKey           cryptobyte.String
 		alpn, chain      cryptobyte.String
+		staple, scts     cryptobyte.String
 		ticket, original cryptobyte.String
 		s                State
 	)
@@ -111,7 +120,8 @@ func ParseState(data []byte) (*State, error) {
 		!in.ReadUint64(&created) || !in.ReadUint32(&lifetime) || !in.ReadUint32(&s.AgeAdd) ||
 		!in.ReadUint8LengthPrefixed(&name) || !in.ReadUint8LengthPrefixed(&alpn) ||
 		!in.ReadUint16LengthPrefixed(&rawKey) ||
-		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint16LengthPrefixed(&ticket) || !in.Empty() {
+		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint24LengthPrefixed(&staple) || !in.ReadUint16LengthPrefixed(&scts) ||
+		!in.ReadUint16LengthPrefixed(&ticket) || !in.Empty() {
 		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
 	}
 	for !chain.Empty() {
@@ -123,6 +133,16 @@ func ParseState(data []byte) (*State, error) {
 	}
 	if len(rawKey) > 0 {
 		s.RawPublicKey = rawKey
+	}
+	for !scts.Empty() {
+		var t cryptobyte.String
+		if !scts.ReadUint16LengthPrefixed(&t) || t.Empty() {
+			return nil, fmt.Errorf("session: timestamp %d is truncated or empty", len(s.Timestamps))
+		}
+		s.Timestamps = append(s.Timestamps, t)
+	}
+	if len(staple) > 0 {
+		s.Staple = staple
 	}
 	s.Version = protocol.Version(version)
 	s.Secret, s.ServerName, s.Protocol, s.Ticket = secret, string(name), string(alpn), ticket

@@ -1,0 +1,147 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// What others say about a certificate, and its owner shows with it: the answer
+// of its authority's OCSP responder (a staple, RFC 6066 8), and signed
+// certificate timestamps of logs (RFC 6962 3.3). 1.2 has a message for the
+// former and ServerHello for the latter; in 1.3 both are extensions of the
+// certificate they are about, and a server may ask for those of its client
+// (RFC 9846 4.5.1.1). Neither is looked into here: VerifyConnection sees them.
+
+// --- status_request (RFC 6066 8)
+
+func offerStatusRequest(m *Machine, b *wire.Builder) bool {
+	message.AppendStatusRequest(b)
+	return m.config.RequestOCSPStaple
+}
+
+func receiveStatusRequest(m *Machine, body []byte) (err error) {
+	m.hello.wantsStaple, err = message.ParseStatusRequest(body)
+	return err
+}
+
+func answerStatusRequest(m *Machine, at where, b *wire.Builder) bool {
+	switch at {
+	case inRequest:
+		return m.config.RequestOCSPStaple
+	case inServerHello12:
+		return m.place.Is(Stapled)
+	}
+	out := message.CertificateStatus{Response: m.staple}
+	out.Append(b)
+	return m.staple != nil
+}
+
+func acceptStatusRequest(m *Machine, at where, body []byte) error {
+	if at != inServerCertificate && at != inClientCertificate {
+		m.peer.maySend = at == inServerHello12
+		return message.ParseEmptyExtension(protocol.ExtStatusRequest, body)
+	}
+	in, err := parse(&message.CertificateStatus{}, body)
+	m.peer.staple = bytes.Clone(in.Response)
+	return err
+}
+
+// --- CertificateStatus, in 1.2. A server that has promised one may leave it out
+// after all (RFC 6066 8), and so its certificate is verified only with what
+// comes next: CertificateStatus, or else ServerKeyExchange.
+
+func writeCertificateStatus(m *Machine, b *wire.Builder) error {
+	out := message.CertificateStatus{Response: m.staple}
+	out.Append(b)
+	return nil
+}
+
+func readCertificateStatus(m *Machine, body []byte) error {
+	in, err := parse(&message.CertificateStatus{}, body)
+	if err != nil {
+		return err
+	}
+	m.peer.staple = bytes.Clone(in.Response)
+	return m.verifyPeer(m.peer.shown)
+}
+
+// awaitsStaple reports whether the certificate that just came is not verified
+// yet, as a staple may follow.
+func (m *Machine) awaitsStaple() bool {
+	return m.place.At == ServerCertificate && !m.place.Knows(Stapled)
+}
+
+// --- signed_certificate_timestamp (RFC 6962 3.3)
+
+func offerSCTs(m *Machine, _ *wire.Builder) bool { return m.config.RequestSCTs }
+
+func receiveSCTs(_ *Machine, body []byte) error {
+	return message.ParseEmptyExtension(protocol.ExtSCT, body)
+}
+
+func answerSCTs(m *Machine, at where, b *wire.Builder) bool {
+	if at == inRequest {
+		return m.config.RequestSCTs
+	}
+	if m.certificate == nil || len(m.certificate.SignedCertificateTimestamps) == 0 {
+		return false
+	}
+	message.AppendSCTs(b, m.certificate.SignedCertificateTimestamps)
+	return true
+}
+
+func acceptSCTs(m *Machine, at where, body []byte) error {
+	if at == inRequest {
+		return message.ParseEmptyExtension(protocol.ExtSCT, body)
+	}
+	timestamps, err := message.ParseSCTs(body)
+	m.peer.timestamps = cloneAll(timestamps)
+	return err
+}
+
+// checkTimestamps refuses timestamps that have no place in the extension.
+func checkTimestamps(c *tls.Certificate) error {
+	total := 0
+	for _, t := range c.SignedCertificateTimestamps {
+		if total += 2 + len(t); len(t) == 0 || total > 1<<16-1-2 {
+			return fmt.Errorf("SignedCertificateTimestamps: a timestamp has at least one byte, all together at most 64 KiB")
+		}
+	}
+	return nil
+}
+
+// --- What is shown with our certificate
+
+// chooseStaple finds a server's staple, if the client wants one and there is one.
+func (m *Machine) chooseStaple() error {
+	if !m.hello.wantsStaple {
+		return m.staples(nil)
+	}
+	staple := m.certificate.OCSPStaple
+	if ask := m.config.GetOCSPStaple; ask != nil {
+		info, certificate := m.clientHelloInfo(), m.certificate
+		var err error
+		if staple, err = later(m, func() ([]byte, error) { return ask(info, certificate) }); err != nil {
+			return wrap(err, alert.InternalError, "GetOCSPStaple")
+		}
+	}
+	return m.staples(staple)
+}
+
+// staples sets what goes with our certificate. An empty staple is none
+// (RFC 6066 8).
+func (m *Machine) staples(staple []byte) error {
+	if m.staple = staple; len(staple) == 0 {
+		m.staple = nil
+	}
+	if err := checkTimestamps(m.certificate); err != nil {
+		return alert.Localf(alert.InternalError, "our certificate: %w", err)
+	}
+	return nil
+}
