@@ -41,6 +41,8 @@ type (
 	Config = handshake.Config
 	// A ConfigError names the field of a Config that can't be used.
 	ConfigError = handshake.ConfigError
+	// A Credential is something that a side can authenticate with.
+	Credential = handshake.Credential
 	// ConnectionState describes a connection.
 	ConnectionState = handshake.ConnectionState
 	// An Error ended a connection: it says whose fault it was and which alert

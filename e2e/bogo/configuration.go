@@ -27,6 +27,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		VerifyConnection:        c.verify,
 		RequestOCSPStaple:       s.requestStaple && !s.server, // BoringSSL's option is the client's
 		RequestSCTs:             s.requestTimestamps && !s.server,
+		GetClientCertificate:    c.observer.asked,
 		Trace:                   c.observer.traced,
 		KeyLogWriter:            c.observer,
 	}
@@ -40,9 +41,12 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	if s.useStapleCallback {
 		config.GetOCSPStaple = s.supplyStaple
 	}
-	certificates, err := s.certificates(c)
-	config.Certificates = certificates
-	s.choose(c, config)
+	if s.failCertificate && s.server {
+		config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errCertificateCallback }
+		return config, nil
+	}
+	var err error
+	config.Credentials, err = s.loadCredentials(c)
 	return config, err
 }
 
@@ -62,34 +66,16 @@ func (s *settings) bound(config *dtls.Config) {
 // older reports whether a version is one of those before 1.2.
 func older(v uint16) bool { return v < tls.VersionTLS12 || v == 0xfeff }
 
-// choose lets a callback choose the certificate where a test asks for that.
-func (s *settings) choose(c *connection, config *dtls.Config) {
-	switch {
-	case s.failCertificate && s.server:
-		config.Certificates = nil
-		config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errCertificateCallback }
-	case !s.server:
-		if s.failCertificate || s.chooseByCallback || len(s.expect.offeredSchemes) > 0 {
-			config.GetClientCertificate = s.chooseClientCertificate(c, config.Certificates)
-		}
-	}
-}
-
 var errCertificateCallback = errors.New("the certificate callback fails, as the test wants")
 
-func (s *settings) chooseClientCertificate(c *connection, ours []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	return func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		c.observer.offeredSchemes = info.SignatureSchemes
-		if s.failCertificate {
-			return nil, errCertificateCallback
-		}
-		for i := range ours {
-			if info.SupportsCertificate(&ours[i]) == nil {
-				return &ours[i], nil
-			}
-		}
-		return &tls.Certificate{}, nil
+// asked is called when a client's certificate is to be chosen. It leaves the
+// choice to the library.
+func (o *observer) asked(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	o.offeredSchemes = info.SignatureSchemes
+	if o.settings.failCertificate {
+		return nil, errCertificateCallback
 	}
+	return nil, nil
 }
 
 // errHelloCallback ends the handshake as the test wants it.

@@ -45,6 +45,7 @@ type connection struct {
 	link
 	clock    *clock
 	settings *settings
+	config   *dtls.Config
 	observer *observer
 	sessions sessions
 	again    bool // it shall resume the session of the one before
@@ -58,14 +59,14 @@ func (f *family) connect(s *settings, again bool, socket *net.TCPConn) (*connect
 		return nil, err
 	}
 	c.observer = &observer{settings: s}
-	config, err := s.configuration(c)
-	if err != nil {
+	var err error
+	if c.config, err = s.configuration(c); err != nil {
 		return nil, err
 	}
 	if s.dtls {
-		err = c.overDatagrams(config, socket)
+		err = c.overDatagrams(c.config, socket)
 	} else {
-		err = c.overStream(config, socket)
+		err = c.overStream(c.config, socket)
 	}
 	return c, err
 }

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/godwit-dtls/godwit/dtls"
 )
 
 // A credential is a certificate with its key, as the flags name them.
 type credential struct {
-	chainFile string // PEM, leaf first
-	keyFile   string // PEM, PKCS #8
-	schemes   []tls.SignatureScheme
+	chainFile   string // PEM, leaf first
+	keyFile     string // PEM, PKCS #8
+	schemes     []tls.SignatureScheme
+	matchIssuer bool
 
 	staple     []byte
 	timestamps [][]byte
@@ -27,56 +30,65 @@ func (s *settings) credential() *credential {
 	return &s.fallbackCredential
 }
 
-// certificates loads the credentials in order of preference, the one without a
-// number last.
-func (s *settings) certificates(c *connection) ([]tls.Certificate, error) {
-	var certificates []tls.Certificate
-	for i, credential := range s.credentials {
-		certificate, err := credential.load(c, i)
-		if err != nil {
-			return nil, err
-		}
-		certificates = append(certificates, certificate)
-	}
+// loadCredentials loads the credentials in order of preference, the one without
+// a number last.
+func (s *settings) loadCredentials(c *connection) ([]dtls.Credential, error) {
+	all := s.credentials
 	if s.fallbackCredential.chainFile != "" {
-		certificate, err := s.fallbackCredential.load(c, fallbackIndex)
+		all = append(all[:len(all):len(all)], &s.fallbackCredential)
+	}
+	var loaded []dtls.Credential
+	for _, credential := range all {
+		l, err := credential.load(c)
 		if err != nil {
 			return nil, err
 		}
-		certificates = append(certificates, certificate)
+		loaded = append(loaded, l)
 	}
-	return certificates, nil
+	return loaded, nil
+}
+
+func (c *credential) load(conn *connection) (dtls.Credential, error) {
+	certificate, err := tls.LoadX509KeyPair(c.chainFile, c.keyFile)
+	if err != nil {
+		return dtls.Credential{}, fmt.Errorf("a credential that crypto/tls can't load: %w: %w", err, errUnimplemented)
+	}
+	if conn.settings.privateKeyDelay > 0 {
+		certificate.PrivateKey = &signer{certificate.PrivateKey.(crypto.Signer), conn}
+	}
+	if certificate.SignedCertificateTimestamps = c.timestamps; !conn.settings.stapleInCallback {
+		certificate.OCSPStaple = c.staple
+	}
+	return dtls.Credential{Certificate: &certificate, SignatureSchemes: c.schemes, MustMatchIssuer: c.matchIssuer}, nil
 }
 
 // fallbackIndex is the number of the credential that has none.
 const fallbackIndex = -1
 
-func (c *credential) load(conn *connection, index int) (tls.Certificate, error) {
-	certificate, err := tls.LoadX509KeyPair(c.chainFile, c.keyFile)
-	if err != nil {
-		return certificate, fmt.Errorf("a credential that crypto/tls can't load: %w: %w", err, errUnimplemented)
+// selectedCredential is the number of the credential that a connection used; nil
+// if it used none.
+func (c *connection) selectedCredential() *int {
+	used := c.State().LocalCredential
+	for i := range c.config.Credentials {
+		switch {
+		case &c.config.Credentials[i] != used:
+		case i < len(c.settings.credentials):
+			return &i
+		default:
+			return new(fallbackIndex)
+		}
 	}
-	certificate.SupportedSignatureAlgorithms = c.schemes
-	if certificate.SignedCertificateTimestamps = c.timestamps; !conn.settings.stapleInCallback {
-		certificate.OCSPStaple = c.staple
-	}
-	certificate.PrivateKey = &signer{certificate.PrivateKey.(crypto.Signer), conn, index}
-	return certificate, nil
+	return nil
 }
 
-// A signer is a private key that tells which credential has signed, and takes
-// its time.
+// A signer is a private key that takes its time.
 type signer struct {
 	crypto.Signer
 	connection *connection
-	index      int
 }
 
 func (s *signer) Sign(rand io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
-	s.connection.observer.credential = &s.index
-	if delay := s.connection.settings.privateKeyDelay; delay > 0 {
-		s.connection.wait(delay)
-	}
+	s.connection.wait(s.connection.settings.privateKeyDelay)
 	return s.Signer.Sign(rand, digest, options)
 }
 

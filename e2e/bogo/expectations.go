@@ -39,7 +39,7 @@ type expectations struct {
 func (e *expectations) check(c *connection) error {
 	state := c.State()
 	for _, err := range []error{
-		differ("credential", e.credential, c.observer.credential),
+		differ("credential", e.credential, c.selectedCredential()),
 		differ("server name", e.serverName, &state.ServerName),
 		differ("ALPN protocol", e.protocol, &state.NegotiatedProtocol),
 		differ("protocols on offer", e.offeredProtocols, new(protocolList(c.observer.offeredProtocols))),

@@ -54,7 +54,6 @@ type settings struct {
 	// Credentials.
 	credentials        []*credential // those of -new-x509-credential
 	fallbackCredential credential    // the one that belongs to no such flag
-	chooseByCallback   bool          // a client's credential
 	failCertificate    bool
 	privateKeyDelay    time.Duration
 
@@ -155,14 +154,15 @@ var flags = map[string]flag{
 		s.credentials = append(s.credentials, &credential{})
 		return nil
 	}},
-	"cert-file":     {true, func(s *settings, v string) error { s.credential().chainFile = v; return nil }},
-	"key-file":      {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
-	"signing-prefs": {true, appendScheme},
+	"cert-file":         {true, func(s *settings, v string) error { s.credential().chainFile = v; return nil }},
+	"key-file":          {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
+	"signing-prefs":     {true, appendScheme},
+	"must-match-issuer": {false, func(s *settings, _ string) error { s.credential().matchIssuer = true; return nil }},
 
 	"ocsp-response":          encoded(func(s *settings) *[]byte { return &s.credential().staple }),
 	"signed-cert-timestamps": {true, setTimestamps},
 
-	"use-old-client-cert-callback": truth(func(s *settings) *bool { return &s.chooseByCallback }),
+	"use-old-client-cert-callback": ignored, // there is always one
 	"fail-cert-callback":           truth(func(s *settings) *bool { return &s.failCertificate }),
 	"private-key-delay-ms":         milliseconds(func(s *settings) *time.Duration { return &s.privateKeyDelay }),
 

@@ -16,7 +16,6 @@ import (
 // An observer keeps what the library's callbacks say about a connection.
 type observer struct {
 	settings         *settings
-	credential       *int // that signed
 	verified         bool // the peer
 	offeredProtocols []string
 	offeredSchemes   []tls.SignatureScheme

@@ -51,6 +51,12 @@ var sentinels = []struct {
 	{errHello, "CONNECTION_REJECTED"},
 	{errStatus, "OCSP_CB_ERROR"},
 	{errTimestamps, "INVALID_SCT_LIST"},
+
+	{alert.NoCommonSuite, "NO_SHARED_CIPHER"},
+	{alert.NoCommonScheme, "NO_COMMON_SIGNATURE_ALGORITHMS"},
+	{alert.NoCommonCertificateType, "UNKNOWN_CERTIFICATE_TYPE"},
+	{alert.NoMatchingIssuer, "NO_MATCHING_ISSUER"},
+	{alert.WrongCurve, "WRONG_CURVE"},
 }
 
 // configReason is by the field of a Config that can't work.

@@ -20,6 +20,10 @@ const (
 	NoCommonGroup    Reason = "no key exchange group in common"
 	NoCommonScheme   Reason = "no signature scheme in common"
 	NoCommonProtocol Reason = "no application protocol in common"
+
+	NoCommonCertificateType Reason = "no certificate type in common"
+	NoMatchingIssuer        Reason = "no certificate of an issuer that the peer asks for"
+	WrongCurve              Reason = "the certificate's key is on a curve that was not offered"
 )
 
 // Reason is why the connection ended; empty if its alert says all that is known.

@@ -7,6 +7,7 @@
 package cert
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -15,6 +16,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 )
@@ -45,6 +47,34 @@ func KindOf(public crypto.PublicKey) Kind {
 		return RSA
 	}
 	return Unsupported
+}
+
+// Public returns the public half of a private key, which must be a
+// crypto.Signer.
+func Public(private crypto.PrivateKey) (crypto.PublicKey, error) {
+	signer, ok := private.(crypto.Signer)
+	if !ok {
+		return nil, alert.Localf(alert.HandshakeFailure, "our private key must be a crypto.Signer, but is %T", private)
+	}
+	return signer.Public(), nil
+}
+
+// CurveOf returns the group of 1.2 that an ECDSA key is on, and whether it is
+// on one: only ECDSA keys are (RFC 8422 5.1.1).
+func CurveOf(public crypto.PublicKey) (tls.CurveID, bool) {
+	key, ok := public.(*ecdsa.PublicKey)
+	if !ok {
+		return 0, false
+	}
+	switch key.Curve {
+	case elliptic.P224():
+		return 21, true
+	case elliptic.P256():
+		return tls.CurveP256, true
+	case elliptic.P384():
+		return tls.CurveP384, true
+	}
+	return tls.CurveP521, true
 }
 
 // describe names a key in an error.
@@ -84,50 +114,22 @@ func CheckKey(c *tls.Certificate) error {
 	if err != nil {
 		return err
 	}
-	signer, ok := c.PrivateKey.(crypto.Signer)
-	if !ok {
-		return alert.Localf(alert.HandshakeFailure, "our private key must be a crypto.Signer, but is %T", c.PrivateKey)
+	ours, err := Public(c.PrivateKey)
+	if err != nil {
+		return err
 	}
 	public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	if ok && !public.Equal(signer.Public()) {
+	if ok && !public.Equal(ours) {
 		return alert.Localf(alert.HandshakeFailure, "our private key is not that of our certificate, %s", leaf.Subject)
 	}
 	return nil
 }
 
-// Match selects among the configured certificates as crypto/tls does: the first
-// that fits and is valid for serverName, or else the first that fits. fits says
-// why a certificate can't serve this peer, which is Choose's error in 1.3; in
-// 1.2 a suite on offer must take the key's Kind, too. serverName is empty if the
-// peer named none.
-//
-// If none fits, the error is that of the first.
-func Match(certs []tls.Certificate, serverName string, fits func(*tls.Certificate) error) (*tls.Certificate, error) {
-	if len(certs) == 0 {
-		return nil, alert.Localf(alert.HandshakeFailure, "no certificate is configured")
-	}
-	var fallback *tls.Certificate
-	var reason error
-	for i := range certs {
-		c := &certs[i]
-		if err := fits(c); err != nil {
-			if reason == nil {
-				reason = err
-			}
-			continue
-		}
-		if serverName == "" {
-			return c, nil
-		}
-		if leaf, err := Leaf(c); err == nil && leaf.VerifyHostname(serverName) == nil {
-			return c, nil
-		}
-		if fallback == nil {
-			fallback = c
-		}
-	}
-	if fallback == nil {
-		return nil, reason
-	}
-	return fallback, nil
+// HasIssuer reports whether one of the certificates of c was issued under one of
+// the distinguished names, each in DER.
+func HasIssuer(c *tls.Certificate, names [][]byte) bool {
+	return slices.ContainsFunc(c.Certificate, func(der []byte) bool {
+		parsed, err := x509.ParseCertificate(der)
+		return err == nil && slices.ContainsFunc(names, func(name []byte) bool { return bytes.Equal(name, parsed.RawIssuer) })
+	})
 }

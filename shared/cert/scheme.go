@@ -127,36 +127,52 @@ func Schemes(v protocol.Version) []tls.SignatureScheme {
 	return ids
 }
 
-// Usable returns the schemes that c's key can sign with in version v, in our
-// order and within c.SupportedSignatureAlgorithms if that is set. No scheme at
-// all is a local handshake_failure.
-func Usable(c *tls.Certificate, v protocol.Version) ([]tls.SignatureScheme, error) {
-	signer, ok := c.PrivateKey.(crypto.Signer)
-	if !ok {
-		return nil, alert.Localf(alert.HandshakeFailure, "our private key must be a crypto.Signer, but is %T", c.PrivateKey)
+// SchemeKind returns the family of keys that sign with a scheme.
+func SchemeKind(id tls.SignatureScheme) Kind {
+	s, _ := find(id)
+	switch s.algorithm {
+	case signECDSA:
+		return ECDSA
+	case signEd25519:
+		return Ed25519
+	case signRSAE, signPSS, signPKCS1:
+		return RSA
 	}
-	public, within := signer.Public(), c.SupportedSignatureAlgorithms
+	return Unsupported
+}
+
+// Usable returns the schemes that a key can sign with in version v: those of
+// within in its order or, if that is nil, all in ours. No scheme at all is a
+// local handshake_failure.
+func Usable(key crypto.PrivateKey, within []tls.SignatureScheme, v protocol.Version) ([]tls.SignatureScheme, error) {
+	public, err := Public(key)
+	if err != nil {
+		return nil, err
+	}
+	candidates := within
+	if within == nil {
+		candidates = Schemes(v)
+	}
 	var ids []tls.SignatureScheme
-	for _, s := range schemes {
-		if s.fits(public, v) && (within == nil || slices.Contains(within, s.id)) {
-			ids = append(ids, s.id)
+	for _, id := range candidates {
+		if s, known := find(id); known && s.fits(public, v) {
+			ids = append(ids, id)
 		}
 	}
 	switch {
 	case len(ids) > 0:
 		return ids, nil
 	case within != nil:
-		return nil, alert.Localf(alert.HandshakeFailure, "our %s can sign %v with none of its SupportedSignatureAlgorithms [%s]",
-			describe(public), v, schemeNames(within))
+		return nil, alert.Localf(alert.HandshakeFailure, "our %s can sign %v with none of [%s]", describe(public), v, schemeNames(within))
 	}
 	return nil, alert.Localf(alert.HandshakeFailure, "our %s can't sign %v", describe(public), v)
 }
 
-// Choose returns the first scheme in our order that c's key can sign with and
-// that peer, the peer's signature_algorithms, holds. No scheme in common is
-// handshake_failure; in 1.3 a peer without the extension gets missing_extension.
-func Choose(c *tls.Certificate, v protocol.Version, peer []tls.SignatureScheme) (tls.SignatureScheme, error) {
-	usable, err := Usable(c, v)
+// Choose returns the first of the Usable schemes that peer, the peer's
+// signature_algorithms, holds. No scheme in common is handshake_failure; in 1.3
+// a peer without the extension gets missing_extension.
+func Choose(key crypto.PrivateKey, within []tls.SignatureScheme, v protocol.Version, peer []tls.SignatureScheme) (tls.SignatureScheme, error) {
+	usable, err := Usable(key, within, v)
 	if err != nil {
 		return 0, err
 	}
@@ -167,8 +183,8 @@ func Choose(c *tls.Certificate, v protocol.Version, peer []tls.SignatureScheme) 
 	}
 	switch {
 	case len(peer) > 0:
-		return 0, alert.Peerf(alert.HandshakeFailure, "no signature scheme in common: our certificate signs with [%s], the peer verifies [%s]",
-			schemeNames(usable), schemeNames(peer))
+		return 0, alert.Peerf(alert.HandshakeFailure, "%w: our key signs with [%s], the peer verifies [%s]",
+			alert.NoCommonScheme, schemeNames(usable), schemeNames(peer))
 	case v.Is13():
 		return 0, alert.Peerf(alert.MissingExtension, "expected signature_algorithms, the peer sent none") // RFC 9846 4.3.3
 	}

@@ -41,13 +41,13 @@ func TestUsable(t *testing.T) {
 		if got := KindOf(k.key().Public()); got != k.kind {
 			t.Errorf("%s: expected the kind %d, got %d", k.name, k.kind, got)
 		}
-		c := &tls.Certificate{PrivateKey: k.key()}
+		key := k.key()
 		for _, v := range versions {
 			want := k.in12
 			if v.Is13() {
 				want = k.in13
 			}
-			got, err := Usable(c, v)
+			got, err := Usable(key, nil, v)
 			if !slices.Equal(got, want) {
 				t.Errorf("%s in %v: expected [%s], got [%s]", k.name, v, schemeNames(want), schemeNames(got))
 			}
@@ -60,39 +60,38 @@ func TestUsable(t *testing.T) {
 	}
 }
 
-func TestUsableKeepsToTheCertificatesList(t *testing.T) {
-	c := &tls.Certificate{PrivateKey: rsa2048(), SupportedSignatureAlgorithms: []tls.SignatureScheme{tls.PKCS1WithSHA256, tls.PSSWithSHA384}}
-	got, err := Usable(c, protocol.VersionDTLS12)
-	if want := []tls.SignatureScheme{tls.PSSWithSHA384, tls.PKCS1WithSHA256}; err != nil || !slices.Equal(got, want) {
+func TestUsableKeepsToTheList(t *testing.T) {
+	within := []tls.SignatureScheme{tls.PKCS1WithSHA256, tls.Ed25519, 0x2a2a, tls.PSSWithSHA384} // in another order than ours
+	got, err := Usable(rsa2048(), within, protocol.VersionDTLS12)
+	if want := []tls.SignatureScheme{tls.PKCS1WithSHA256, tls.PSSWithSHA384}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("expected [%s], got [%s], %v", schemeNames(want), schemeNames(got), err)
 	}
-	c.SupportedSignatureAlgorithms = []tls.SignatureScheme{tls.PKCS1WithSHA256}
-	_, err = Usable(c, protocol.VersionDTLS13)
+	_, err = Usable(rsa2048(), []tls.SignatureScheme{tls.PKCS1WithSHA256}, protocol.VersionDTLS13)
 	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
 
-	_, err = Usable(&tls.Certificate{PrivateKey: "no key"}, protocol.VersionDTLS13)
+	_, err = Usable("no key", nil, protocol.VersionDTLS13)
 	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
-	_, err = Usable(&tls.Certificate{}, protocol.VersionDTLS13)
+	_, err = Usable(nil, nil, protocol.VersionDTLS13)
 	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
 }
 
 func TestChoose(t *testing.T) {
-	c := &tls.Certificate{PrivateKey: rsa2048()}
+	key := rsa2048()
 	peer := []tls.SignatureScheme{0x0a0a, tls.Ed25519, tls.PKCS1WithSHA256, tls.PSSWithSHA512, tls.PSSWithSHA384}
-	if got, err := Choose(c, protocol.VersionDTLS13, peer); err != nil || got != tls.PSSWithSHA384 {
+	if got, err := Choose(key, nil, protocol.VersionDTLS13, peer); err != nil || got != tls.PSSWithSHA384 {
 		t.Errorf("expected our first of the peer's, rsa_pss_rsae_sha384; got %s, %v", SchemeName(got), err)
 	}
 	peer = []tls.SignatureScheme{tls.PKCS1WithSHA1, tls.PKCS1WithSHA512}
-	if got, err := Choose(c, protocol.VersionDTLS12, peer); err != nil || got != tls.PKCS1WithSHA512 {
+	if got, err := Choose(key, nil, protocol.VersionDTLS12, peer); err != nil || got != tls.PKCS1WithSHA512 {
 		t.Errorf("expected rsa_pkcs1_sha512; got %s, %v", SchemeName(got), err)
 	}
-	_, err := Choose(c, protocol.VersionDTLS13, peer)
+	_, err := Choose(key, nil, protocol.VersionDTLS13, peer)
 	wantAlert(t, err, alert.HandshakeFailure, alert.Peer)
-	_, err = Choose(c, protocol.VersionDTLS13, nil)
+	_, err = Choose(key, nil, protocol.VersionDTLS13, nil)
 	wantAlert(t, err, alert.MissingExtension, alert.Peer)
-	_, err = Choose(c, protocol.VersionDTLS12, nil)
+	_, err = Choose(key, nil, protocol.VersionDTLS12, nil)
 	wantAlert(t, err, alert.HandshakeFailure, alert.Peer)
-	_, err = Choose(&tls.Certificate{PrivateKey: p224()}, protocol.VersionDTLS12, peer)
+	_, err = Choose(p224(), nil, protocol.VersionDTLS12, peer)
 	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
 }
 
@@ -107,7 +106,7 @@ func TestChooseAgreesWithCryptoTLS(t *testing.T) {
 		c := &tls.Certificate{PrivateKey: k.key()}
 		for _, v := range versions {
 			for _, id := range everyScheme {
-				_, err := Choose(c, v, []tls.SignatureScheme{id})
+				_, err := Choose(c.PrivateKey, nil, v, []tls.SignatureScheme{id})
 				request := &tls.CertificateRequestInfo{
 					Version:          uint16(v.Over(protocol.Stream)),
 					SignatureSchemes: []tls.SignatureScheme{id},
@@ -120,43 +119,17 @@ func TestChooseAgreesWithCryptoTLS(t *testing.T) {
 	}
 }
 
-func TestMatch(t *testing.T) {
-	issuer := newAuthority("root")
-	named := func(name string) tls.Certificate { return must(SelfSigned(now, name)) }
-	unparsed := named("b.example")
-	unparsed.Leaf = nil
-	rsaKey := tls.Certificate{Certificate: [][]byte{issuer.issue(rsa2048().Public(), nil)}, PrivateKey: rsa2048()}
-	certs := []tls.Certificate{rsaKey, named("a.example"), unparsed, {PrivateKey: p256()}, named("*.wild.example")}
-	schemes := func(ids ...tls.SignatureScheme) func(*tls.Certificate) error {
-		return func(c *tls.Certificate) error {
-			_, err := Choose(c, protocol.VersionDTLS13, ids)
-			return err
+func TestSchemeKind(t *testing.T) {
+	for _, k := range keyTypes {
+		for _, id := range k.in12 {
+			if got := SchemeKind(id); got != k.kind {
+				t.Errorf("%s: expected the kind %d, got %d", SchemeName(id), k.kind, got)
+			}
 		}
 	}
-	both := schemes(tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256)
-	onlyECDSA := schemes(tls.ECDSAWithP256AndSHA256)
-	for _, test := range []struct {
-		name string
-		fits func(*tls.Certificate) error
-		want int
-	}{
-		{"a.example", both, 1},
-		{"b.example", both, 2},
-		{"any.wild.example", both, 4},
-		{"godwit.example", both, 0},
-		{"godwit.example", onlyECDSA, 1}, // the name's certificate can't sign for this peer
-		{"unknown.example", both, 0},
-		{"unknown.example", onlyECDSA, 1},
-		{"", both, 0},
-		{"", onlyECDSA, 1},
-	} {
-		got, err := Match(certs, test.name, test.fits)
-		if err != nil || got != &certs[test.want] {
-			t.Errorf("%q: expected certificate %d, got %p of %p, %v", test.name, test.want, got, certs, err)
+	for _, id := range []tls.SignatureScheme{0, 0x1234} {
+		if got := SchemeKind(id); got != Unsupported {
+			t.Errorf("%s: expected no kind, got %d", SchemeName(id), got)
 		}
 	}
-	_, err := Match(certs, "a.example", schemes(tls.Ed25519))
-	wantAlert(t, err, alert.HandshakeFailure, alert.Peer)
-	_, err = Match(nil, "a.example", both)
-	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
 }

@@ -10,17 +10,9 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/message"
-	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
-
-// A certificateRequest is what the server wants of a client's certificate.
-type certificateRequest struct {
-	offered     []protocol.ExtensionType // what Certificate may answer
-	schemes     []tls.SignatureScheme
-	authorities [][]byte
-}
 
 // --- CertificateRequest (RFC 9846 4.4.2, RFC 5246 7.4.4)
 
@@ -51,7 +43,7 @@ func writeCertificateRequest(m *Machine, b *wire.Builder) error {
 }
 
 func readCertificateRequest(m *Machine, body []byte) error {
-	m.request = certificateRequest{}
+	m.request = demand{}
 	if m.version.Is13() {
 		in, err := parse(&message.CertificateRequest13{}, body)
 		if err != nil {
@@ -71,64 +63,27 @@ func readCertificateRequest(m *Machine, body []byte) error {
 		if err != nil {
 			return err
 		}
-		m.request.schemes = slices.DeleteFunc(message.Collect[tls.SignatureScheme](in.Schemes), func(s tls.SignatureScheme) bool {
-			return !slices.Contains(in.Types, typeOf(s))
-		})
-		m.request.authorities = in.Authorities
+		m.request.types, m.request.authorities = slices.Clone(in.Types), in.Authorities
+		m.request.schemes = message.Collect[tls.SignatureScheme](in.Schemes)
 	}
 	m.request.authorities = cloneAll(m.request.authorities)
-	return m.chooseClientCertificate()
+	return m.chooseClientCredential()
 }
 
-// typeOf is the certificate type of 1.2 that signs with s.
-func typeOf(s tls.SignatureScheme) uint8 {
-	switch s {
-	case tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.Ed25519:
-		return typeECDSASign
+// typeOf is the certificate type of 1.2 for keys of a kind.
+func typeOf(k cert.Kind) uint8 {
+	if k == cert.RSA {
+		return typeRSASign
 	}
-	return typeRSASign
-}
-
-// chooseClientCertificate sets certificate and scheme if there is a certificate
-// that the server takes. Without one the client sends an empty Certificate.
-func (m *Machine) chooseClientCertificate() error {
-	info := &tls.CertificateRequestInfo{
-		AcceptableCAs:    m.request.authorities,
-		SignatureSchemes: m.request.schemes,
-		Version:          uint16(m.version.Over(protocol.Stream)),
-	}
-	var chosen *tls.Certificate
-	if ask := m.config.GetClientCertificate; ask != nil {
-		var err error
-		if chosen, err = later(m, func() (*tls.Certificate, error) { return ask(info) }); err != nil {
-			return wrap(err, alert.InternalError, "GetClientCertificate")
-		}
-		if chosen == nil {
-			return alert.Localf(alert.InternalError, "GetClientCertificate returned neither a certificate nor an error")
-		}
-	} else if i := slices.IndexFunc(m.config.Certificates, func(c tls.Certificate) bool { return info.SupportsCertificate(&c) == nil }); i >= 0 {
-		chosen = &m.config.Certificates[i]
-	}
-	if chosen != nil && len(chosen.Certificate) > 0 {
-		scheme, err := cert.Choose(chosen, m.version, m.request.schemes)
-		if err != nil {
-			return err
-		}
-		m.certificate, m.scheme = chosen, scheme
-		if err := m.staples(chosen.OCSPStaple); err != nil {
-			return err
-		}
-	}
-	m.place.Learn(ClientCert, m.certificate != nil)
-	return nil
+	return typeECDSASign
 }
 
 // --- Certificate (RFC 9846 4.5.1, RFC 5246 7.4.2)
 
 func writeCertificate(m *Machine, b *wire.Builder) error {
 	var chain [][]byte
-	if m.certificate != nil {
-		chain = m.certificate.Certificate
+	if m.credential != nil {
+		chain = m.credential.Certificate.Certificate
 	}
 	if !m.version.Is13() {
 		out := message.Certificate12{Chain: chain}
@@ -323,10 +278,10 @@ func (m *Machine) signedBy(r Role) []byte {
 	return cert.Content13(cert.ServerVerify, m.transcript.sum())
 }
 
-// sign signs with our certificate's key, outside of the Machine: keys may live
+// sign signs with our credential's key, outside of the Machine: keys may live
 // in slow hardware.
 func (m *Machine) sign(content []byte) ([]byte, error) {
-	key, scheme := m.certificate.PrivateKey.(crypto.Signer), m.scheme
+	key, scheme := m.credential.key().(crypto.Signer), m.scheme
 	signature, err := later(m, func() ([]byte, error) { return cert.Sign(key, scheme, content) })
 	return signature, wrap(err, alert.InternalError, "signing")
 }

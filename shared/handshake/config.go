@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/session"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -27,20 +26,30 @@ type Config struct {
 	// time.Now. Timers don't use it.
 	Time func() time.Time
 
-	// Certificates are tried in order; the first that fits the peer's SNI,
-	// signature algorithms and (in 1.2) cipher suites is used. A server needs
-	// one here, or GetCertificate, or GetConfigForClient.
+	// Credentials are what this side can authenticate with, most preferred first,
+	// before any of Certificates: the first that the peer can verify is used, by
+	// its signature algorithms and (in 1.2) cipher suites and groups. Names don't
+	// matter. A client that has Credentials of which none fits ends the handshake
+	// with handshake_failure; one that has none goes on without.
+	Credentials []Credential
+
+	// Certificates are credentials, too, in crypto/tls's way: a server prefers
+	// those for the name that the client asks for, and a client goes on without if
+	// none fits. A server needs one here, or Credentials, or GetCertificate, or
+	// GetConfigForClient.
 	Certificates []tls.Certificate
 
 	// GetCertificate chooses a server's certificate by ClientHello. It is asked,
-	// before Certificates, if the client sent a server name or there are none;
-	// returning nil, nil falls back to them.
+	// before Credentials and Certificates, if the client sent a server name or
+	// there are none; returning nil, nil falls back to them.
 	// The info's SupportedVersions are TLS numbers, for datagrams too, so that
 	// its SupportsCertificate works; its Context is nil.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-	// GetClientCertificate chooses a client's certificate when the server asks
-	// for one; a certificate without contents means that there is none to give.
+	// GetClientCertificate chooses a client's certificate when the server asks for
+	// one, before Credentials and Certificates. A certificate without contents
+	// means that there is none to give; nil, nil, which crypto/tls does not allow,
+	// falls back to Credentials and Certificates.
 	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 
 	// GetConfigForClient may replace a server's Config after it saw the
@@ -258,8 +267,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("ServerName", "longer than 255 bytes")
 	case role == Client && strings.TrimFunc(c.ServerName, printable) != "":
 		return unusable("ServerName", "%q is not ASCII; a server is asked for by its A-label (RFC 6066 3)", c.ServerName)
-	case role == Server && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
-		return unusable("Certificates", "a server needs one, or GetCertificate or GetConfigForClient")
+	case role == Server && len(c.Credentials)+len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
+		return unusable("Certificates", "a server needs one, or Credentials, GetCertificate or GetConfigForClient")
 	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
 		return unusable("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
 	case c.SessionTickets < 0 || c.SessionTickets > 255:
@@ -312,18 +321,13 @@ func (c *Config) validateLists(t protocol.Transport) error {
 			return unusable("NextProtos", "a protocol name has 1 to 255 bytes, all together at most %d", mostProtocols)
 		}
 	}
+	for i := range c.Credentials {
+		if err := c.Credentials[i].validate(); err != nil {
+			return unusable("Credentials", "number %d: %v", i, err)
+		}
+	}
 	for i := range c.Certificates {
-		chain := &c.Certificates[i]
-		if len(chain.Certificate) == 0 {
-			return unusable("Certificates", "number %d holds no certificate", i)
-		}
-		if _, err := cert.Usable(chain, protocol.VersionTLS12); err != nil {
-			return unusable("Certificates", "number %d: %v", i, err)
-		}
-		if err := cert.CheckKey(chain); err != nil {
-			return unusable("Certificates", "number %d: %v", i, err)
-		}
-		if err := checkTimestamps(chain); err != nil {
+		if err := (&Credential{Certificate: &c.Certificates[i]}).validate(); err != nil {
 			return unusable("Certificates", "number %d: %v", i, err)
 		}
 	}

@@ -54,6 +54,12 @@ func TestValidate(t *testing.T) {
 			bad.SupportedSignatureAlgorithms = []tls.SignatureScheme{tls.Ed25519}
 			c.Certificates = []tls.Certificate{bad}
 		}},
+		{"", Server, func(c *Config) { c.Certificates, c.Credentials = nil, []Credential{{Certificate: &good}} }},
+		{"Credentials", Client, func(c *Config) { c.Credentials = []Credential{{Certificate: &good}, {}} }},
+		{"Credentials", Client, func(c *Config) { c.Credentials = []Credential{{Certificate: &tls.Certificate{}}} }},
+		{"Credentials", Server, func(c *Config) {
+			c.Credentials = []Credential{{Certificate: &good, SignatureSchemes: []tls.SignatureScheme{tls.Ed25519}}}
+		}},
 		{"ServerName", Client, func(c *Config) { c.ServerName = "" }},
 		{"", Client, func(c *Config) { c.ServerName, c.InsecureSkipVerify = "", true }},
 		{"", Server, func(c *Config) { c.ServerName = "" }},

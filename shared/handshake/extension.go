@@ -71,7 +71,7 @@ var extensions = []extension{
 	{protocol.ExtALPN, inServerHello12 | inEncrypted, offerALPN, receiveALPN, answerALPN, acceptALPN},
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
 	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
-	{protocol.ExtCertAuthorities, inRequest, nil, nil, answerCertAuthorities, acceptCertAuthorities},
+	{protocol.ExtCertAuthorities, inRequest, nil, receiveCertAuthorities, answerCertAuthorities, acceptCertAuthorities},
 	{protocol.ExtStatusRequest, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerStatusRequest, receiveStatusRequest, answerStatusRequest, acceptStatusRequest},
 	{protocol.ExtSCT, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerSCTs, receiveSCTs, answerSCTs, acceptSCTs},
 	{protocol.ExtSupportedVersions, inServerHello13 | inRetry, offerSupportedVersions, receiveSupportedVersions, answerSupportedVersions, acceptIgnored}, // read before the others
@@ -396,7 +396,12 @@ func answerSignatureAlgsCert(_ *Machine, _ where, b *wire.Builder) bool {
 	return true
 }
 
-// --- certificate_authorities (RFC 9846 4.3.4), in CertificateRequest
+// --- certificate_authorities (RFC 9846 4.3.4), in ClientHello and CertificateRequest
+
+func receiveCertAuthorities(m *Machine, body []byte) (err error) {
+	m.hello.authorities, err = message.ParseCertAuthorities(body)
+	return err
+}
 
 func answerCertAuthorities(m *Machine, _ where, b *wire.Builder) bool {
 	names := m.config.authorities()

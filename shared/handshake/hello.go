@@ -25,6 +25,7 @@ type hello struct {
 	versions             message.Uint16s
 	groups               message.Uint16s
 	schemes              []tls.SignatureScheme // signature_algorithms
+	authorities          [][]byte              // certificate_authorities
 	protocols            []string              // ALPN
 	shares               message.KeyShares
 	extendedMasterSecret bool

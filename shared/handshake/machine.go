@@ -70,10 +70,10 @@ type Machine struct {
 	secrets13   secrets13
 
 	// Authentication.
-	certificate *tls.Certificate    // ours; nil if we have or need none
-	scheme      tls.SignatureScheme // ours
-	staple      []byte              // OCSP response for our certificate, if the peer wants it
-	peer        struct {
+	credential *Credential         // ours; nil if we have or need none
+	scheme     tls.SignatureScheme // ours
+	staple     []byte              // OCSP response for our certificate, if the peer wants it
+	peer       struct {
 		shown      [][]byte // its Certificate, before it is verified
 		maySend    bool     // 1.2: CertificateStatus may follow
 		staple     []byte
@@ -82,7 +82,7 @@ type Machine struct {
 		verified   [][]*x509.Certificate
 		scheme     tls.SignatureScheme
 	}
-	request certificateRequest // the server's, read by the client
+	request demand // the server's, read by the client
 
 	protocol string // ALPN
 
@@ -262,6 +262,7 @@ func (m *Machine) State() ConnectionState {
 		HelloRetryRequest:    m.hello.retried,
 		PeerSignature:        m.peer.scheme,
 		LocalSignature:       m.scheme,
+		LocalCredential:      m.credential,
 		ExtendedMasterSecret: m.version.Is13() || m.hello.extendedMasterSecret,
 
 		SignedCertificateTimestamps: m.peer.timestamps,

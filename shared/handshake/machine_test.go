@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -79,6 +80,9 @@ func oneHandshake(t *testing.T, transport protocol.Transport, v protocol.Version
 		client.CurvePreferences = []tls.CurveID{decoy(g), g.ID}
 	}
 	server.CurvePreferences = []tls.CurveID{g.ID}
+	if curve, ok := cert.CurveOf(testPKI().leaf[kind].Leaf.PublicKey); ok && !v.Is13() {
+		client.CurvePreferences = append(client.CurvePreferences, curve)
+	}
 	client.NextProtos, server.NextProtos = []string{"one", "two"}, []string{"two"}
 	if auth != unasked {
 		server.ClientAuth = tls.VerifyClientCertIfGiven
@@ -115,7 +119,7 @@ func oneHandshake(t *testing.T, transport protocol.Transport, v protocol.Version
 func expectForgotten(t *testing.T, m *Machine) {
 	t.Helper()
 	if m.transcript.hash != nil || m.transcript.raw != nil || m.keyShares != nil || m.shared != nil || m.serverShare != nil ||
-		m.certificate != nil || m.hello.suites != nil || m.secrets13.finishedClient.Bytes() != nil || m.secrets12.client.Key != nil {
+		m.hello.suites != nil || m.secrets13.finishedClient.Bytes() != nil || m.secrets12.client.Key != nil {
 		t.Errorf("%v keeps secrets of the handshake", m.role)
 	}
 }

@@ -1,13 +1,11 @@
 package handshake
 
 import (
-	"crypto"
 	"crypto/tls"
 	"errors"
 	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
-	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -219,11 +217,7 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	if m.resumption != nil {
 		return m.respond()
 	}
-	err := m.chooseCertificate(func(c *tls.Certificate) error {
-		_, err := cert.Choose(c, m.version, m.hello.schemes)
-		return err
-	})
-	if err != nil {
+	if err := m.chooseServerCredential(); err != nil {
 		return err
 	}
 	return m.respond()
@@ -281,69 +275,7 @@ func (m *Machine) negotiate12() error {
 	if m.group == nil {
 		return alert.Peerf(alert.HandshakeFailure, "no key exchange group in common")
 	}
-	err := m.chooseCertificate(func(c *tls.Certificate) error {
-		_, err := m.suiteFor(c)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	m.suite, err = m.suiteFor(m.certificate)
-	return err
-}
-
-// suiteFor returns the suite of 1.2 that goes with a certificate.
-func (m *Machine) suiteFor(c *tls.Certificate) (*suite.Suite, error) {
-	if _, err := cert.Choose(c, m.version, m.hello.schemes); err != nil {
-		return nil, err
-	}
-	public := c.PrivateKey.(crypto.Signer).Public()
-	// RFC 8422 5.1 lets supported_groups bound the certificate's curve too. Peers
-	// name the groups of their key exchange there, and signature_algorithms says
-	// what they verify: crypto/tls and BoringSSL go by that, and so do we.
-	auth := authOf(public)
-	for s := range m.config.suites(m.version) {
-		if s.Auth == auth && m.hello.suites.Contains(s.ID) {
-			return s, nil
-		}
-	}
-	return nil, alert.Peerf(alert.HandshakeFailure, "no cipher suite in common for %v and this certificate", m.version)
-}
-
-// chooseCertificate sets certificate and scheme: what the application chooses,
-// or the first that fits.
-func (m *Machine) chooseCertificate(fits func(*tls.Certificate) error) error {
-	c, err := m.askCertificate()
-	if c == nil && err == nil {
-		c, err = cert.Match(m.config.Certificates, m.hello.serverName, fits)
-	}
-	if err != nil {
-		return err
-	}
-	m.certificate = c
-	if m.scheme, err = cert.Choose(c, m.version, m.hello.schemes); err != nil {
-		return err
-	}
-	return m.chooseStaple()
-}
-
-// askCertificate asks the application for a certificate, when crypto/tls does.
-func (m *Machine) askCertificate() (*tls.Certificate, error) {
-	ask := m.config.GetCertificate
-	if ask == nil || m.hello.serverName == "" && len(m.config.Certificates) > 0 {
-		return nil, nil
-	}
-	info := m.clientHelloInfo()
-	c, err := later(m, func() (*tls.Certificate, error) { return ask(info) })
-	return c, wrap(err, alert.InternalError, "GetCertificate")
-}
-
-// authOf is the kind of 1.2 suite that a key goes with.
-func authOf(public crypto.PublicKey) suite.Auth {
-	if cert.KindOf(public) == cert.RSA {
-		return suite.RSA
-	}
-	return suite.ECDSA
+	return m.chooseServerCredential()
 }
 
 // clientHelloInfo is the ClientHello as the application sees it.

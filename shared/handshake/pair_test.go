@@ -230,7 +230,7 @@ func (p *pair) expectAgreement(t testing.TB) {
 		}
 		exports[i] = secret
 		state.PeerCertificates, state.VerifiedChains, state.export = nil, nil, nil
-		state.PeerSignature, state.LocalSignature = 0, 0
+		state.PeerSignature, state.LocalSignature, state.LocalCredential = 0, 0, nil
 		state.OCSPResponse, state.SignedCertificateTimestamps = nil, nil
 	}
 	if got, want := fmt.Sprint(a), fmt.Sprint(b); got != want {
@@ -397,7 +397,7 @@ func configs(v protocol.Version) (client, server *Config) {
 	client = &Config{
 		Time: clock, RootCAs: p.roots, ServerName: testName,
 		MinVersion: uint16(v), MaxVersion: uint16(v),
-		CurvePreferences: []tls.CurveID{tls.X25519},
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, // P-256 for 1.2's certificates
 	}
 	server = &Config{
 		Time: clock, ClientCAs: p.roots, Certificates: []tls.Certificate{p.leaf[p256]},

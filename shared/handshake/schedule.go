@@ -167,7 +167,7 @@ func (m *Machine) verifyData(r Role) []byte {
 func (m *Machine) forget() {
 	m.transcript = transcript{}
 	m.keyShares, m.shared, m.serverShare = nil, nil, nil
-	m.request = certificateRequest{}
+	m.request = demand{}
 	m.secrets12.client, m.secrets12.server = keys.RecordKey{}, keys.RecordKey{}
 	m.secrets13.handshake = keys.HandshakeSecret{}
 	m.secrets13.finishedClient, m.secrets13.finishedServer = keys.TrafficSecret{}, keys.TrafficSecret{}
@@ -176,7 +176,7 @@ func (m *Machine) forget() {
 		extendedMasterSecret: m.hello.extendedMasterSecret,
 		retried:              m.hello.retried,
 	}
-	m.certificate, m.staple, m.resumption = nil, nil, nil
+	m.staple, m.resumption = nil, nil
 	m.peer.shown = nil
 	m.ticket = message.NewSessionTicket12{}
 }

@@ -89,10 +89,10 @@ func answerSCTs(m *Machine, at where, b *wire.Builder) bool {
 	if at == inRequest {
 		return m.config.RequestSCTs
 	}
-	if m.certificate == nil || len(m.certificate.SignedCertificateTimestamps) == 0 {
+	if m.credential == nil || len(m.credential.Certificate.SignedCertificateTimestamps) == 0 {
 		return false
 	}
-	message.AppendSCTs(b, m.certificate.SignedCertificateTimestamps)
+	message.AppendSCTs(b, m.credential.Certificate.SignedCertificateTimestamps)
 	return true
 }
 
@@ -123,9 +123,9 @@ func (m *Machine) chooseStaple() error {
 	if !m.hello.wantsStaple {
 		return m.staples(nil)
 	}
-	staple := m.certificate.OCSPStaple
+	staple := m.credential.Certificate.OCSPStaple
 	if ask := m.config.GetOCSPStaple; ask != nil {
-		info, certificate := m.clientHelloInfo(), m.certificate
+		info, certificate := m.clientHelloInfo(), m.credential.Certificate
 		var err error
 		if staple, err = later(m, func() ([]byte, error) { return ask(info, certificate) }); err != nil {
 			return wrap(err, alert.InternalError, "GetOCSPStaple")
@@ -140,7 +140,7 @@ func (m *Machine) staples(staple []byte) error {
 	if m.staple = staple; len(staple) == 0 {
 		m.staple = nil
 	}
-	if err := checkTimestamps(m.certificate); err != nil {
+	if err := checkTimestamps(m.credential.Certificate); err != nil {
 		return alert.Localf(alert.InternalError, "our certificate: %w", err)
 	}
 	return nil

@@ -34,6 +34,11 @@ type ConnectionState struct {
 	// proved that it has its certificate's key; zero if it showed none.
 	PeerSignature, LocalSignature tls.SignatureScheme
 
+	// LocalCredential is what this side authenticated with: one of
+	// Config.Credentials, or one made of Certificates or of what a callback gave;
+	// nil if it showed nothing, or resumed a session.
+	LocalCredential *Credential
+
 	// ExtendedMasterSecret is whether RFC 7627 was used; always true in 1.3,
 	// whose key schedule does the same.
 	ExtendedMasterSecret bool

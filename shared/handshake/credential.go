@@ -1,0 +1,259 @@
+package handshake
+
+import (
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+)
+
+// A Credential is something that this side can authenticate with. Exactly one of
+// its kinds is set.
+type Credential struct {
+	// Certificate is the kind X.509: a chain, leaf first, and the leaf's key.
+	Certificate *tls.Certificate
+
+	// SignatureSchemes are the schemes that the key may sign with, most
+	// preferred first. Nil means the Certificate's SupportedSignatureAlgorithms
+	// or, without those, all that fit the key in an order of this library's.
+	SignatureSchemes []tls.SignatureScheme
+
+	// MustMatchIssuer keeps a Certificate for peers that ask for certificates of
+	// its issuers (certificate_authorities, RFC 9846 4.3.4). Otherwise what the
+	// peer asks for is taken as a hint, and another certificate may turn out to
+	// be good enough.
+	MustMatchIssuer bool
+}
+
+// validate says why a credential can't be used.
+func (c *Credential) validate() error {
+	if c.Certificate == nil {
+		return errors.New("is of no kind: it needs a Certificate")
+	}
+	if len(c.Certificate.Certificate) == 0 {
+		return errors.New("holds no certificate")
+	}
+	if _, err := cert.Usable(c.key(), c.schemes(), protocol.VersionTLS12); err != nil {
+		return err
+	}
+	if err := cert.CheckKey(c.Certificate); err != nil {
+		return err
+	}
+	return checkTimestamps(c.Certificate)
+}
+
+// key is what signs.
+func (c *Credential) key() crypto.PrivateKey { return c.Certificate.PrivateKey }
+
+// schemes are those that the key may sign with, in order of preference; nil for
+// all.
+func (c *Credential) schemes() []tls.SignatureScheme {
+	if c.SignatureSchemes != nil {
+		return c.SignatureSchemes
+	}
+	return c.Certificate.SupportedSignatureAlgorithms
+}
+
+// A demand is what a side wants of the other's credential: a ClientHello or a
+// CertificateRequest says it.
+type demand struct {
+	offered     []protocol.ExtensionType // of CertificateRequest: what Certificate may answer
+	types       []byte                   // certificate_types of 1.2; nil if it says nothing of them
+	schemes     []tls.SignatureScheme
+	authorities [][]byte // distinguished names in DER; none: any will do
+}
+
+// demanded is what the peer wants of our credential.
+func (m *Machine) demanded() demand {
+	if m.role == Client {
+		return m.request
+	}
+	return demand{schemes: m.hello.schemes, authorities: m.hello.authorities}
+}
+
+// chooseCredential takes the first of our candidates that the peer can verify.
+// If there is none it says why the most preferred isn't one, or is
+// errNoCandidate if there was nothing to choose from.
+func (m *Machine) chooseCredential(candidates []*Credential) error {
+	var refused error
+	for _, c := range candidates {
+		scheme, suite, err := m.fit(c)
+		if err == nil {
+			m.credential, m.scheme, m.suite = c, scheme, suite
+			return nil
+		}
+		if refused == nil {
+			refused = err
+		}
+	}
+	if refused == nil {
+		return errNoCandidate
+	}
+	return refused
+}
+
+var errNoCandidate = alert.Localf(alert.HandshakeFailure, "no credential is configured")
+
+// fit asks whether the peer can verify a credential: by which scheme, and in
+// 1.2, where the suite names the kind of key, under which suite.
+func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) {
+	public, err := cert.Public(c.key())
+	if err != nil {
+		return 0, nil, err
+	}
+	wants := m.demanded()
+	if c.MustMatchIssuer && !cert.HasIssuer(c.Certificate, wants.authorities) {
+		return 0, nil, alert.Peerf(alert.HandshakeFailure, "%w: the peer names %d", alert.NoMatchingIssuer, len(wants.authorities))
+	}
+	if wants.types != nil && !slices.Contains(wants.types, typeOf(cert.KindOf(public))) {
+		return 0, nil, alert.Peerf(alert.HandshakeFailure, "%w: the server takes certificate_types %v", alert.NoCommonCertificateType, wants.types)
+	}
+	chosen := m.suite
+	if m.role == Server && !m.version.Is13() {
+		if chosen, err = m.suiteFor(public); err != nil {
+			return 0, nil, err
+		}
+	}
+	scheme, err := cert.Choose(c.key(), c.schemes(), m.version, wants.schemes)
+	return scheme, chosen, err
+}
+
+// suiteFor returns the suite of 1.2 that goes with a key.
+func (m *Machine) suiteFor(public crypto.PublicKey) (*suite.Suite, error) {
+	// RFC 8422 5.1: supported_groups bounds the curve of ECDSA certificates, too.
+	if curve, ok := cert.CurveOf(public); ok && m.hello.groups != nil && !m.hello.groups.Contains(uint16(curve)) {
+		return nil, alert.Peerf(alert.HandshakeFailure, "%w: the client names no group %v", alert.WrongCurve, curve)
+	}
+	auth := authOf(public)
+	for s := range m.config.suites(m.version) {
+		if s.Auth == auth && m.hello.suites.Contains(s.ID) {
+			return s, nil
+		}
+	}
+	return nil, alert.Peerf(alert.HandshakeFailure, "%w for %v and this key", alert.NoCommonSuite, m.version)
+}
+
+// authOf is the kind of 1.2 suite that a key goes with.
+func authOf(public crypto.PublicKey) suite.Auth {
+	if cert.KindOf(public) == cert.RSA {
+		return suite.RSA
+	}
+	return suite.ECDSA
+}
+
+// --- The server's candidates
+
+func (m *Machine) chooseServerCredential() error {
+	candidates, err := m.serverCandidates()
+	if err != nil {
+		return err
+	}
+	if err := m.chooseCredential(candidates); err != nil {
+		return err
+	}
+	return m.chooseStaple()
+}
+
+// serverCandidates are what GetCertificate says; or the Credentials, and then the
+// Certificates: those for the name that the client asks for before the others, as
+// crypto/tls has it.
+func (m *Machine) serverCandidates() ([]*Credential, error) {
+	if c, err := m.askCertificate(); c != nil || err != nil {
+		return []*Credential{{Certificate: c}}, err
+	}
+	candidates := pointers(m.config.Credentials)
+	var others []*Credential
+	for i := range m.config.Certificates {
+		c := &m.config.Certificates[i]
+		leaf, err := cert.Leaf(c)
+		if name := m.hello.serverName; name == "" || err == nil && leaf.VerifyHostname(name) == nil {
+			candidates = append(candidates, &Credential{Certificate: c})
+		} else {
+			others = append(others, &Credential{Certificate: c})
+		}
+	}
+	return append(candidates, others...), nil
+}
+
+// askCertificate asks the application for a certificate, when crypto/tls does.
+func (m *Machine) askCertificate() (*tls.Certificate, error) {
+	c := m.config
+	if c.GetCertificate == nil || m.hello.serverName == "" && len(c.Credentials)+len(c.Certificates) > 0 {
+		return nil, nil
+	}
+	info := m.clientHelloInfo()
+	answer, err := later(m, func() (*tls.Certificate, error) { return c.GetCertificate(info) })
+	return answer, wrap(err, alert.InternalError, "GetCertificate")
+}
+
+func pointers(credentials []Credential) (list []*Credential) {
+	for i := range credentials {
+		list = append(list, &credentials[i])
+	}
+	return list
+}
+
+// --- The client's candidates
+
+// chooseClientCredential chooses what a CertificateRequest is answered with.
+// Without a candidate the client sends an empty Certificate (RFC 9846 4.5.1).
+// But whoever has named Credentials doesn't want to be taken for nobody.
+func (m *Machine) chooseClientCredential() error {
+	candidates, err := m.clientCandidates()
+	if err != nil {
+		return err
+	}
+	if err := m.chooseCredential(candidates); err != nil && err != errNoCandidate {
+		return err
+	}
+	m.place.Learn(ClientCert, m.credential != nil)
+	if m.credential == nil {
+		return nil
+	}
+	return m.staples(m.credential.Certificate.OCSPStaple)
+}
+
+// clientCandidates are what GetClientCertificate says; or the Credentials, and
+// then the Certificates that the server asks for: crypto/tls shows no others.
+func (m *Machine) clientCandidates() ([]*Credential, error) {
+	c, err := m.askClientCertificate()
+	switch {
+	case err != nil:
+		return nil, err
+	case c != nil && len(c.Certificate) == 0:
+		return nil, nil
+	case c != nil:
+		return []*Credential{{Certificate: c}}, nil
+	}
+	candidates := pointers(m.config.Credentials)
+	for i := range m.config.Certificates {
+		c := &Credential{Certificate: &m.config.Certificates[i]}
+		asked := len(m.request.authorities) == 0 || cert.HasIssuer(c.Certificate, m.request.authorities)
+		if _, _, err := m.fit(c); asked && err == nil {
+			candidates = append(candidates, c)
+		}
+	}
+	return candidates, nil
+}
+
+// askClientCertificate asks the application for a certificate.
+func (m *Machine) askClientCertificate() (*tls.Certificate, error) {
+	ask := m.config.GetClientCertificate
+	if ask == nil {
+		return nil, nil
+	}
+	info := &tls.CertificateRequestInfo{
+		AcceptableCAs: m.request.authorities,
+		SignatureSchemes: slices.DeleteFunc(slices.Clone(m.request.schemes), func(s tls.SignatureScheme) bool {
+			return m.request.types != nil && !slices.Contains(m.request.types, typeOf(cert.SchemeKind(s)))
+		}),
+		Version: uint16(m.version.Over(protocol.Stream)),
+	}
+	answer, err := later(m, func() (*tls.Certificate, error) { return ask(info) })
+	return answer, wrap(err, alert.InternalError, "GetClientCertificate")
+}

@@ -1,0 +1,168 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+)
+
+// credential is the credential of a certificate of the test's PKI.
+func (p *pki) credential(kind keyKind, change ...func(*Credential)) Credential {
+	leaf := p.leaf[kind]
+	c := Credential{Certificate: &leaf}
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
+
+func signingWith(schemes ...tls.SignatureScheme) func(*Credential) {
+	return func(c *Credential) { c.SignatureSchemes = schemes }
+}
+
+func matchingIssuer(c *Credential) { c.MustMatchIssuer = true }
+
+func ofStranger(c *Credential) { c.Certificate = new(testPKI().stranger) }
+
+// A preference is a list of credentials, and what becomes of it.
+type preference struct {
+	name    string
+	ours    []Credential
+	peer    func(*Config) // the other side's Config
+	want    int           // index in ours; -1 for none
+	reason  alert.Reason  // then
+	version protocol.Version
+	roles   []Role
+}
+
+func preferences() []preference {
+	p := testPKI()
+	both, server, client := []Role{Server, Client}, []Role{Server}, []Role{Client}
+	const v12, v13 = protocol.VersionTLS12, protocol.VersionTLS13
+	only25519 := func(c *Config) { c.CurvePreferences = []tls.CurveID{x25519} }
+	return []preference{
+		{"the first", []Credential{p.credential(edwards), p.credential(p256)}, nil, 0, "", 0, both},
+		{"the first, whatever the name", []Credential{p.credential(edwards, ofStranger), p.credential(p256)}, func(c *Config) {
+			c.InsecureSkipVerify, c.ClientAuth = true, min(c.ClientAuth, tls.RequireAnyClientCert)
+		}, 0, "", 0, both},
+		{"by suite", []Credential{p.credential(p256), p.credential(rsaKey), p.credential(rsaKey)}, func(c *Config) {
+			c.CipherSuites = []uint16{suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
+		}, 1, "", v12, server},
+		{"by suite, none", []Credential{p.credential(p256), p.credential(edwards)}, func(c *Config) {
+			c.CipherSuites = []uint16{suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
+		}, -1, alert.NoCommonSuite, v12, server},
+		{"by curve", []Credential{p.credential(p256), p.credential(edwards)}, only25519, 1, "", v12, server},
+		{"by curve, none", []Credential{p.credential(p256), p.credential(p384)}, only25519, -1, alert.WrongCurve, v12, server},
+		{"by curve, which is of no concern in 1.3", []Credential{p.credential(p384), p.credential(edwards)}, only25519, 0, "", v13, server},
+		{"by curve, which a client can't know", []Credential{p.credential(p384), p.credential(edwards)}, nil, 0, "", v12, client},
+		{"by issuer, who is not asked for", []Credential{p.credential(p256, matchingIssuer), p.credential(edwards)}, func(c *Config) {
+			c.ClientCAs, c.ClientAuth = nil, min(c.ClientAuth, tls.RequireAnyClientCert)
+		}, 1, "", 0, both},
+		{"by issuer", []Credential{p.credential(p256, ofStranger, matchingIssuer), p.credential(edwards, matchingIssuer)}, nil, 1, "", 0, client},
+		{"by issuer, none", []Credential{p.credential(p256, ofStranger, matchingIssuer)}, nil, -1, alert.NoMatchingIssuer, 0, client},
+		{"by issuer, who is a hint", []Credential{p.credential(p256, ofStranger)}, func(c *Config) { c.ClientAuth = tls.RequireAnyClientCert }, 0, "", 0, client},
+	}
+}
+
+// TestCredentials: the first that the peer can verify is used, by either role.
+func TestCredentials(t *testing.T) {
+	for _, c := range preferences() {
+		t.Run(c.name, func(t *testing.T) {
+			eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+				for _, role := range c.roles {
+					if c.version == 0 || c.version == v.Over(protocol.Stream) {
+						t.Run(role.String(), func(t *testing.T) { c.try(t, role, transport, v) })
+					}
+				}
+			})
+		})
+	}
+}
+
+func (c *preference) try(t *testing.T, role Role, transport protocol.Transport, v protocol.Version) {
+	client, server := configs(v)
+	ours, theirs := server, client
+	if role == Client {
+		ours, theirs = client, server
+		server.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	ours.Certificates, ours.Credentials = nil, c.ours
+	if c.peer != nil {
+		c.peer(theirs)
+	}
+	p := begin(t, transport, client, server).run()
+	self := p.server
+	if role == Client {
+		self = p.client
+	}
+	if c.want < 0 {
+		self.expectRefused(t, alert.HandshakeFailure)
+		if !errors.Is(self.err, c.reason) {
+			t.Errorf("the reason is not %q: %v", c.reason, self.err)
+		}
+		return
+	}
+	p.expectAgreement(t)
+	if got := self.m.State().LocalCredential; got != &c.ours[c.want] {
+		t.Errorf("LocalCredential is %p, expected number %d of %p", got, c.want, c.ours)
+	}
+	if shown := self.other.m.State().PeerCertificates[0].Raw; !slices.Equal(shown, c.ours[c.want].Certificate.Certificate[0]) {
+		t.Error("another certificate was shown")
+	}
+}
+
+// TestCredentialSchemes: a credential signs with its first scheme that the peer
+// verifies.
+func TestCredentialSchemes(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server := configs(v)
+		authenticated(client, server)
+		own := testPKI().credential(rsaKey, signingWith(0x2a2a, tls.PSSWithSHA512, tls.PSSWithSHA256))
+		client.Credentials, server.Credentials = []Credential{own}, []Credential{own}
+		p := complete(t, transport, client, server)
+		for _, side := range []*peer{p.client, p.server} {
+			if got := side.m.State().LocalSignature; got != tls.PSSWithSHA512 {
+				t.Errorf("%v signs with %v", side.m.role, got)
+			}
+		}
+	})
+}
+
+// TestCredentialsAndCertificates: Credentials come first; Certificates follow,
+// in crypto/tls's way.
+func TestCredentialsAndCertificates(t *testing.T) {
+	p := testPKI()
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server := configs(v)
+		server.Credentials = []Credential{p.credential(p384, signingWith(tls.ECDSAWithSHA1, tls.ECDSAWithP384AndSHA384))}
+		server.Certificates = []tls.Certificate{p.stranger, p.leaf[edwards]}
+		client.CurvePreferences = append(client.CurvePreferences, nist384)
+		q := complete(t, transport, client, server)
+		if got := q.server.m.State().LocalCredential; got != &server.Credentials[0] {
+			t.Error("Certificates came before Credentials")
+		}
+
+		// A client that has nothing fitting among its Certificates shows none.
+		server.ClientAuth = tls.RequestClientCert
+		client.Certificates = []tls.Certificate{p.stranger}
+		q = complete(t, transport, client, server)
+		if got := q.client.m.State().LocalCredential; got != nil {
+			t.Errorf("the client showed %v", got)
+		}
+		asked := 0
+		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked++
+			return nil, nil
+		}
+		client.Certificates = append(client.Certificates, p.leaf[p256])
+		q = complete(t, transport, client, server)
+		if got := q.client.m.State().LocalCredential; got == nil || got.Certificate != &client.Certificates[1] || asked != 1 {
+			t.Errorf("the client showed %v, GetClientCertificate was asked %d times", got, asked)
+		}
+	})
+}
