@@ -157,23 +157,16 @@ func (c *Conn) start(ctx context.Context) error {
 	return nil
 }
 
-// work runs what steps of the handshake wait for, and reports whether the
-// handshake is complete.
+// work runs what steps wait for, in the handshake and after it, and reports
+// whether the handshake is complete. The caller has the turn to read.
 func (c *Conn) work() (open bool, err error) {
 	for {
 		if err := c.err(); err != nil {
 			return false, err
 		}
-		if c.engine.Open() {
-			if !c.opened.Swap(true) {
-				c.lingerUntil = time.Now().Add(lingerTime)
-				c.debugf("%v: handshake complete", c.role)
-			}
-			return true, nil
-		}
 		work := c.engine.Work()
 		if work == nil {
-			return false, nil
+			break
 		}
 		c.unlocked(work)
 		if c.err() == nil {
@@ -181,6 +174,11 @@ func (c *Conn) work() (open bool, err error) {
 			c.flush()
 		}
 	}
+	if c.engine.Open() && !c.opened.Swap(true) {
+		c.lingerUntil = time.Now().Add(lingerTime)
+		c.debugf("%v: handshake complete", c.role)
+	}
+	return c.engine.Open(), nil
 }
 
 // unlocked runs work of the application, which may take long and call the
@@ -242,6 +240,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.acquire()
 	defer c.release()
 	for {
+		c.work() // what ended the Conn comes after the data
 		if n, err, ok := c.take(p); ok {
 			return n, err
 		}

@@ -283,7 +283,7 @@ func (s *simulation) open() bool { return s.client.Open() && s.server.Open() }
 
 // quiet reports whether both sides are open and nobody has anything left to do.
 func (s *simulation) quiet() bool {
-	return s.open() && len(s.air) == 0 && s.client.Deadline().IsZero() && s.server.Deadline().IsZero()
+	return s.open() && len(s.air) == 0 && s.client.work == nil && s.server.work == nil && s.client.Deadline().IsZero() && s.server.Deadline().IsZero()
 }
 
 // settle runs until all is quiet, and fails the test if that doesn't come.

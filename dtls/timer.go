@@ -122,6 +122,9 @@ func (c *Conn) readAside() {
 		}
 		c.stash()
 		c.deliver(p)
+		if !c.working {
+			c.work()
+		}
 	}
 }
 

@@ -301,6 +301,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if ok {
 			return n, nil
 		}
+		if work := c.engine.Work(); work != nil {
+			c.unlocked(work)
+			c.engine.Resume(time.Now()) // its error is latched
+			continue
+		}
 		if err := c.engine.Closed(); err != nil {
 			return 0, err
 		}

@@ -84,3 +84,38 @@ func TestParseSessionState(t *testing.T) {
 		t.Error("not resumed")
 	}
 }
+
+// A reentrantCache calls back into the connection that uses it, as an
+// application's may.
+type reentrantCache struct {
+	ClientSessionCache
+	call func()
+}
+
+func (c *reentrantCache) Put(key string, s *SessionState) {
+	c.call()
+	c.ClientSessionCache.Put(key, s)
+}
+
+// A session is wrapped and kept without the connection's lock.
+func TestSessionCallbacksHoldNoLock(t *testing.T) {
+	checkLeaks(t)
+	for _, version := range []uint16{VersionTLS12, VersionTLS13} {
+		client, server := configs(version)
+		var c, s *Conn
+		client.ClientSessionCache = &reentrantCache{NewLRUClientSessionCache(0), func() { c.ConnectionState() }}
+		server.WrapSession = func(_ ConnectionState, state *SessionState) ([]byte, error) {
+			s.ConnectionState()
+			return state.Bytes()
+		}
+		server.UnwrapSession = func(ticket []byte, _ ConnectionState) (*SessionState, error) { return ParseSessionState(ticket) }
+		for n := range 2 {
+			a, b := tcpPair(t)
+			c, s = must(Client(a, client)), must(Server(b, server))
+			converse(t, c, s)
+			if c.ConnectionState().DidResume != (n > 0) {
+				t.Errorf("%#x, connection %d: resumed %v", version, n, n == 0)
+			}
+		}
+	}
+}

@@ -162,8 +162,7 @@ type Config struct {
 
 	// WrapSession makes the ticket for a session, instead of TicketKeys: its
 	// SessionState.Bytes encrypted, or the name under which they are stored. It
-	// runs when the client's Finished is verified, with the connection's lock
-	// held. An error ends the connection.
+	// runs when the client's Finished is verified. An error ends the connection.
 	//
 	// UnwrapSession finds the session again; ParseSessionState reads it. Without
 	// one (nil, nil) there is a full handshake; an error ends the handshake. Here

@@ -71,6 +71,9 @@ func (m *Machine) receive(msg Message) error {
 		return err
 	}
 	if err := m.run(func() error { return read[step](m, msg.Body) }); err != nil {
+		if err == ErrNotYet {
+			m.task.reads = true
+		}
 		return err
 	}
 	m.unconfirmed = m.unconfirmed && m.Open() // an answer confirms the flight it answers
@@ -117,21 +120,18 @@ func (m *Machine) speak() error {
 	wrote := false
 	for {
 		edge, n := m.place.Write()
-		if n == 1 && edge.To == Open {
-			if err := m.cross(edge, Message{}); err != nil {
-				return err
-			}
-			m.open()
+		opens := n == 1 && edge.To == Open
+		if n != 1 || !opens && edge.To.Writer() != m.role {
 			break
 		}
-		if n != 1 || edge.To.Writer() != m.role {
-			break
-		}
-		if err := m.send(edge); err != nil {
+		if err := m.take(edge); err != nil {
 			if err == ErrNotYet && wrote {
 				m.spoke = true
 			}
 			return err
+		}
+		if opens {
+			break
 		}
 		wrote = true
 	}
@@ -142,6 +142,23 @@ func (m *Machine) speak() error {
 	if m.Open() {
 		return m.post()
 	}
+	return nil
+}
+
+// take crosses an edge that is ours: with a message, or without one to Open.
+func (m *Machine) take(e Edge) error {
+	if e.To != Open {
+		return m.send(e)
+	}
+	if m.flow != opened {
+		if err := m.run(m.keepSession12); err != nil {
+			return err
+		}
+	}
+	if err := m.cross(e, Message{}); err != nil {
+		return err
+	}
+	m.open()
 	return nil
 }
 
@@ -181,9 +198,6 @@ func (m *Machine) expects() Reply {
 func (m *Machine) open() {
 	if m.flow != opened {
 		m.flow = opened
-		if m.role == Client {
-			m.keepSession12()
-		}
 		m.forget()
 		m.layer.Finish()
 	}
@@ -203,8 +217,18 @@ func (m *Machine) latch(err error) error {
 // callback of the application. It runs without any lock.
 type task struct {
 	run   func() (any, error)
+	reads bool // for a step that reads
 	value any
 	err   error
+}
+
+// aside is later for what has no result.
+func aside(m *Machine, f func()) error {
+	_, err := later(m, func() (struct{}, error) {
+		f()
+		return struct{}{}, nil
+	})
+	return err
 }
 
 // later runs f outside of the Machine. The first time that a step asks, it gets
@@ -252,8 +276,11 @@ func (m *Machine) Resume(now time.Time) error {
 		return nil
 	}
 	m.now = now
-	m.answers = append(m.answers, m.task)
-	m.task = nil
+	done := m.task
+	m.answers, m.task = append(m.answers, done), nil
+	if done.reads {
+		return nil
+	}
 	return m.latch(m.speak())
 }
 

@@ -86,12 +86,12 @@ type Machine struct {
 
 	protocol string // ALPN
 
-	resumption  *resumption // the session that is offered (client) or resumed
-	selected    bool        // the server takes it
-	ticketsDue  int         // tickets to be written
-	ticketsMade uint8
-	promised    bool // 1.2: the server said that it gives a ticket
-	ticket      message.NewSessionTicket12
+	resumption *resumption                  // the session that is offered (client) or resumed
+	selected   bool                         // the server takes it
+	ticketsDue int                          // tickets to be made
+	tickets    []message.NewSessionTicket13 // and to be written
+	promised   bool                         // 1.2: the server said that it gives a ticket
+	ticket     message.NewSessionTicket12
 
 	writeLevel, readLevel uint64
 	writeSeq              uint16

@@ -57,13 +57,18 @@ func (m *Machine) Acked() error {
 	return m.latch(m.post())
 }
 
-// post writes what is due, as far as acknowledgements allow: all tickets in one
-// flight, then a KeyUpdate in one of its own.
+// post writes what is due, as far as acknowledgements and outside work allow: all
+// tickets in one flight, then a KeyUpdate in one of its own.
 func (m *Machine) post() error {
-	if !m.Open() || m.transport == protocol.Datagram && m.unconfirmed {
+	if !m.Open() || m.task != nil || m.transport == protocol.Datagram && m.unconfirmed {
 		return nil
 	}
-	for m.ticketsDue > 0 {
+	if err := m.run(m.makeTickets); err == ErrNotYet {
+		return nil // nobody waits for them: Resume goes on
+	} else if err != nil {
+		return err
+	}
+	for len(m.tickets) > 0 {
 		if err := m.sendTicket(); err != nil {
 			return err
 		}

@@ -222,8 +222,13 @@ func readPostTicket(m *Machine, body []byte) error {
 	}
 	s := m.session(m.secrets13.resumption.PSK(in.Nonce), min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime))
 	s.AgeAdd, s.Ticket = in.AgeAdd, slices.Clone(in.Ticket)
-	m.config.ClientSessionCache.Put(m.sessionKey(), s)
-	return nil
+	return m.keep(s)
+}
+
+// keep puts a session into the client's cache.
+func (m *Machine) keep(s *session.State) error {
+	cache, key := m.config.ClientSessionCache, m.sessionKey()
+	return aside(m, func() { cache.Put(key, s) })
 }
 
 // session is this connection's session, which begins now.
@@ -339,16 +344,19 @@ func (c *Config) unwrap(k *session.TicketKeys, ticket []byte, state ConnectionSt
 	return k.Open(ticket, now), nil
 }
 
-// wrapTicket makes a ticket of a session.
-func (m *Machine) wrapTicket(s *session.State) ([]byte, error) {
-	if m.config.WrapSession != nil {
-		ticket, err := m.config.WrapSession(m.State(), s)
+// wrapper makes tickets of sessions, outside of the Machine.
+func (m *Machine) wrapper() func(*session.State) ([]byte, error) {
+	wrap, state, k, now := m.config.WrapSession, m.State(), m.ticketKeys(), m.now
+	return func(s *session.State) ([]byte, error) {
+		if wrap == nil {
+			return k.Seal(s, now)
+		}
+		ticket, err := wrap(state, s)
 		if err == nil && (len(ticket) == 0 || len(ticket) > math.MaxUint16) {
 			err = fmt.Errorf("a ticket has 1 to 65535 bytes, not %d", len(ticket))
 		}
-		return ticket, wrap(err, alert.InternalError, "WrapSession")
+		return ticket, err
 	}
-	return m.ticketKeys().Seal(s, m.now)
 }
 
 // prepareTickets decides how many tickets the server gives: none to a client
@@ -380,23 +388,34 @@ func (m *Machine) ticketFits() bool {
 	return size <= maxChain[m.transport]
 }
 
-func writePostTicket(m *Machine, b *wire.Builder) error {
-	m.ticketsDue--
-	m.ticketsMade++
-	nonce := []byte{m.ticketsMade} // another for each ticket of a connection
-	s := m.session(m.secrets13.resumption.PSK(nonce), session.MaxLifetime)
-	s.AgeAdd = binary.BigEndian.Uint32(randomBytes(4))
-	ticket, err := m.wrapTicket(s)
+// makeTickets makes the tickets that are due, all at once.
+func (m *Machine) makeTickets() error {
+	if m.ticketsDue == 0 {
+		return nil
+	}
+	due, like, secret, wrapped := m.ticketsDue, m.session(nil, session.MaxLifetime), m.secrets13.resumption, m.wrapper()
+	tickets, err := later(m, func() (tickets []message.NewSessionTicket13, err error) {
+		for i := range due {
+			s, nonce := *like, []byte{byte(i)} // another for each ticket of a connection
+			s.Secret, s.AgeAdd = secret.PSK(nonce), binary.BigEndian.Uint32(randomBytes(4))
+			out := message.NewSessionTicket13{Lifetime: uint32(s.Lifetime / time.Second), AgeAdd: s.AgeAdd, Nonce: nonce}
+			if out.Ticket, err = wrapped(&s); err != nil {
+				return nil, err
+			}
+			tickets = append(tickets, out)
+		}
+		return tickets, nil
+	})
 	if err != nil {
-		return err
+		return wrap(err, alert.InternalError, "WrapSession")
 	}
-	out := message.NewSessionTicket13{
-		Lifetime: uint32(s.Lifetime / time.Second),
-		AgeAdd:   s.AgeAdd,
-		Nonce:    nonce,
-		Ticket:   ticket,
-	}
-	out.Append(b)
+	m.tickets, m.ticketsDue = tickets, 0
+	return nil
+}
+
+func writePostTicket(m *Machine, b *wire.Builder) error {
+	m.tickets[0].Append(b)
+	m.tickets = m.tickets[1:]
 	return nil
 }
 

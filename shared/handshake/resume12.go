@@ -77,7 +77,7 @@ func readNewSessionTicket(m *Machine, body []byte) error {
 
 // keepSession12 puts the session of a complete handshake into the cache: with
 // a new ticket, or with the one that was good again.
-func (m *Machine) keepSession12() {
+func (m *Machine) keepSession12() error {
 	switch {
 	case m.version.Is13() || !m.resumes() || !m.hello.extendedMasterSecret:
 	case len(m.ticket.Ticket) > 0:
@@ -87,10 +87,11 @@ func (m *Machine) keepSession12() {
 		}
 		s := m.session(m.secrets12.master.Bytes(), lifetime)
 		s.Ticket = m.ticket.Ticket
-		m.config.ClientSessionCache.Put(m.sessionKey(), s)
+		return m.keep(s)
 	case m.selected:
-		m.config.ClientSessionCache.Put(m.sessionKey(), m.resumption.state)
+		return m.keep(m.resumption.state)
 	}
+	return nil
 }
 
 // --- The server
@@ -136,9 +137,10 @@ func writeNewSessionTicket(m *Machine, b *wire.Builder) error {
 	var out message.NewSessionTicket12 // empty if there is to be none after all, RFC 5077 3.3
 	if m.ticketFits() {
 		s := m.session(m.secrets12.master.Bytes(), session.MaxLifetime)
-		ticket, err := m.wrapTicket(s)
+		wrapped := m.wrapper()
+		ticket, err := later(m, func() ([]byte, error) { return wrapped(s) })
 		if err != nil {
-			return err
+			return wrap(err, alert.InternalError, "WrapSession")
 		}
 		out = message.NewSessionTicket12{Lifetime: uint32(s.Lifetime / time.Second), Ticket: ticket}
 	}

@@ -12,8 +12,7 @@ type Cache interface {
 	// used once: whoever sees a ticket twice knows that both came from one client
 	// (RFC 9846 C.4). One of 1.2 is Put back when it was good.
 	Get(sessionKey string) (*State, bool)
-	// Put adds a session. A server may give several for one key. It is called
-	// with the connection's lock held, and must return quickly.
+	// Put adds a session. A server may give several for one key.
 	Put(sessionKey string, s *State)
 }
 
