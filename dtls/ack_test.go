@@ -74,7 +74,7 @@ func (d *side) record(epoch uint64, kind protocol.ContentType, payload []byte) [
 		d.s.t.Fatalf("%s: no epoch %d", d.name, epoch)
 	}
 	buf := make([]byte, len(payload)+100)
-	n, err := w.finish(buf[:copy(w.payload(buf), payload)+w.overhead()], kind, len(payload))
+	n, err := w.finish(buf[:w.size(copy(w.payload(buf), payload))], kind, len(payload))
 	if err != nil {
 		d.s.t.Fatal(err)
 	}

@@ -74,8 +74,12 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// bareAEAD is how long the AEAD of a suite takes to seal and open size bytes.
+// bareAEAD is how long the AEAD of a suite takes to seal and open size bytes. CBC
+// is compared with the AEAD that stands in for it.
 func bareAEAD(b *testing.B, id uint16, size, n int) time.Duration {
+	if suite.ByID(id).AEAD == nil {
+		id = suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+	}
 	a := suite.ByID(id).AEAD
 	var aead cipher.AEAD
 	aead, err := a.New(make([]byte, a.KeyLen))

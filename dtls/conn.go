@@ -365,8 +365,9 @@ func (c *Conn) lost(err error) bool {
 	return true
 }
 
-// maxOverhead is more than any header, explicit nonce, content type and tag.
-const maxOverhead = 64
+// maxOverhead is more than any record has beside its payload: 77 bytes with CBC
+// and SHA-256.
+const maxOverhead = 80
 
 // seal makes a record of p in buf.
 func (c *Conn) seal(buf, p []byte) (int, error) {

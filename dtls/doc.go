@@ -26,6 +26,8 @@
 package dtls
 
 import (
+	"crypto/tls"
+
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
@@ -91,4 +93,19 @@ const (
 	TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384         = suite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
 	TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = suite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
 	TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256   = suite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+
+	// Used only if they are named: see the warning at Config.CipherSuites.
+	TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256 = suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256
+	TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256   = suite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256
+	TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA    = suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA
+	TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA      = suite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA
+	TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA    = suite.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA
+	TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA      = suite.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA
 )
+
+// CipherSuites lists the suites that are used by default, most preferred first.
+func CipherSuites() []*tls.CipherSuite { return handshake.CipherSuites() }
+
+// InsecureCipherSuites lists those that are used only where Config.CipherSuites
+// names them; see there for what is wrong with them.
+func InsecureCipherSuites() []*tls.CipherSuite { return handshake.InsecureCipherSuites() }

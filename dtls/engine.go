@@ -49,11 +49,12 @@ type Engine struct {
 	ackDue           bool
 
 	// Our last flight.
-	flight  retransmit.Flight
-	flushed bool            // it is whole: the next message begins another
-	reply   handshake.Reply // what answers it
-	backoff retransmit.Backoff
-	repeats int // passes over it beyond the first
+	flight   retransmit.Flight
+	flushed  bool            // it is whole: the next message begins another
+	switched bool            // this pass over it has written the ChangeCipherSpec of 1.2
+	reply    handshake.Reply // what answers it
+	backoff  retransmit.Backoff
+	repeats  int // passes over it beyond the first
 
 	mtu      int
 	exactMTU bool // it was set: timeouts don't lower it
@@ -131,7 +132,7 @@ func (e *Engine) shrink(n int) {
 	for _, smaller := range mtuLadder {
 		if smaller < n {
 			e.mtu = smaller
-			e.flight.Rewind()
+			e.rewind()
 			return
 		}
 	}
@@ -211,9 +212,14 @@ func (e *Engine) Expire(now time.Time) error {
 
 // repeat begins another pass over what is unacknowledged.
 func (e *Engine) repeat() {
-	e.flight.Rewind()
+	e.rewind()
 	e.repeats++
 	e.stats.Retransmits++
+}
+
+func (e *Engine) rewind() {
+	e.flight.Rewind()
+	e.switched = false
 }
 
 // lowerMTU tries smaller datagrams from the second timeout on: a path that
@@ -339,8 +345,8 @@ func (e *Engine) sendAlert(a alert.Alert) {
 }
 
 // Write makes one record of p in buf and returns its length: the datagram to
-// send. It fails before the association is open, after Close, and if p and
-// Overhead don't fit into buf or p has more than 16384 bytes.
+// send. It fails before the association is open, after Close, and if the
+// record doesn't fit into buf or p has more than 16384 bytes.
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if e.err != nil {
 		return 0, e.err
@@ -351,7 +357,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errNotOpen
 	case e.closing.sent:
 		return 0, errClosed
-	case len(p) > maxRecordBody || w.overhead()+len(p) > len(buf):
+	case len(p) > maxRecordBody || w.size(len(p)) > len(buf):
 		return 0, ErrTooLong
 	}
 	e.now = now

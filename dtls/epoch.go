@@ -61,16 +61,29 @@ func (w *writeEpoch) prefix() int {
 	return w.sealer.Prefix()
 }
 
-// overhead is what a record adds to its payload, in bytes.
-func (w *writeEpoch) overhead() int {
-	n := w.header()
-	if w.sealer != nil {
-		n += w.sealer.Overhead()
-	}
+// typeLen is what 1.3 seals beside the payload: the content type.
+func (w *writeEpoch) typeLen() int {
 	if w.mask != nil {
-		n++ // inner content type
+		return 1
 	}
-	return n
+	return 0
+}
+
+// size is the length of a record with n bytes of payload.
+func (w *writeEpoch) size(n int) int {
+	if w.sealer == nil {
+		return w.header() + n
+	}
+	return w.header() + w.sealer.SealedLen(n+w.typeLen())
+}
+
+// room is the most payload that a record of n bytes can have; negative if it
+// can't have any.
+func (w *writeEpoch) room(n int) int {
+	if w.sealer == nil {
+		return n - w.header()
+	}
+	return w.sealer.Room(n-w.header()) - w.typeLen()
 }
 
 // payload is the part of b in which a record that begins there has its payload.
@@ -96,8 +109,7 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 		return header + len(sealed), nil
 	}
 	b[start+n] = byte(kind) // DTLSInnerPlaintext, RFC 9147 4
-	length := n + 1 + w.sealer.Overhead()
-	putHeader13(b, number.Epoch, number.Sequence, length)
+	putHeader13(b, number.Epoch, number.Sequence, w.size(n)-header)
 	sealed := w.sealer.Seal(b[header:start+n+1], b[:header], number.Sequence)
 	w.mask.Apply(b[1:3], sealed)
 	return header + len(sealed), nil

@@ -32,7 +32,7 @@ func (l *layer) Send(m handshake.Message) {
 // it, as it answered or acknowledged it.
 func (l *layer) beginFlight(level uint64) {
 	l.flight.Clear()
-	l.flushed, l.repeats = false, 0
+	l.flushed, l.switched, l.repeats = false, false, 0
 	l.backoff.Reset()
 	l.writes = slices.DeleteFunc(l.writes, func(w *writeEpoch) bool {
 		return 0 < w.number && w.number < level // ChangeCipherSpec always goes in epoch 0

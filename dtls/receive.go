@@ -96,7 +96,7 @@ func (e *Engine) receive12(h header12) error {
 	case !r.window.Fresh(h.number.Sequence):
 		return e.drop(dropReplay)
 	}
-	length := max(0, len(h.body)-r.opener.Overhead())
+	length := r.opener.PlaintextLen(len(h.body))
 	plaintext, err := r.opener.Open(h.body, additional12(&r.additional, h.kind, h.number, length), number12(h.number))
 	if err != nil {
 		return e.dropUnopened(r)

@@ -155,7 +155,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			for _, size := range []int{0, 1, 2, 15, 16, 17, 255, 1200, maxRecordBody} {
 				data := bytes.Repeat([]byte{byte(size)}, size)
 				record := s.client.seal(string(data))
-				if want := s.client.newest().overhead() + size; len(record) != want {
+				if want := s.client.newest().size(size); len(record) != want {
 					t.Errorf("%d bytes make a record of %d, want %d", size, len(record), want)
 				}
 				s.server.read = nil
@@ -170,7 +170,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			if _, err := s.client.Write(make([]byte, 1<<16), make([]byte, maxRecordBody+1), s.now); err != ErrTooLong {
 				t.Errorf("%d bytes: %v, want ErrTooLong", maxRecordBody+1, err)
 			}
-			if _, err := s.client.Write(make([]byte, s.client.newest().overhead()+9), make([]byte, 10), s.now); err != ErrTooLong {
+			if _, err := s.client.Write(make([]byte, s.client.newest().size(10)-1), make([]byte, 10), s.now); err != ErrTooLong {
 				t.Errorf("a buffer that is short by a byte: %v, want ErrTooLong", err)
 			}
 		})

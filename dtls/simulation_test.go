@@ -490,4 +490,6 @@ var protections = []setting{
 	{"1.2 AES-128-GCM", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256))},
 	{"1.2 AES-256-GCM", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384))},
 	{"1.2 ChaCha20", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256))},
+	{"1.2 AES-128-CBC-SHA", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA))},
+	{"1.2 AES-128-CBC-SHA256", together(only12, cipherSuite(tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256))},
 }

@@ -47,7 +47,7 @@ type datagram struct {
 
 // room is how many bytes of payload another record of w could have.
 func (d *datagram) room(w *writeEpoch) int {
-	return min(len(d.buf)-d.n-w.overhead(), maxRecordBody)
+	return min(w.room(len(d.buf)-d.n), maxRecordBody)
 }
 
 // payload is where the next record of w has its payload.
@@ -89,7 +89,7 @@ func (d *datagram) addFlight() {
 	for d.e.unsent() {
 		epoch, _ := d.e.flight.Peek()
 		w := d.e.writeEpoch(epoch)
-		if d.e.version == protocol.VersionDTLS12 && epoch == 1 && !d.addChangeCipherSpec(w) {
+		if d.e.version == protocol.VersionDTLS12 && epoch == 1 && !d.addChangeCipherSpec() {
 			return
 		}
 		if !d.addParts(w) {
@@ -99,15 +99,14 @@ func (d *datagram) addFlight() {
 }
 
 // addChangeCipherSpec writes the ChangeCipherSpec that comes before Finished in
-// 1.2, the only handshake message under its keys, if both fit.
-func (d *datagram) addChangeCipherSpec(finished *writeEpoch) bool {
+// 1.2, once in each pass over the flight, and reports whether it is out.
+func (d *datagram) addChangeCipherSpec() bool {
 	plain := d.e.writes[0]
-	const size, finishedSize = headerSize12 + 1, fragment.HeaderSize + 12
-	if len(d.buf)-d.n < size+finished.overhead()+finishedSize {
-		return false
+	if !d.e.switched && d.room(plain) >= 1 {
+		d.payload(plain)[0] = 1
+		d.e.switched = d.finish(plain, protocol.ChangeCipherSpec, 1)
 	}
-	d.payload(plain)[0] = 1
-	return d.finish(plain, protocol.ChangeCipherSpec, 1)
+	return d.e.switched
 }
 
 // addParts fills one record with parts of the flight, and reports whether

@@ -36,6 +36,7 @@ func TestHandshakes(t *testing.T) {
 				for _, auth := range []string{"none", "empty", "ECDSA", "RSA", "Ed25519"} {
 					client, server := configs(uint16(s.Version))
 					client.CipherSuites = []uint16{s.ID}
+					server.CipherSuites = []uint16{s.ID}
 					client.CurvePreferences = []tls.CurveID{g.ID}
 					server.CurvePreferences = []tls.CurveID{g.ID}
 					if !is13 && g.ID != tls.CurveP256 {

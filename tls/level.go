@@ -45,8 +45,8 @@ func newWriteLevel(k handshake.TrafficKey) (w writeLevel, err error) {
 	return w, err
 }
 
-// explicit is room for the explicit nonce that the Sealer writes.
-var explicit [8]byte
+// explicit is room for the explicit nonce or IV that the Sealer writes.
+var explicit [16]byte
 
 // append appends one record of a fragment of at most maxPlaintext bytes to out.
 // It allocates only to grow out.
@@ -58,10 +58,10 @@ func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.Con
 	if w.sequence == math.MaxUint64 {
 		return out, alert.Localf(alert.InternalError, "the sequence numbers of a key are used up") // RFC 9846 5.3
 	}
-	start, length := len(out), w.sealer.Overhead()+len(fragment)
+	start, length := len(out), w.sealer.SealedLen(len(fragment))
 	outer := content
 	if v.Is13() {
-		outer, length = protocol.ApplicationData, length+1
+		outer, length = protocol.ApplicationData, w.sealer.SealedLen(len(fragment)+1)
 	}
 	out = slices.Grow(out, headerSize+length)
 	out = header{outer, protocol.VersionTLS12, length}.append(out)
@@ -96,7 +96,7 @@ func newReadLevel(k handshake.TrafficKey) (r readLevel, err error) {
 func (r *readLevel) open(v protocol.Version, h header, whole []byte) (protocol.ContentType, []byte, error) {
 	body, additional := whole[headerSize:], whole[:headerSize]
 	if !v.Is13() {
-		additional = r.additional12(h.content, max(0, len(body)-r.opener.Overhead()))
+		additional = r.additional12(h.content, r.opener.PlaintextLen(len(body)))
 	}
 	plaintext, err := r.opener.Open(body, additional, r.sequence)
 	if err != nil {

@@ -250,7 +250,7 @@ func parseFlags(arguments []string) (*plan, error) {
 }
 
 func newSettings() *settings {
-	return &settings{firstWrite: "hello", firstWrites: 1, initialTimeout: 400 * time.Millisecond}
+	return &settings{suites: everySuite(), firstWrite: "hello", firstWrites: 1, initialTimeout: 400 * time.Millisecond}
 }
 
 // --- Kinds of flags
@@ -324,28 +324,6 @@ func scan(v string, into any) error {
 }
 
 // --- Flags that need more
-
-// setSuites reads names of suites with ":" between them. The groups and
-// classes of OpenSSL's language need suites that this library doesn't have.
-func setSuites(s *settings, v string) error {
-	for name := range strings.SplitSeq(v, ":") {
-		id, ok := suiteByName(name)
-		if !ok || !works(&dtls.Config{CipherSuites: []uint16{id}}) {
-			return errUnimplemented
-		}
-		s.suites = append(s.suites, id)
-	}
-	return nil
-}
-
-func suiteByName(name string) (uint16, bool) {
-	for _, suite := range tls.CipherSuites() {
-		if suite.Name == name {
-			return suite.ID, true
-		}
-	}
-	return 0, false
-}
 
 func appendGroup(s *settings, v string) error {
 	var id tls.CurveID

@@ -107,7 +107,14 @@ type Config struct {
 	InsecureSkipVerify bool
 
 	// CipherSuites are the enabled suites of both versions, most preferred
-	// first. A version of which it names none keeps its default suites.
+	// first. A version of which it names none keeps its default suites: all that
+	// CipherSuites, the function, lists.
+	//
+	// Warning: those that InsecureCipherSuites lists are used only if they are
+	// named here. CBC suites decrypt what is not authenticated yet. Padding and
+	// MAC are checked in constant time, but the construction has been broken
+	// again and again, in implementations that meant to do so; and SHA-1 is the
+	// MAC of most. Name them for a peer that has nothing else, and last.
 	CipherSuites []uint16
 
 	// MinVersion and MaxVersion bound the version, in TLS's or DTLS's numbers
@@ -368,7 +375,7 @@ func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
 			}
 		}
 		for _, s := range suite.Table {
-			if !named && s.Version == v.Over(protocol.Stream) && !yield(s) {
+			if !named && !s.Insecure() && s.Version == v.Over(protocol.Stream) && !yield(s) {
 				return
 			}
 		}

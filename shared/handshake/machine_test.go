@@ -75,6 +75,9 @@ func oneHandshake(t *testing.T, transport protocol.Transport, v protocol.Version
 	client, server := configs(v)
 	server.Certificates = []tls.Certificate{testPKI().leaf[kind]}
 	client.CipherSuites = []uint16{s.ID}
+	if s.Insecure() {
+		server.CipherSuites = client.CipherSuites
+	}
 	client.CurvePreferences = []tls.CurveID{g.ID}
 	if retry {
 		client.CurvePreferences = []tls.CurveID{decoy(g), g.ID}

@@ -36,7 +36,7 @@ func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, e
 		}
 	}
 	if choice.Suite == nil {
-		return choice, alert.Peerf(alert.HandshakeFailure, "no cipher suite in common for %v", choice.Version)
+		return choice, alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonSuite, choice.Version)
 	}
 	return choice, choice.chooseGroup(c, in)
 }

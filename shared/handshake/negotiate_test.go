@@ -101,6 +101,9 @@ func TestSuitePreference(t *testing.T) {
 			}
 			client, server := configs(v)
 			server.CipherSuites = []uint16{s.ID}
+			for _, all := range suite.Table {
+				client.CipherSuites = append(client.CipherSuites, all.ID)
+			}
 			for other := range client.suites(v) {
 				if other != s {
 					server.CipherSuites = append(server.CipherSuites, other.ID)

@@ -14,8 +14,9 @@ import (
 )
 
 // A RecordKey protects the records of one direction, in one epoch. The lengths
-// are those of the suite's AEAD.
+// are those of Suite.Lengths.
 type RecordKey struct {
+	MAC    []byte // the HMAC's key of a CBC suite, else nil
 	Key    []byte
 	IV     []byte // SaltLen bytes of the nonce: "fixed IV" in 1.2, "write_iv" in 1.3
 	Number []byte // encrypts record numbers; DTLS 1.3 only, else nil

@@ -63,17 +63,18 @@ func newMaster(h crypto.Hash, premaster []byte, label string, seed []byte) Maste
 func (m Master12) Bytes() []byte { return m.Secret[:] }
 
 // KeyBlock derives the keys of both directions (RFC 5246 6.3). An AEAD suite
-// has no MAC keys.
+// has no MAC keys, a CBC suite no IVs.
 func (m Master12) KeyBlock(clientRandom, serverRandom []byte, s *suite.Suite) (client, server RecordKey) {
-	keyLen, ivLen := s.AEAD.KeyLen, s.AEAD.SaltLen
+	macLen, keyLen, ivLen := s.Lengths()
 	// The server's random comes first here, unlike anywhere else.
 	seed := slices.Concat(serverRandom, clientRandom)
-	block := m.prf("key expansion", seed, 2*(keyLen+ivLen))
+	block := m.prf("key expansion", seed, 2*(macLen+keyLen+ivLen))
 	next := func(n int) []byte {
 		part := block[:n:n]
 		block = block[n:]
 		return part
 	}
+	client.MAC, server.MAC = next(macLen), next(macLen)
 	client.Key, server.Key = next(keyLen), next(keyLen)
 	client.IV, server.IV = next(ivLen), next(ivLen)
 	return client, server

@@ -68,16 +68,21 @@ func TestKeyBlock(t *testing.T) {
 			Master(crypto.SHA256, premaster(), random11, random22),
 			"b78bf22c34f80793432e769ce1c38570980bb56b9e230b59338bbd84711c1f26e336a7de011ac69348a29747accde77bf66194b53bdf973297f6c5bad324d759d4c0f6fac8f117542a99e7c31800150f6d241cb0a67a800b",
 		},
+		{
+			suite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+			Master(crypto.SHA256, premaster(), random11, random22),
+			"b78bf22c34f80793432e769ce1c38570980bb56b9e230b59338bbd84711c1f26e336a7de011ac69348a29747accde77bf66194b53bdf973297f6c5bad324d759d4c0f6fac8f11754",
+		},
 	} {
 		s := suite.ByID(c.suite)
 		client, server := c.master.KeyBlock(random11, random22, s)
-		// RFC 5246 6.3: keys before IVs, the client's before the server's.
-		key, iv := s.AEAD.KeyLen, s.AEAD.SaltLen
+		// RFC 5246 6.3: MAC keys, keys, IVs; the client's before the server's.
+		mac, key, iv := s.Lengths()
 		block := unhex(t, c.block)
 		for i, part := range []struct {
 			got []byte
 			n   int
-		}{{client.Key, key}, {server.Key, key}, {client.IV, iv}, {server.IV, iv}} {
+		}{{client.MAC, mac}, {server.MAC, mac}, {client.Key, key}, {server.Key, key}, {client.IV, iv}, {server.IV, iv}} {
 			if !bytes.Equal(part.got, block[:part.n]) {
 				t.Errorf("%s, part %d: got %x, want %x", s.Name, i, part.got, block[:part.n])
 			}

@@ -13,6 +13,8 @@ var benchmarked = []uint16{
 	suite.TLS_CHACHA20_POLY1305_SHA256,
 	suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 	suite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
+	suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
 }
 
 // eachSize runs a benchmark for every kind of record and four sizes.
@@ -35,12 +37,15 @@ func BenchmarkSeal(b *testing.B) {
 		header := make([]byte, 13)
 		b.Run("record", func(b *testing.B) {
 			sealer, _ := pair(b, s)
-			body := make([]byte, sealer.Prefix()+size, sealer.Overhead()+size)
+			body := make([]byte, sealer.Prefix()+size, sealer.SealedLen(size))
 			measured(b, size)
 			for n := uint64(0); b.Loop(); n++ {
 				sealer.Seal(body, header, n)
 			}
 		})
+		if s.AEAD == nil {
+			return
+		}
 		b.Run("bare", func(b *testing.B) {
 			aead, err := s.AEAD.New(testKey(s).Key)
 			if err != nil {
@@ -71,6 +76,9 @@ func BenchmarkOpen(b *testing.B) {
 				}
 			}
 		})
+		if s.AEAD == nil {
+			return
+		}
 		b.Run("bare", func(b *testing.B) {
 			aead, err := s.AEAD.New(testKey(s).Key)
 			if err != nil {

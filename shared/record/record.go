@@ -11,7 +11,6 @@ package record
 import (
 	"crypto/cipher"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -23,143 +22,131 @@ import (
 // more, because whoever sent the record could learn from it.
 var ErrOpen = errors.New("record: does not authenticate")
 
-const (
-	nonceLen  = 12 // of all AEADs of the table
-	numberLen = 8  // of a record number in a nonce
-	blockLen  = 16
-)
-
-// A protection is what Sealer and Opener have in common.
-type protection struct {
-	aead   cipher.AEAD
-	params *suite.AEAD
-	iv     [nonceLen]byte // the salt, then zeros
-	nonce  [nonceLen]byte // scratch: an argument of an interface's method escapes
+// A protection is one suite's way with the bodies of records.
+type protection interface {
+	prefix() int         // bytes before the plaintext, which seal writes
+	sealedLen(n int) int // of a body, for n bytes of plaintext
+	room(n int) int      // the longest plaintext for a body of n bytes
+	seal(body, additional []byte, number uint64) []byte
+	open(body, additional []byte, number uint64) ([]byte, bool)
 }
 
-func newProtection(s *suite.Suite, k keys.RecordKey) (p protection, err error) {
-	switch {
-	case s.AEAD == nil:
-		return p, fmt.Errorf("record: %s has no AEAD", s.Name)
-	case len(k.Key) != s.AEAD.KeyLen:
-		return p, fmt.Errorf("record: %s expects a key of %d bytes, got %d", s.Name, s.AEAD.KeyLen, len(k.Key))
-	case len(k.IV) != s.AEAD.SaltLen:
-		return p, fmt.Errorf("record: %s expects an IV of %d bytes, got %d", s.Name, s.AEAD.SaltLen, len(k.IV))
+// newProtection makes the protection of one direction. The mode is the one of a
+// CBC suite.
+func newProtection(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []byte) cipher.BlockMode) (protection, suite.Limits, error) {
+	if s.AEAD == nil && s.CBC == nil {
+		return nil, suite.Limits{}, fmt.Errorf("record: %s does not protect records", s.Name)
 	}
-	p.params = s.AEAD
-	copy(p.iv[:], k.IV)
-	if p.aead, err = s.AEAD.New(k.Key); err != nil {
-		return p, fmt.Errorf("record: %s: %w", s.Name, err)
+	macLen, keyLen, ivLen := s.Lengths()
+	for _, part := range []struct {
+		what      string
+		got, want int
+	}{{"MAC key", len(k.MAC), macLen}, {"key", len(k.Key), keyLen}, {"IV", len(k.IV), ivLen}} {
+		if part.got != part.want {
+			return nil, suite.Limits{}, fmt.Errorf("record: %s expects %s of %d bytes, got %d", s.Name, part.what, part.want, part.got)
+		}
 	}
-	if n := p.aead.NonceSize(); n != nonceLen {
-		return p, fmt.Errorf("record: %s expects a nonce of %d bytes, got %d", s.Name, nonceLen, n)
+	if s.CBC != nil {
+		p, err := newCBC(s, k, mode)
+		return p, s.CBC.Limits, err
 	}
-	return p, nil
-}
-
-// Prefix is the number of bytes between header and ciphertext: the explicit
-// nonce, 8 bytes for GCM in 1.2, else 0.
-func (p *protection) Prefix() int { return p.params.ExplicitLen }
-
-// Overhead is how much longer a sealed body is than its plaintext: Prefix and
-// the tag.
-func (p *protection) Overhead() int { return p.params.ExplicitLen + p.params.TagLen }
-
-// setNonce makes the nonce of a body. With an explicit part it is the salt and
-// that part, as it is on the wire (RFC 5288 3). Without one it is the IV with
-// the number XORed into its end (RFC 9846 5.3, RFC 7905 2).
-func (p *protection) setNonce(explicit []byte, number uint64) {
-	p.nonce = p.iv
-	if len(explicit) > 0 {
-		copy(p.nonce[p.params.SaltLen:], explicit)
-		return
-	}
-	tail := p.nonce[nonceLen-numberLen:]
-	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^number)
+	p, err := newAEAD(s, k)
+	return p, s.AEAD.Limits, err
 }
 
 // A Sealer protects the records of one direction with one key. It counts them,
-// for the limits of the AEAD.
+// for the limits of the suite.
 type Sealer struct {
-	protection
-	records uint64
-	blocks  uint64
+	protection protection
+	limits     suite.Limits
+	records    uint64
+	blocks     uint64
 }
 
 // NewSealer returns a Sealer. It fails if the key is not one for this suite.
 func NewSealer(s *suite.Suite, k keys.RecordKey) (*Sealer, error) {
-	p, err := newProtection(s, k)
+	p, limits, err := newProtection(s, k, cipher.NewCBCEncrypter)
 	if err != nil {
 		return nil, err
 	}
-	return &Sealer{protection: p}, nil
+	return &Sealer{protection: p, limits: limits}, nil
 }
 
-// Seal protects a body in place. body[:Prefix] is room for the explicit nonce,
-// which Seal writes, and body[Prefix:] is the plaintext. Seal returns the body
-// extended by the tag; it allocates only if the capacity lacks.
+// Prefix is the number of bytes between header and ciphertext: the explicit
+// nonce, 8 bytes for GCM in 1.2, the IV of CBC, else 0.
+func (s *Sealer) Prefix() int { return s.protection.prefix() }
+
+// SealedLen is the length of a sealed body with n bytes of plaintext.
+func (s *Sealer) SealedLen(n int) int { return s.protection.sealedLen(n) }
+
+// Room is the most plaintext whose sealed body has at most n bytes; negative if
+// there is none.
+func (s *Sealer) Room(n int) int { return s.protection.room(n) }
+
+// Seal protects a body in place. body[:Prefix] is room for the explicit nonce or
+// IV, which Seal writes, and body[Prefix:] is the plaintext. Seal returns the
+// body extended by what follows the ciphertext; it allocates only if the capacity
+// lacks.
 //
 // The number is the record's: in 1.2 over datagrams epoch<<48 | sequence, else
 // the sequence number. It must not repeat under one key: the explicit nonce is
 // the number too, and never random, which could repeat (RFC 5288 3).
+//
+// In 1.2 the last two bytes of additional are the length of the plaintext
+// (RFC 5246 6.2.3.1, 6.2.3.3).
 func (s *Sealer) Seal(body, additional []byte, number uint64) []byte {
-	prefix := body[:s.params.ExplicitLen]
-	plaintext := body[s.params.ExplicitLen:]
-	if len(prefix) > 0 {
-		binary.BigEndian.PutUint64(prefix, number)
-	}
-	s.setNonce(prefix, number)
 	s.records++
 	// One block more, for the tag: it is encrypted as well.
-	s.blocks += uint64(len(plaintext)+blockLen-1)/blockLen + 1
-	return s.aead.Seal(prefix, s.nonce[:], plaintext, additional)
+	s.blocks += uint64(len(body)-s.protection.prefix()+blockLen-1)/blockLen + 1
+	return s.protection.seal(body, additional, number)
 }
 
 // Sealed is how many records were sealed, and how many blocks of 16 bytes: to be
-// compared with ConfidentialityRecords and ConfidentialityBlocks of the suite's
-// AEAD, before they are reached.
+// compared with ConfidentialityRecords and ConfidentialityBlocks of the suite,
+// before they are reached.
 func (s *Sealer) Sealed() (records, blocks uint64) { return s.records, s.blocks }
 
 // LimitReached reports whether the key must not seal another record
 // (RFC 9846 5.5, RFC 9147 4.5.3).
 func (s *Sealer) LimitReached() bool {
-	return s.records >= s.params.ConfidentialityRecords || s.blocks >= s.params.ConfidentialityBlocks
+	return s.records >= s.limits.ConfidentialityRecords || s.blocks >= s.limits.ConfidentialityBlocks
 }
 
 // NearLimit reports whether three quarters of that are used: time to change
 // the key, while there is room left for the change to get through.
 func (s *Sealer) NearLimit() bool {
-	return s.records >= s.params.ConfidentialityRecords/4*3 || s.blocks >= s.params.ConfidentialityBlocks/4*3
+	return s.records >= s.limits.ConfidentialityRecords/4*3 || s.blocks >= s.limits.ConfidentialityBlocks/4*3
 }
 
 // An Opener removes the protection of the records of one direction and key. It
-// counts those that don't authenticate, for the limit of the AEAD.
+// counts those that don't authenticate, for the limit of the suite.
 type Opener struct {
-	protection
-	failed uint64
+	protection protection
+	limits     suite.Limits
+	failed     uint64
 }
 
 // NewOpener returns an Opener. It fails if the key is not one for this suite.
 func NewOpener(s *suite.Suite, k keys.RecordKey) (*Opener, error) {
-	p, err := newProtection(s, k)
+	p, limits, err := newProtection(s, k, cipher.NewCBCDecrypter)
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{protection: p}, nil
+	return &Opener{protection: p, limits: limits}, nil
 }
 
-// Open removes the protection of a body in place: explicit nonce, if any,
-// ciphertext and tag. It returns the plaintext, a part of body. The number is
-// as in [Sealer.Seal]. ErrOpen is the only error; body is overwritten then too.
+// PlaintextLen is the most plaintext that a body of n bytes can have, and what it
+// has unless the suite is one of CBC: the length for the additional data of 1.2.
+func (o *Opener) PlaintextLen(n int) int { return max(0, o.protection.room(n)) }
+
+// Open removes the protection of a body in place: explicit nonce or IV, if any,
+// ciphertext and what follows it. It returns the plaintext, a part of body. The
+// number is as in [Sealer.Seal], and so are the additional data; but CBC hides the
+// length of the plaintext, and Open itself puts it into their last two bytes.
+// ErrOpen is the only error; body is overwritten then too.
 func (o *Opener) Open(body, additional []byte, number uint64) ([]byte, error) {
-	if len(body) < o.Overhead() {
-		o.failed++
-		return nil, ErrOpen
-	}
-	prefix, ciphertext := body[:o.params.ExplicitLen], body[o.params.ExplicitLen:]
-	o.setNonce(prefix, number)
-	plaintext, err := o.aead.Open(ciphertext[:0], o.nonce[:], ciphertext, additional)
-	if err != nil {
+	plaintext, ok := o.protection.open(body, additional, number)
+	if !ok {
 		o.failed++
 		return nil, ErrOpen
 	}
@@ -167,12 +154,12 @@ func (o *Opener) Open(body, additional []byte, number uint64) ([]byte, error) {
 }
 
 // Failed is how many records did not authenticate: to be compared with
-// Integrity of the suite's AEAD.
+// Integrity of the suite.
 func (o *Opener) Failed() uint64 { return o.failed }
 
 // LimitReached reports whether the key met as many records that don't
 // authenticate as it may (RFC 9147 4.5.3).
-func (o *Opener) LimitReached() bool { return o.failed >= o.params.Integrity }
+func (o *Opener) LimitReached() bool { return o.failed >= o.limits.Integrity }
 
 // A Mask hides the record numbers of one direction and epoch of DTLS 1.3
 // (RFC 9147 4.2.3).

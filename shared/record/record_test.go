@@ -26,11 +26,8 @@ func unhex(t testing.TB, s string) []byte {
 // testKey has other bytes in each part, and is the same in every run.
 func testKey(s *suite.Suite) keys.RecordKey {
 	fill := func(n int, b byte) []byte { return bytes.Repeat([]byte{b}, n) }
-	return keys.RecordKey{
-		Key:    fill(s.AEAD.KeyLen, 0xa1),
-		IV:     fill(s.AEAD.SaltLen, 0xb2),
-		Number: fill(s.AEAD.KeyLen, 0xc3),
-	}
+	mac, key, iv := s.Lengths()
+	return keys.RecordKey{MAC: fill(mac, 0xd4), Key: fill(key, 0xa1), IV: fill(iv, 0xb2), Number: fill(key, 0xc3)}
 }
 
 func pair(t testing.TB, s *suite.Suite) (*Sealer, *Opener) {
@@ -48,7 +45,7 @@ func pair(t testing.TB, s *suite.Suite) (*Sealer, *Opener) {
 
 // unsealed is a body with room for prefix and tag, holding plaintext.
 func unsealed(s *Sealer, plaintext []byte) []byte {
-	body := make([]byte, s.Prefix(), s.Overhead()+len(plaintext))
+	body := make([]byte, s.Prefix(), s.SealedLen(len(plaintext)))
 	return append(body, plaintext...)
 }
 
@@ -68,8 +65,8 @@ func TestRoundTrip(t *testing.T) {
 			number := uint64(1)<<48 | uint64(i)
 			body := unsealed(sealer, plaintext)
 			sealed := sealer.Seal(body, additional, number)
-			if len(sealed) != size+sealer.Overhead() || sealer.Overhead() != opener.Overhead() || sealer.Prefix() != opener.Prefix() {
-				t.Fatalf("%d bytes became %d, overhead is %d", size, len(sealed), sealer.Overhead())
+			if len(sealed) != sealer.SealedLen(size) {
+				t.Fatalf("%d bytes became %d, expected %d", size, len(sealed), sealer.SealedLen(size))
 			}
 			if &sealed[0] != &body[:1][0] {
 				t.Error("sealed somewhere else")
@@ -81,7 +78,7 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil || !bytes.Equal(opened, plaintext) {
 				t.Fatalf("%d bytes: %v", size, err)
 			}
-			if size > 0 && &opened[0] != &sealed[opener.Prefix()] {
+			if size > 0 && &opened[0] != &sealed[sealer.Prefix()] {
 				t.Error("opened somewhere else")
 			}
 		}
@@ -95,8 +92,8 @@ func TestSealWithoutCapacity(t *testing.T) {
 	each(t, func(t *testing.T, s *suite.Suite) {
 		sealer, opener := pair(t, s)
 		body := bytes.Clone(unsealed(sealer, []byte("plaintext")))
-		sealed := sealer.Seal(body[:len(body):len(body)], nil, 5)
-		if opened, err := opener.Open(sealed, nil, 5); err != nil || string(opened) != "plaintext" {
+		sealed := sealer.Seal(body[:len(body):len(body)], []byte("header"), 5)
+		if opened, err := opener.Open(sealed, []byte("header"), 5); err != nil || string(opened) != "plaintext" {
 			t.Errorf("got %q, %v", opened, err)
 		}
 	})
@@ -121,7 +118,11 @@ func TestEveryBitMatters(t *testing.T) {
 			body[bit/8] ^= 1 << (bit % 8)
 			refused(fmt.Sprintf("bit %d of the body", bit), body, additional, 7)
 		}
-		for bit := range 8 * len(additional) {
+		bits := 8 * len(additional)
+		if s.CBC != nil {
+			bits -= 8 * lengthLen // Open writes the length itself
+		}
+		for bit := range bits {
 			altered := bytes.Clone(additional)
 			altered[bit/8] ^= 1 << (bit % 8)
 			refused(fmt.Sprintf("bit %d of the additional data", bit), bytes.Clone(sealed), altered, 7)
@@ -131,7 +132,7 @@ func TestEveryBitMatters(t *testing.T) {
 			refused(fmt.Sprintf("without the first %d bytes", n+1), bytes.Clone(sealed[n+1:]), additional, 7)
 		}
 		refused("nothing", nil, nil, 0)
-		if s.AEAD.ExplicitLen == 0 {
+		if sealer.Prefix() == 0 {
 			for bit := range 64 {
 				refused(fmt.Sprintf("bit %d of the number", bit), bytes.Clone(sealed), additional, 7^1<<bit)
 			}
@@ -248,16 +249,20 @@ func TestKeysOfWrongLength(t *testing.T) {
 		for _, k := range []keys.RecordKey{
 			{Key: good.Key[1:], IV: good.IV},
 			{Key: append(bytes.Clone(good.Key), 0), IV: good.IV},
-			{Key: good.Key, IV: good.IV[1:]},
+			{Key: good.Key, IV: append([]byte{0}, good.IV...)},
 			{Key: good.Key, IV: append(bytes.Clone(good.IV), 0)},
 			{},
 		} {
+			k.MAC = good.MAC
 			if _, err := NewSealer(s, k); err == nil {
 				t.Errorf("NewSealer accepts a key of %d and an IV of %d bytes", len(k.Key), len(k.IV))
 			}
 			if _, err := NewOpener(s, k); err == nil {
 				t.Errorf("NewOpener accepts a key of %d and an IV of %d bytes", len(k.Key), len(k.IV))
 			}
+		}
+		if _, err := NewSealer(s, keys.RecordKey{MAC: append(bytes.Clone(good.MAC), 0), Key: good.Key, IV: good.IV}); err == nil {
+			t.Error("NewSealer accepts a MAC key that is too long")
 		}
 		if _, err := NewMask(s, good.Number[1:]); err == nil {
 			t.Error("NewMask accepts a short key")
@@ -399,7 +404,7 @@ func TestNoAllocations(t *testing.T) {
 		sealer, opener := pair(t, s)
 		header := make([]byte, 13)
 		for _, size := range []int{0, 64, 1200} {
-			buf := make([]byte, size+sealer.Overhead())
+			buf := make([]byte, sealer.SealedLen(size))
 			var sealed []byte
 			expectNone(t, "Seal", func() { sealed = sealer.Seal(buf[:size+sealer.Prefix()], header, 1) })
 			// Opening overwrites the body, so that it opens only once.
@@ -441,13 +446,19 @@ func FuzzOpen(f *testing.F) {
 	for i, s := range suite.Table {
 		sealer, _ := pair(f, s)
 		f.Add(uint8(i), uint64(9), []byte("header"), sealer.Seal(unsealed(sealer, []byte("plaintext")), []byte("header"), 9))
-		f.Add(uint8(i), uint64(1)<<63, []byte{}, make([]byte, sealer.Overhead()))
+		f.Add(uint8(i), uint64(1)<<63, []byte{}, make([]byte, sealer.SealedLen(0)))
 	}
 	f.Fuzz(func(t *testing.T, row uint8, number uint64, additional, body []byte) {
 		s := suite.Table[int(row)%len(suite.Table)]
+		if s.CBC != nil {
+			additional = append(additional, "length"...)
+		}
 		sealer, opener := pair(t, s)
 
 		if opened, err := opener.Open(bytes.Clone(body), additional, number); err == nil {
+			if s.CBC != nil {
+				t.Fatalf("opened %x, for which nobody but us has the key", body)
+			}
 			if sealer.Prefix() > 0 {
 				number = binary.BigEndian.Uint64(body) // the wire's counts, not ours
 			}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// An AEAD is how a suite protects records, and how often one key may be used.
+// An AEAD is how most suites protect records, and how often one key may be used.
 // All nonces are 12 bytes: SaltLen from the key schedule, ExplicitLen from the
 // wire. Where nothing is explicit, the record number is XORed in instead.
 type AEAD struct {
@@ -26,13 +26,17 @@ type AEAD struct {
 	// bytes (RFC 9147 4.2.3). It is nil for what only 1.2 uses.
 	NewMask func(key []byte) (MaskFunc, error)
 
-	// One key may seal this many records (RFC 9846 5.5, RFC 9147 4.5.3), or
-	// this many blocks of 16 bytes, or Unlimited.
+	Limits
+}
+
+// Limits are how often one key may be used.
+type Limits struct {
+	// It may seal this many records (RFC 9846 5.5, RFC 9147 4.5.3), or this many
+	// blocks of 16 bytes, or Unlimited.
 	ConfidentialityRecords uint64
 	ConfidentialityBlocks  uint64
 
-	// One key may meet this many records that don't authenticate
-	// (RFC 9147 4.5.3).
+	// It may meet this many records that don't authenticate (RFC 9147 4.5.3).
 	Integrity uint64
 }
 
@@ -71,42 +75,36 @@ var (
 	// One construction in both versions: RFC 7905 2 does in 1.2 what
 	// RFC 9846 5.3 does in 1.3.
 	chacha20Poly1305 = &AEAD{
-		KeyLen:                 chacha20poly1305.KeySize,
-		SaltLen:                chacha20poly1305.NonceSize,
-		TagLen:                 chacha20poly1305.Overhead,
-		New:                    chacha20poly1305.New,
-		NewMask:                newChaCha20Mask,
-		ConfidentialityRecords: Unlimited, // RFC 9846 5.5: the sequence number wraps first
-		ConfidentialityBlocks:  Unlimited,
-		Integrity:              forgeries,
+		KeyLen:  chacha20poly1305.KeySize,
+		SaltLen: chacha20poly1305.NonceSize,
+		TagLen:  chacha20poly1305.Overhead,
+		New:     chacha20poly1305.New,
+		NewMask: newChaCha20Mask,
+		Limits:  Limits{Unlimited, Unlimited, forgeries}, // RFC 9846 5.5: the sequence number wraps first
 	}
 )
 
 // gcm13 is AES-GCM as 1.3 uses it (RFC 9846 5.3).
 func gcm13(keyLen int) *AEAD {
 	return &AEAD{
-		KeyLen:                 keyLen,
-		SaltLen:                12,
-		TagLen:                 16,
-		New:                    newAESGCM,
-		NewMask:                newAESMask,
-		ConfidentialityRecords: gcmRecords,
-		ConfidentialityBlocks:  Unlimited,
-		Integrity:              forgeries,
+		KeyLen:  keyLen,
+		SaltLen: 12,
+		TagLen:  16,
+		New:     newAESGCM,
+		NewMask: newAESMask,
+		Limits:  Limits{gcmRecords, Unlimited, forgeries},
 	}
 }
 
 // gcm12 is AES-GCM as 1.2 uses it (RFC 5288 3).
 func gcm12(keyLen int) *AEAD {
 	return &AEAD{
-		KeyLen:                 keyLen,
-		SaltLen:                4,
-		ExplicitLen:            8,
-		TagLen:                 16,
-		New:                    newAESGCM,
-		ConfidentialityRecords: Unlimited,
-		ConfidentialityBlocks:  gcmBlocks,
-		Integrity:              forgeries,
+		KeyLen:      keyLen,
+		SaltLen:     4,
+		ExplicitLen: 8,
+		TagLen:      16,
+		New:         newAESGCM,
+		Limits:      Limits{Unlimited, gcmBlocks, forgeries},
 	}
 }
 

@@ -26,6 +26,13 @@ const (
 	TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384         uint16 = 0xc030
 	TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256   uint16 = 0xcca8 // RFC 7905 2
 	TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 uint16 = 0xcca9
+
+	TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA    uint16 = 0xc009 // RFC 8422 6
+	TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA    uint16 = 0xc00a
+	TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA      uint16 = 0xc013
+	TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA      uint16 = 0xc014
+	TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256 uint16 = 0xc023 // RFC 5289 3.1
+	TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256   uint16 = 0xc027
 )
 
 // A Suite is one row of the table. It is never modified.
@@ -33,10 +40,23 @@ type Suite struct {
 	ID       uint16
 	Name     string           // IANA's
 	Version  protocol.Version // VersionTLS13 or VersionTLS12, over both transports
-	Hash     crypto.Hash      // of the PRF or HKDF, and of the transcript
+	Hash     crypto.Hash      // of the PRF or HKDF, and of the transcript: SHA-256 where the name has SHA (RFC 5246 5)
 	Exchange Exchange
 	Auth     Auth
-	AEAD     *AEAD
+	AEAD     *AEAD // how it protects records; nil for a suite of CBC
+	CBC      *CBC
+}
+
+// Insecure reports whether a suite is used only where its name is asked for.
+func (s *Suite) Insecure() bool { return s.CBC != nil }
+
+// Lengths are how many bytes the MAC key, the key and the IV of one direction
+// have.
+func (s *Suite) Lengths() (mac, key, iv int) {
+	if s.CBC != nil {
+		return s.CBC.MACLen(), s.CBC.KeyLen, 0
+	}
+	return 0, s.AEAD.KeyLen, s.AEAD.SaltLen
 }
 
 // An Exchange is how a suite agrees on a secret.
@@ -56,20 +76,28 @@ const (
 	RSA                        // 1.2: keys for RSA, PSS or PKCS #1
 )
 
-// Table lists all suites in order of preference. The order is fixed: a CPU
-// without AES instructions does ChaCha20 faster, but the best choice depends
-// on the slower of two peers, and ours can't be seen by the other.
+// Table lists all suites in order of preference, the insecure ones last. The
+// order is fixed: a CPU without AES instructions does ChaCha20 faster, but the
+// best choice depends on the slower of two peers, and ours can't be seen by the
+// other.
 var Table = []*Suite{
-	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, aes128GCM},
-	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyCertificate, aes256GCM},
-	{TLS_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, chacha20Poly1305},
+	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, aes128GCM, nil},
+	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyCertificate, aes256GCM, nil},
+	{TLS_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, chacha20Poly1305, nil},
 
-	{TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, aes128GCM12},
-	{TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, aes128GCM12},
-	{TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, ECDHE, ECDSA, aes256GCM12},
-	{TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, ECDHE, RSA, aes256GCM12},
-	{TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, chacha20Poly1305},
-	{TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, chacha20Poly1305},
+	{TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, aes128GCM12, nil},
+	{TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, aes128GCM12, nil},
+	{TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, ECDHE, ECDSA, aes256GCM12, nil},
+	{TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, ECDHE, RSA, aes256GCM12, nil},
+	{TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, chacha20Poly1305, nil},
+	{TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, chacha20Poly1305, nil},
+
+	{TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, nil, aes128CBCSHA256},
+	{TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, nil, aes128CBCSHA256},
+	{TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, nil, aes128CBCSHA},
+	{TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, nil, aes128CBCSHA},
+	{TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, nil, aes256CBCSHA},
+	{TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, nil, aes256CBCSHA},
 }
 
 // ByID returns the suite with this number, or nil.

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/aes"
 	"crypto/tls"
 	"encoding/hex"
@@ -49,6 +50,13 @@ func TestTableRows(t *testing.T) {
 		if is13 := s.Version.Is13(); is13 != (s.Exchange == Any) || is13 != (s.Auth == AnyCertificate) {
 			t.Errorf("%s: %v with exchange %d and authentication %d", s.Name, s.Version, s.Exchange, s.Auth)
 		}
+		if (s.AEAD == nil) == (s.CBC == nil) || s.Insecure() != (s.CBC != nil) {
+			t.Errorf("%s: AEAD %v, CBC %v, insecure %v", s.Name, s.AEAD, s.CBC, s.Insecure())
+		}
+		if s.CBC != nil {
+			checkCBC(t, s)
+			continue
+		}
 		a := s.AEAD
 		aead, err := a.New(make([]byte, a.KeyLen))
 		if err != nil {
@@ -64,6 +72,16 @@ func TestTableRows(t *testing.T) {
 	}
 	if ByID(0x0a0a) != nil || ByName("TLS_NULL_WITH_NULL_NULL") != nil {
 		t.Error("an unknown suite was found")
+	}
+}
+
+func checkCBC(t *testing.T, s *Suite) {
+	block, err := s.CBC.New(make([]byte, s.CBC.KeyLen))
+	if err != nil || block.BlockSize() != aes.BlockSize || !s.CBC.MAC.Available() || s.CBC.MACLen() > 32 {
+		t.Errorf("%s: %v, MAC %v", s.Name, err, s.CBC.MAC)
+	}
+	if s.Version != protocol.VersionTLS12 || s.Hash != crypto.SHA256 {
+		t.Errorf("%s: %v with the PRF of %v", s.Name, s.Version, s.Hash) // RFC 5246 5
 	}
 }
 
