@@ -57,6 +57,8 @@ type (
 	SessionState = handshake.SessionState
 	// A ClientSessionCache is where a client keeps its sessions.
 	ClientSessionCache = handshake.ClientSessionCache
+	// An SRTPProfile is a protection profile of DTLS-SRTP, for Config.SRTPProfiles.
+	SRTPProfile = handshake.SRTPProfile
 	// An Event is what Config.Trace is called with.
 	Event = handshake.Event
 )
@@ -79,6 +81,14 @@ const (
 const (
 	UpdateNotRequested = message.NotRequested
 	UpdateRequested    = message.Requested
+)
+
+// The profiles for Config.SRTPProfiles.
+const (
+	SRTPAES128CMHMACSHA1_80 = protocol.SRTPAES128CMHMACSHA1_80
+	SRTPAES128CMHMACSHA1_32 = protocol.SRTPAES128CMHMACSHA1_32
+	SRTPAEADAES128GCM       = protocol.SRTPAEADAES128GCM
+	SRTPAEADAES256GCM       = protocol.SRTPAEADAES256GCM
 )
 
 // The cipher suites for Config.CipherSuites.

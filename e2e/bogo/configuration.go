@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/godwit-dtls/godwit/dtls"
@@ -14,10 +15,14 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	config := &dtls.Config{
 		CipherSuites:            s.suites,
 		CurvePreferences:        s.groups,
+		KeyShares:               s.keyShares,
 		MinVersion:              s.minVersion,
 		MaxVersion:              s.maxVersion,
 		ServerName:              s.hostName,
+		IgnoreServerName:        s.ignoreName,
 		NextProtos:              s.protocols,
+		AllowUnknownProtocol:    s.allowUnknownProtocol,
+		SRTPProfiles:            s.srtpProfiles,
 		InsecureSkipVerify:      true, // the callback verifies
 		InsecureAllowMissingEMS: true,
 		DisableKeyUpdate:        true,
@@ -78,17 +83,27 @@ func (o *observer) asked(info *tls.CertificateRequestInfo) (*tls.Certificate, er
 	return nil, nil
 }
 
-// errHelloCallback ends the handshake as the test wants it.
-var errHelloCallback = &alert.Error{Alert: alert.HandshakeFailure, Fault: alert.Local, Err: errHello}
-
 var errHello = errors.New("the ClientHello callback fails, as the test wants")
 
-// greeted is called with every ClientHello.
+// greeted is called with every ClientHello. BoringSSL has another callback that
+// comes once it is known whether a session is resumed; they differ in the alert
+// of their failure.
 func (o *observer) greeted(info *tls.ClientHelloInfo) (*dtls.Config, error) {
 	o.offeredProtocols = info.SupportedProtos
 	o.offeredSchemes = slices.Clone(info.SignatureSchemes)
-	if o.settings.failHello {
-		return nil, errHelloCallback
+	s := o.settings
+	if want := s.expect.serverName; want != nil && *want != info.ServerName {
+		return nil, fmt.Errorf("expected the server name %q in the callback, got %q", *want, info.ServerName)
+	}
+	switch {
+	case s.failHello:
+		return nil, &alert.Error{Alert: alert.HandshakeFailure, Fault: alert.Local, Err: errHello}
+	case s.failLateHello:
+		return nil, errHello
+	case s.selectEmptyProtocol:
+		return &dtls.Config{NextProtos: []string{""}}, nil
+	case s.rejectProtocols:
+		return nil, alert.Peerf(alert.NoApplicationProtocol, "%w: refused, as the test wants", alert.NoCommonProtocol)
 	}
 	return nil, nil
 }

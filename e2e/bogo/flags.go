@@ -76,9 +76,16 @@ type settings struct {
 	minVersion, maxVersion uint16
 	suites                 []uint16
 	groups                 []tls.CurveID
+	keyShares              []tls.CurveID
 	hostName               string
+	ignoreName             bool
 	protocols              []string // ALPN
+	allowUnknownProtocol   bool
+	rejectProtocols        bool
+	selectEmptyProtocol    bool
+	srtpProfiles           []dtls.SRTPProfile
 	failHello              bool
+	failLateHello          bool
 
 	// Sessions.
 	resumptions     int // connections after the first
@@ -141,12 +148,21 @@ var flags = map[string]flag{
 	"max-version":                 number(func(s *settings) *uint16 { return &s.maxVersion }),
 	"cipher":                      {true, setSuites},
 	"curves":                      {true, appendGroup},
+	"key-shares":                  {true, appendKeyShare},
+	"no-key-shares":               {false, func(s *settings, _ string) error { s.keyShares = []tls.CurveID{}; return nil }},
 	"host-name":                   text(func(s *settings) *string { return &s.hostName }),
+	"no-server-name-ack":          truth(func(s *settings) *bool { return &s.ignoreName }),
 	"advertise-alpn":              {true, setProtocols},
 	"select-alpn":                 {true, func(s *settings, v string) error { s.protocols = []string{v}; return nil }},
+	"select-empty-alpn":           truth(func(s *settings) *bool { return &s.selectEmptyProtocol }),
 	"decline-alpn":                ignored, // so does a server without protocols
+	"reject-alpn":                 truth(func(s *settings) *bool { return &s.rejectProtocols }),
+	"allow-unknown-alpn-protos":   truth(func(s *settings) *bool { return &s.allowUnknownProtocol }),
+	"srtp-profiles":               {true, setSRTPProfiles},
 	"use-early-callback":          ignored, // it is there in any case: see configuration
 	"fail-early-callback":         truth(func(s *settings) *bool { return &s.failHello }),
+	"install-ddos-callback":       ignored,
+	"fail-ddos-callback":          truth(func(s *settings) *bool { return &s.failLateHello }),
 	"mtu":                         number(func(s *settings) *int { return &s.mtu }),
 	"initial-timeout-duration-ms": milliseconds(func(s *settings) *time.Duration { return &s.initialTimeout }),
 
@@ -335,6 +351,13 @@ func appendGroup(s *settings, v string) error {
 	return err
 }
 
+func appendKeyShare(s *settings, v string) error {
+	var id tls.CurveID
+	err := scan(v, &id)
+	s.keyShares = append(s.keyShares, id)
+	return err
+}
+
 func appendScheme(s *settings, v string) error {
 	var id tls.SignatureScheme
 	err := scan(v, &id)
@@ -359,6 +382,23 @@ func setProtocols(s *settings, v string) error {
 		}
 		s.protocols = append(s.protocols, v[1:1+n])
 		v = v[1+n:]
+	}
+	return nil
+}
+
+// setSRTPProfiles reads names with ":" between them. OpenSSL's are shorter than
+// IANA's, which name the HMAC too.
+func setSRTPProfiles(s *settings, v string) error {
+	profiles := map[string]dtls.SRTPProfile{
+		"SRTP_AES128_CM_SHA1_80": dtls.SRTPAES128CMHMACSHA1_80,
+		"SRTP_AES128_CM_SHA1_32": dtls.SRTPAES128CMHMACSHA1_32,
+	}
+	for name := range strings.SplitSeq(v, ":") {
+		p, ok := profiles[name]
+		if !ok {
+			return errUnimplemented
+		}
+		s.srtpProfiles = append(s.srtpProfiles, p)
 	}
 	return nil
 }

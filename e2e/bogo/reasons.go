@@ -49,6 +49,8 @@ var sentinels = []struct {
 	{errDataAtEnd, "APPLICATION_DATA_ON_SHUTDOWN"},
 	{errCertificateCallback, "CERT_CB_ERROR"},
 	{errHello, "CONNECTION_REJECTED"},
+	{alert.UnknownProtocol, "INVALID_ALPN_PROTOCOL"},
+	{alert.BadSRTPProfile, "BAD_SRTP_PROTECTION_PROFILE_LIST"},
 	{errStatus, "OCSP_CB_ERROR"},
 	{errTimestamps, "INVALID_SCT_LIST"},
 
@@ -64,6 +66,8 @@ func configReason(field string) string {
 	switch field {
 	case "MinVersion", "MaxVersion":
 		return "NO_SUPPORTED_VERSIONS_ENABLED"
+	case "NextProtos":
+		return "INVALID_ALPN_PROTOCOL"
 	}
 	return "INVALID_CONFIGURATION"
 }

@@ -25,10 +25,11 @@ func (c *connection) verify(state dtls.ConnectionState) error {
 	if want := s.expect.staple; want != nil && !bytes.Equal(state.OCSPResponse, want) {
 		return fmt.Errorf("expected the staple %x where the peer is verified, got %x", want, state.OCSPResponse)
 	}
+	refuses := s.verifyFails && (s.verifyPeer || s.requireCertificate) // else its result has no effect
 	switch {
-	case s.verifyFails && s.verifyCustom:
+	case refuses && s.verifyCustom:
 		return &alert.Error{Alert: alert.CertificateUnknown, Fault: alert.Peer, Err: errRefused}
-	case s.verifyFails: // the older callback of the two has another alert
+	case refuses: // the older callback of the two has another alert
 		return &alert.Error{Alert: alert.HandshakeFailure, Fault: alert.Peer, Err: errRefused}
 	case s.failStaple && !s.server:
 		return &alert.Error{Alert: alert.BadCertificateStatusResponse, Fault: alert.Peer, Err: errStatus}

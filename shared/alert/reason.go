@@ -24,6 +24,8 @@ const (
 	NoCommonCertificateType Reason = "no certificate type in common"
 	NoMatchingIssuer        Reason = "no certificate of an issuer that the peer asks for"
 	WrongCurve              Reason = "the certificate's key is on a curve that was not offered"
+	UnknownProtocol         Reason = "an application protocol that was not offered"
+	BadSRTPProfile          Reason = "not one SRTP profile of those on offer"
 )
 
 // Reason is why the connection ended; empty if its alert says all that is known.

@@ -89,12 +89,31 @@ type Config struct {
 
 	// NextProtos are the ALPN protocols, most preferred first. If both sides
 	// name some and none in common, the server ends the handshake with
-	// no_application_protocol.
+	// no_application_protocol. A server that decides by ClientHello does it with
+	// GetConfigForClient: a Config with one protocol chooses it, one with none goes
+	// on without ALPN, and an error with the alert refuses.
 	NextProtos []string
+
+	// AllowUnknownProtocol lets a client take an ALPN protocol that it has not
+	// offered. Warning: the server then decides what is spoken; look at
+	// ConnectionState.NegotiatedProtocol.
+	AllowUnknownProtocol bool
+
+	// SRTPProfiles are the protection profiles of DTLS-SRTP (RFC 5764), most
+	// preferred first, on both sides; the server's order counts. What was agreed
+	// is in ConnectionState.SRTPProfile, and the keys are exported with the label
+	// "EXTRACTOR-dtls_srtp". Without a profile in common the handshake goes on
+	// without one. Ignored by TLS.
+	SRTPProfiles []SRTPProfile
 
 	// ServerName is the name that a client asks for and verifies. Dial takes it
 	// from the address if it is empty. An IP address is verified but not sent.
 	ServerName string
+
+	// IgnoreServerName is for a server that is the same under all names: it
+	// chooses its certificate without regard to the client's, and doesn't
+	// acknowledge it (RFC 6066 3). ConnectionState has it all the same.
+	IgnoreServerName bool
 
 	// ClientAuth is a server's policy for client certificates.
 	ClientAuth tls.ClientAuthType
@@ -128,6 +147,12 @@ type Config struct {
 	// into one datagram, which some old DTLS stacks don't take: leave the
 	// hybrids out for those.
 	CurvePreferences []tls.CurveID
+
+	// KeyShares are those of the groups in CurvePreferences that a client of 1.3
+	// sends a key share for, in that order of preference. Nil means the first
+	// hybrid and the first other one; an empty list, that the server shall name
+	// the group, which costs a round trip.
+	KeyShares []tls.CurveID
 
 	// KeyLogWriter receives the secrets in NSS key log format, for debugging
 	// with tools such as Wireshark. Whoever reads it can read the connection.
@@ -239,6 +264,9 @@ const (
 	DefaultSessionTickets   = 2
 )
 
+// An SRTPProfile is a protection profile of DTLS-SRTP, as IANA numbers them.
+type SRTPProfile = protocol.SRTPProfile
+
 // A SessionState is what resumes a session, for WrapSession and
 // ClientSessionCache.
 type SessionState = session.State
@@ -315,6 +343,11 @@ func (c *Config) validateLists(t protocol.Transport) error {
 	for _, id := range c.CurvePreferences {
 		if suite.GroupByID(id) == nil {
 			return unusable("CurvePreferences", "%d is not a group that this library has", id)
+		}
+	}
+	for _, id := range c.KeyShares {
+		if !groupIDs(c.groups(protocol.VersionTLS13)).Contains(uint16(id)) {
+			return unusable("KeyShares", "%d is not one of the enabled groups", id)
 		}
 	}
 	if len(slices.Collect(c.groups(c.highest(t)))) == 0 {

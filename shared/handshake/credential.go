@@ -171,7 +171,7 @@ func (m *Machine) serverCandidates() ([]*Credential, error) {
 	for i := range m.config.Certificates {
 		c := &m.config.Certificates[i]
 		leaf, err := cert.Leaf(c)
-		if name := m.hello.serverName; name == "" || err == nil && leaf.VerifyHostname(name) == nil {
+		if name := m.hello.serverName; name == "" || m.config.IgnoreServerName || err == nil && leaf.VerifyHostname(name) == nil {
 			candidates = append(candidates, &Credential{Certificate: c})
 		} else {
 			others = append(others, &Credential{Certificate: c})

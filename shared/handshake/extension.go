@@ -69,6 +69,7 @@ var extensions = []extension{
 	{protocol.ExtSupportedGroups, inServerHello12 | inEncrypted, offerSupportedGroups, receiveSupportedGroups, nil, acceptIgnored},
 	{protocol.ExtECPointFormats, inServerHello12, offerPointFormats, receivePointFormats, answerPointFormats, acceptPointFormats},
 	{protocol.ExtALPN, inServerHello12 | inEncrypted, offerALPN, receiveALPN, answerALPN, acceptALPN},
+	{protocol.ExtUseSRTP, inServerHello12 | inEncrypted, offerUseSRTP, receiveUseSRTP, answerUseSRTP, acceptUseSRTP},
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
 	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
 	{protocol.ExtCertAuthorities, inRequest, nil, receiveCertAuthorities, answerCertAuthorities, acceptCertAuthorities},
@@ -217,7 +218,11 @@ func receiveServerName(m *Machine, body []byte) (err error) {
 	return err
 }
 
-func answerServerName(*Machine, where, *wire.Builder) bool { return true }
+// answerServerName says that the name was used. A session that is resumed has had
+// its own from the start (RFC 6066 3).
+func answerServerName(m *Machine, _ where, _ *wire.Builder) bool {
+	return !m.place.Is(Resumed) && !m.config.IgnoreServerName
+}
 
 func acceptServerName(_ *Machine, _ where, body []byte) error {
 	return message.ParseEmptyExtension(protocol.ExtServerName, body)
@@ -338,8 +343,8 @@ func acceptALPN(m *Machine, _ where, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(m.config.NextProtos, chosen) {
-		return alert.Peerf(alert.IllegalParameter, "ALPN protocol %q was not offered", chosen)
+	if !slices.Contains(m.config.NextProtos, chosen) && !m.config.AllowUnknownProtocol {
+		return alert.Peerf(alert.IllegalParameter, "%w: %q of %q", alert.UnknownProtocol, chosen, m.config.NextProtos)
 	}
 	m.protocol = chosen
 	return nil

@@ -27,6 +27,7 @@ type hello struct {
 	schemes              []tls.SignatureScheme // signature_algorithms
 	authorities          [][]byte              // certificate_authorities
 	protocols            []string              // ALPN
+	srtpProfiles         message.Uint16s
 	shares               message.KeyShares
 	extendedMasterSecret bool
 	wantsStaple          bool // an OCSP response
@@ -110,13 +111,15 @@ func (m *Machine) prepareHello() error {
 	return err
 }
 
-// shareGroups are the groups that the first ClientHello has shares for: the
-// first hybrid one and the first other one, so that most servers find theirs.
+// shareGroups are the groups that the first ClientHello has shares for, in the
+// order of supported_groups (RFC 9846 4.3.8): what the Config says, or the first
+// hybrid one and the first other one, so that most servers find theirs.
 func (c *Config) shareGroups() []tls.CurveID {
 	var ids []tls.CurveID
 	var hybrid, plain bool
 	for g := range c.groups(protocol.VersionTLS13) {
-		if g.Hybrid && !hybrid || !g.Hybrid && !plain {
+		first := g.Hybrid && !hybrid || !g.Hybrid && !plain
+		if c.KeyShares == nil && first || slices.Contains(c.KeyShares, g.ID) {
 			ids = append(ids, g.ID)
 		}
 		hybrid, plain = hybrid || g.Hybrid, plain || !g.Hybrid

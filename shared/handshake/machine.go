@@ -84,7 +84,8 @@ type Machine struct {
 	}
 	request demand // the server's, read by the client
 
-	protocol string // ALPN
+	protocol    string // ALPN
+	srtpProfile protocol.SRTPProfile
 
 	resumption *resumption                  // the session that is offered (client) or resumed
 	selected   bool                         // the server takes it
@@ -255,6 +256,7 @@ func (m *Machine) State() ConnectionState {
 		HandshakeComplete:    m.Open(),
 		DidResume:            m.place.Is(Resumed),
 		NegotiatedProtocol:   m.protocol,
+		SRTPProfile:          m.srtpProfile,
 		ServerName:           m.hello.serverName,
 		PeerCertificates:     m.peer.chain,
 		VerifiedChains:       m.peer.verified,

@@ -16,6 +16,7 @@ type ConnectionState struct {
 	CipherSuite        uint16
 	CurveID            tls.CurveID // the key exchange group
 	NegotiatedProtocol string      // ALPN
+	SRTPProfile        SRTPProfile // zero if none was negotiated; see Config.SRTPProfiles
 	ServerName         string      // SNI, as sent or received
 
 	PeerCertificates []*x509.Certificate

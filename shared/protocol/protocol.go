@@ -143,6 +143,26 @@ var handshakeTypes = map[HandshakeType]string{
 
 func (t HandshakeType) String() string { return name(handshakeTypes, t, "handshake type") }
 
+// An SRTPProfile is an SRTP protection profile (RFC 5764 4.1.2, RFC 7714 14.2).
+type SRTPProfile uint16
+
+const (
+	SRTPAES128CMHMACSHA1_80 SRTPProfile = 0x0001
+	SRTPAES128CMHMACSHA1_32 SRTPProfile = 0x0002
+	SRTPAEADAES128GCM       SRTPProfile = 0x0007
+	SRTPAEADAES256GCM       SRTPProfile = 0x0008
+)
+
+// srtpProfileNames are IANA's.
+var srtpProfileNames = map[SRTPProfile]string{
+	SRTPAES128CMHMACSHA1_80: "SRTP_AES128_CM_HMAC_SHA1_80",
+	SRTPAES128CMHMACSHA1_32: "SRTP_AES128_CM_HMAC_SHA1_32",
+	SRTPAEADAES128GCM:       "SRTP_AEAD_AES_128_GCM",
+	SRTPAEADAES256GCM:       "SRTP_AEAD_AES_256_GCM",
+}
+
+func (p SRTPProfile) String() string { return name(srtpProfileNames, p, "SRTP profile") }
+
 // An ExtensionType is the type of an extension (RFC 9846 4.3).
 type ExtensionType uint16
 
