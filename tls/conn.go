@@ -116,24 +116,21 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 		return c.handshakeErr
 	}
 	stop := context.AfterFunc(ctx, func() { c.link.Close() })
-	c.handshakeErr = c.runHandshake()
+	c.handshakeErr = c.runHandshake(c.engine.Open)
 	if !stop() {
 		c.handshakeErr = ctx.Err()
 	}
 	return c.handshakeErr
 }
 
-// runHandshake pumps until the handshake is complete or failed. What it still
-// wrote, an alert most of all, is on the link when it returns.
-func (c *Conn) runHandshake() error {
+// runHandshake pumps until the handshake has come far enough or failed. What it
+// still wrote, an alert most of all, is on the link when it returns.
+func (c *Conn) runHandshake(enough func() bool) error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.limitHandshake()
-	if c.role == handshake.Client {
-		c.engine.Start(time.Now()) // its error is latched
-	}
+	c.start()
 	for {
 		// A flight is written in one piece: over a link without a buffer, its
 		// second piece could meet an alert that answers the first.
@@ -153,11 +150,21 @@ func (c *Conn) runHandshake() error {
 		if c.engine.Open() {
 			c.stopTimer()
 			c.complete.Store(true)
+		}
+		if enough() {
 			return nil
 		}
 		if err := c.fill(); err != nil {
 			return c.blame(err)
 		}
+	}
+}
+
+// start begins the handshake and its time limit, unless it has begun.
+func (c *Conn) start() {
+	c.limitHandshake()
+	if c.role == handshake.Client {
+		c.engine.Start(time.Now()) // its error is latched
 	}
 }
 
@@ -277,6 +284,7 @@ func (c *Conn) limitGoodbye() { c.link.SetWriteDeadline(time.Now().Add(goodbyeTi
 // --- net.Conn
 
 // Read reads data; see net.Conn. It returns at most what one record had,
+// ErrEarlyDataRejected until ForgetEarlyData,
 // io.EOF after the peer's close_notify, io.ErrUnexpectedEOF if the link ended
 // without one, and net.ErrClosed after Close.
 func (c *Conn) Read(p []byte) (int, error) {
@@ -291,8 +299,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if c.closed {
+		switch {
+		case c.closed:
 			return 0, net.ErrClosed
+		case c.engine.EarlyDataRejected():
+			return 0, ErrEarlyDataRejected
 		}
 		n, ok := c.engine.Read(p)
 		if c.engine.Pending() && !c.flushing {

@@ -49,6 +49,10 @@ type (
 	SessionState = handshake.SessionState
 	// A ClientSessionCache is where a client keeps its sessions.
 	ClientSessionCache = handshake.ClientSessionCache
+	// An AntiReplay recognizes 0-RTT that comes again, for Config.AntiReplay.
+	AntiReplay = handshake.AntiReplay
+	// An EarlyDataReason says why there is 0-RTT, or none.
+	EarlyDataReason = handshake.EarlyDataReason
 	// An Event is what Config.Trace is called with.
 	Event = handshake.Event
 )

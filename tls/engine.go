@@ -41,7 +41,8 @@ type Engine struct {
 	messages []byte // handshake messages, the last one maybe in part
 	offered  int    // bytes of messages that the machine is looking at
 	waited   bool   // it has looked at the first one before, and waits for work
-	skip     int    // bytes of refused 0-RTT that may still come
+	early    []byte // 0-RTT data that waits to be read
+	skip     skip   // 0-RTT that was refused
 	idle     idle
 
 	// What goes out.
@@ -142,7 +143,10 @@ func (e *Engine) Read(p []byte) (n int, ok bool) {
 	if len(e.data) == 0 {
 		e.process() // what follows the data that was read last; its error is latched
 	}
-	if len(e.data) == 0 {
+	switch {
+	case len(e.early) > 0 && e.machine.Open():
+		return e.ReadEarly(p)
+	case len(e.data) == 0:
 		return 0, false
 	}
 	n = copy(p, e.data)
@@ -151,7 +155,8 @@ func (e *Engine) Read(p []byte) (n int, ok bool) {
 }
 
 // Write makes records of p, of up to 2^14 bytes each, for Transmit to give. It
-// fails before the connection is open and after Close.
+// fails before the connection is open and after Close, and with
+// ErrEarlyDataRejected until ForgetEarlyData.
 func (e *Engine) Write(p []byte, now time.Time) error {
 	switch {
 	case e.err != nil:
@@ -160,6 +165,8 @@ func (e *Engine) Write(p []byte, now time.Time) error {
 		return errNotOpen
 	case e.closing.sent:
 		return errClosed
+	case e.machine.EarlyRejected():
+		return ErrEarlyDataRejected
 	}
 	e.now = now
 	for len(p) > 0 {
@@ -297,7 +304,7 @@ func (e *Engine) Err() error { return e.err }
 // Closed is io.EOF once the peer has said goodbye and all that it wrote before
 // is read, or the error that ended the connection.
 func (e *Engine) Closed() error {
-	if e.err == nil && e.closing.received && len(e.data) == 0 {
+	if e.err == nil && e.closing.received && len(e.data) == 0 && len(e.early) == 0 {
 		return io.EOF
 	}
 	return e.err

@@ -28,6 +28,9 @@ func (l *layer) Send(m handshake.Message) {
 		e.failed(e.append(m.Content, m.Body))
 		return
 	}
+	if m.Level == handshake.LevelPlain && e.write.sealer != nil {
+		e.write = writeLevel{} // the second ClientHello: 0-RTT is refused
+	}
 	if e.machine.Role() == handshake.Client && e.greeted {
 		e.disguise() // right before the second flight
 	}
@@ -48,14 +51,14 @@ func (l *layer) Send(m handshake.Message) {
 
 // disguise sends the ChangeCipherSpec of 1.3, once: it means nothing, but makes
 // middleboxes take the handshake for a resumption of 1.2 (RFC 9846 E.4). It is
-// always in the clear.
+// always in the clear. Before 0-RTT data, 1.3 is only hoped for.
 func (e *Engine) disguise() {
-	if !e.version.Is13() || e.disguised {
+	if e.disguised || e.version != 0 && !e.version.Is13() {
 		return
 	}
 	e.disguised = true
 	var clear writeLevel
-	e.out, _ = clear.append(e.out, e.version, protocol.ChangeCipherSpec, []byte{1})
+	e.out, _ = clear.append(e.out, protocol.VersionTLS13, protocol.ChangeCipherSpec, []byte{1})
 	e.traceRecord(handshake.Sent, protocol.ChangeCipherSpec, protocol.RecordNumber{}, headerSize+1)
 }
 
@@ -87,7 +90,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	}
 	e := (*Engine)(l)
 	if e.machine.Role() == handshake.Client {
-		e.disguise() // before whatever goes under keys, be it an alert
+		e.disguise() // before whatever goes under keys, be it an alert or early data
 	}
 	e.write = w
 	e.traceKey(handshake.Sent, k.Level)
@@ -113,7 +116,7 @@ func (l *layer) Version(v protocol.Version) { l.version = v }
 
 // SkipEarly passes over 0-RTT that was refused, until the first record that is
 // something else: one that opens, or the second ClientHello.
-func (l *layer) SkipEarly(n int) { l.skip = n }
+func (l *layer) SkipEarly(n int) { l.skip = skip{true, n} }
 
 func (l *layer) Finish() {
 	if l.log != nil {

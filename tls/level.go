@@ -37,10 +37,11 @@ func (l *level) additional12(content protocol.ContentType, length int) []byte {
 type writeLevel struct {
 	level
 	sealer *record.Sealer // nil: in the clear
+	is13   bool           // of a suite of 1.3; 0-RTT has one before a version is agreed
 }
 
 func newWriteLevel(k handshake.TrafficKey) (w writeLevel, err error) {
-	w.number = k.Level
+	w.number, w.is13 = k.Level, k.Suite.Version.Is13()
 	w.sealer, err = record.NewSealer(k.Suite, k.Key)
 	return w, err
 }
@@ -60,7 +61,7 @@ func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.Con
 	}
 	start, length := len(out), w.sealer.SealedLen(len(fragment))
 	outer := content
-	if v.Is13() {
+	if w.is13 {
 		outer, length = protocol.ApplicationData, w.sealer.SealedLen(len(fragment)+1)
 	}
 	out = slices.Grow(out, headerSize+length)
@@ -68,7 +69,7 @@ func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.Con
 	body := append(out[start+headerSize:], explicit[:w.sealer.Prefix()]...)
 	body = append(body, fragment...)
 	additional := out[start:]
-	if v.Is13() {
+	if w.is13 {
 		body = append(body, byte(content)) // TLSInnerPlaintext, RFC 9846 5.2
 	} else {
 		additional = w.additional12(content, len(fragment))

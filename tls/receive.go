@@ -119,20 +119,9 @@ func (e *Engine) open(h header, whole []byte) error {
 	if err != nil {
 		return err
 	}
-	e.skip = 0
+	e.skip = skip{}
 	e.traceRecord(handshake.Received, content, number, len(whole))
 	return e.dispatch(content, plaintext)
-}
-
-// skipEarly passes over a record that can't be read if it may be 0-RTT that was
-// refused (RFC 9846 4.3.10). Otherwise err is its error.
-func (e *Engine) skipEarly(whole []byte, err error) error {
-	if e.skip < len(whole) {
-		return err
-	}
-	e.skip -= len(whole)
-	e.traceDrop("0-RTT that was refused")
-	return nil
 }
 
 // ignoresChangeCipherSpec reports whether a ChangeCipherSpec in the clear is the
@@ -189,7 +178,7 @@ func (e *Engine) dispatch(content protocol.ContentType, body []byte) error {
 	}
 	e.idle.warnings = 0
 	if content == protocol.Handshake {
-		e.skip = 0
+		e.skip = skip{}
 		e.messages = append(e.messages, body...)
 		return nil
 	}
@@ -211,6 +200,9 @@ func errInterleaved(content protocol.ContentType) error {
 }
 
 func (e *Engine) receiveData(body []byte) error {
+	if e.readsEarly() {
+		return e.receiveEarly(body)
+	}
 	if !e.machine.Open() {
 		return alert.Peerf(alert.UnexpectedMessage, "application data before the handshake's end")
 	}

@@ -306,7 +306,7 @@ func TestSkipEarly(t *testing.T) {
 		want   alert.Alert
 	}{
 		{"enough", 3 * len(early), strings.Repeat(early, 3), none},
-		{"too much", 3*len(early) - 1, strings.Repeat(early, 3), alert.BadRecordMAC},
+		{"too much", 3*len(early) - 1, strings.Repeat(early, 3), alert.UnexpectedMessage},
 		{"handshake in the clear", 3 * len(early), early + clear, alert.UnexpectedMessage},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,6 +28,16 @@ const (
 	BadSRTPProfile          Reason = "not one SRTP profile of those on offer"
 )
 
+// 0-RTT.
+const (
+	EarlyDataVersion    Reason = "early data was offered, and the version does not have it"
+	EarlyDataSuite      Reason = "early data was accepted under another cipher suite"
+	EarlyDataProtocol   Reason = "early data was accepted under another application protocol"
+	TooMuchEarlyData    Reason = "too much early data"
+	TooMuchSkippedData  Reason = "too much early data to skip"
+	HandshakeIncomplete Reason = "the handshake is not complete"
+)
+
 // Reason is why the connection ended; empty if its alert says all that is known.
 func (e *Error) Reason() Reason {
 	var r Reason

@@ -212,7 +212,7 @@ func TestEarlyDataIsSkipped(t *testing.T) {
 		}
 		p := begin(t, protocol.Stream, client, server)
 		p.server.take(editClientHello(t, protocol.Stream, p.server.pop(), with(protocol.ExtEarlyData)))
-		if p.server.err != nil || p.server.skipped != maxSkipped {
+		if p.server.err != nil || p.server.skipped != server.maxSkipped() {
 			t.Errorf("%d bytes are skipped; %v", p.server.skipped, p.server.err)
 		}
 	}

@@ -202,6 +202,25 @@ type Config struct {
 	WrapSession   func(ConnectionState, *SessionState) ([]byte, error)
 	UnwrapSession func(identity []byte, state ConnectionState) (*SessionState, error)
 
+	// EarlyData enables 0-RTT in 1.3: a client that resumes a session may send
+	// data together with its first message, and a server gives tickets that allow
+	// it. Warning: such data is not forward secret, and whoever records it can
+	// send it again. A server that waits for the handshake before it reads, as
+	// Read does, is safe from replays. ReadEarly doesn't wait: AntiReplay then
+	// keeps one server from seeing data twice, but a client that gets no answer
+	// may itself send it again over another connection. Only write early what
+	// does no harm when it comes twice.
+	EarlyData bool
+
+	// MaxEarlyData is how many bytes of 0-RTT data a server takes of each client,
+	// and keeps until they are read; zero means 14 KiB, the most is 1 GiB.
+	MaxEarlyData int
+
+	// AntiReplay is how a server recognizes a ClientHello with 0-RTT that it has
+	// seen before; nil means a NewReplayRegister. A server whose TicketKeys or
+	// UnwrapSession may be another's too needs one that they share.
+	AntiReplay AntiReplay
+
 	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted
 	// Conn that nobody drives. Zero means 30 s; negative means no limit.
 	HandshakeTimeout time.Duration
@@ -274,6 +293,9 @@ type SessionState = session.State
 // A ClientSessionCache keeps a client's sessions.
 type ClientSessionCache = session.Cache
 
+// An AntiReplay recognizes ClientHellos that come again.
+type AntiReplay = session.AntiReplay
+
 // A ConfigError names the field of a Config that can't be used.
 type ConfigError struct {
 	Field  string
@@ -309,6 +331,10 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("SessionTickets", "%d is outside 0 to 255", c.SessionTickets)
 	case (c.WrapSession == nil) != (c.UnwrapSession == nil):
 		return unusable("WrapSession", "of WrapSession and UnwrapSession there is only one")
+	case c.MaxEarlyData < 0 || c.MaxEarlyData > 1<<30:
+		return unusable("MaxEarlyData", "%d is outside 0 to 2^30", c.MaxEarlyData)
+	case role == Server && c.EarlyData && c.AntiReplay == nil && (len(c.TicketKeys) > 0 || c.UnwrapSession != nil):
+		return unusable("AntiReplay", "others may have the ticket keys too, and must know of each other's early data")
 	case c.InitialTimeout < 0:
 		return unusable("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}

@@ -79,7 +79,7 @@ var extensions = []extension{
 	{protocol.ExtCookie, inRetry, offerCookie, nil, nil, acceptCookie},
 	{protocol.ExtKeyShare, inServerHello13 | inRetry, offerKeyShare, receiveKeyShare, answerKeyShare, acceptKeyShare},
 	{protocol.ExtSessionTicket, inServerHello12, offerSessionTicket, receiveSessionTicket, answerSessionTicket, acceptSessionTicket},
-	{protocol.ExtEarlyData, 0, nil, receiveEarlyData, nil, nil}, // refused, but its data must be skipped
+	{protocol.ExtEarlyData, inEncrypted, offerEarlyData, receiveEarlyData, answerEarlyData, acceptEarlyData},
 	{protocol.ExtPSKModes, 0, offerPSKModes, receivePSKModes, nil, nil},
 	{protocol.ExtPreSharedKey, inServerHello13, offerPreSharedKey, receivePreSharedKey, answerPreSharedKey, acceptPreSharedKey}, // the last
 }
@@ -522,11 +522,4 @@ func (m *Machine) acceptRetryGroup(body []byte) error {
 	m.group = suite.GroupByID(asked)
 	m.keyShares, err = suite.Generate(asked)
 	return err
-}
-
-// --- early_data (RFC 9846 4.3.10)
-
-func receiveEarlyData(m *Machine, body []byte) error {
-	m.hello.earlyData = true
-	return message.ParseEmptyExtension(protocol.ExtEarlyData, body)
 }

@@ -60,6 +60,7 @@ func writeClientHello(m *Machine, b *wire.Builder) error {
 		if err := m.takeSession(); err != nil {
 			return err
 		}
+		m.considerEarlyData()
 		if err := m.prepareHello(); err != nil {
 			return err
 		}
@@ -206,6 +207,8 @@ func readHelloRetryRequest(m *Machine, body []byte) error {
 		return alert.Peerf(alert.IllegalParameter, "HelloRetryRequest asks for no change of the ClientHello")
 	}
 	m.hello.retried = true
+	m.rejectEarlyData(EarlyDataHelloRetry)
+	m.writeLevel = LevelPlain
 	m.beginRetry()
 	return nil
 }
@@ -321,6 +324,9 @@ func readServerHello(m *Machine, body []byte) error {
 	if err := m.settleResumption(); err != nil {
 		return err
 	}
+	if !m.selected {
+		m.rejectEarlyData(EarlyDataNotResumed)
+	}
 	m.place.Learn(Ticket, m.promised)
 	if !m.peer.maySend {
 		m.place.Learn(Stapled, false)
@@ -381,6 +387,9 @@ func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, er
 // checkServerHello12 refuses downgrades, a session that we don't have, and one
 // without RFC 7627.
 func (m *Machine) checkServerHello12(in *message.ServerHello) error {
+	if m.early.offered { // it had 1.3 when it gave the session, RFC 9846 D.3
+		return alert.Peerf(alert.ProtocolVersion, "%w: the server chose %v", alert.EarlyDataVersion, m.version)
+	}
 	if m.config.Enabled(protocol.VersionTLS13) {
 		// RFC 9846 4.2.3: a server that has 1.3 says so in its random.
 		if end := string(in.Random[24:]); end == message.DowngradeTLS12 || end == message.DowngradeTLS11 {
@@ -433,7 +442,10 @@ func readEncryptedExtensions(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return m.acceptExtensions(inEncrypted, in.Extensions)
+	if err := m.acceptExtensions(inEncrypted, in.Extensions); err != nil {
+		return err
+	}
+	return m.settleEarlyData()
 }
 
 func randomBytes(n int) []byte {

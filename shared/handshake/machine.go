@@ -13,6 +13,7 @@ package handshake
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"net/netip"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -46,6 +47,10 @@ type Machine struct {
 	flow    flow
 	failure error     // that ended it
 	now     time.Time // of the call that is running
+
+	// ClientAddress, if valid, is where a server's tickets for 0-RTT are good
+	// without a cookie (RFC 9147 5.1).
+	ClientAddress netip.Addr
 
 	// Introduce, if set, completes what an application's callback sees, with
 	// what only the connection knows.
@@ -94,6 +99,8 @@ type Machine struct {
 	promised   bool                         // 1.2: the server said that it gives a ticket
 	ticket     message.NewSessionTicket12
 
+	early early // 0-RTT (early.go)
+
 	writeLevel, readLevel uint64
 	writeSeq              uint16
 	verifyRequests        int  // HelloVerifyRequests seen
@@ -129,13 +136,13 @@ func init() {
 		write   func(m *Machine, b *wire.Builder) error
 		crossed func(m *Machine) error
 	}{
-		{ClientHello, readClientHello, writeClientHello, nil},
+		{ClientHello, readClientHello, writeClientHello, crossedClientHello},
 		{HelloVerifyRequest, readHelloVerifyRequest, nil, crossedHelloVerifyRequest},
 		{HelloRetryRequest, readHelloRetryRequest, writeHelloRetryRequest, nil},
 		{ClientHelloAgain, readClientHello, writeClientHello, nil},
 		{ServerHello, readServerHello, writeServerHello, crossedServerHello},
 
-		{EncryptedExtensions, readEncryptedExtensions, writeEncryptedExtensions, nil},
+		{EncryptedExtensions, readEncryptedExtensions, writeEncryptedExtensions, crossedEncryptedExtensions},
 		{CertificateRequest, readCertificateRequest, writeCertificateRequest, nil},
 		{ServerCertificate, readServerCertificate, writeCertificate, nil},
 		{CertificateStatus, readCertificateStatus, writeCertificateStatus, nil},
@@ -143,6 +150,7 @@ func init() {
 		{ServerHelloDone, readServerHelloDone, writeNothing, nil},
 		{ServerCertificateVerify, readCertificateVerify, writeCertificateVerify, nil},
 
+		{EndOfEarlyData, readEndOfEarlyData, writeNothing, crossedEndOfEarlyData},
 		{ClientCertificate, readClientCertificate, writeCertificate, nil},
 		{ClientKeyExchange, readClientKeyExchange, writeClientKeyExchange, crossedClientKeyExchange},
 		{ClientCertificateVerify, readCertificateVerify, writeCertificateVerify, nil},
@@ -178,7 +186,7 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
 		// What is not offered can't be answered.
-		m.place.Learn(EarlyData|ClientCID|ServerCID, false)
+		m.place.Learn(ClientCID|ServerCID, false)
 		if !c.RequestOCSPStaple {
 			m.place.Learn(Stapled, false)
 		}
@@ -275,7 +283,8 @@ func (m *Machine) State() ConnectionState {
 	if m.group != nil {
 		s.CurveID = m.group.ID
 	}
-	if m.Open() {
+	m.describeEarlyData(&s)
+	if m.Open() || m.role == Server && m.EarlyRoom() > 0 {
 		s.export = m.export
 	}
 	return s

@@ -170,7 +170,8 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 		return err
 	}
 	m.place.Learn(Ticket, m.givesTicket12())
-	m.place.Learn(KeyExchange|EarlyData|ClientCID|ServerCID, false)
+	m.place.Learn(EarlyData, m.early.accepted)
+	m.place.Learn(KeyExchange|ClientCID|ServerCID, false)
 	m.place.Learn(Stapled, m.staple != nil && !choice.Version.Is13())
 	if m.place.Is(Resumed) {
 		return nil // and nobody shows a certificate
@@ -181,11 +182,6 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	}
 	return nil
 }
-
-// maxSkipped is how many bytes of records are passed over when a client sends
-// 0-RTT data for a session that we don't know (RFC 9846 4.3.10). Clients were
-// allowed 16 KiB by most servers; small records make more of it.
-const maxSkipped = 1 << 15
 
 func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	switch {
@@ -203,8 +199,8 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 		if err := m.checkRetried(in, &choice); err != nil {
 			return err
 		}
-	} else if m.hello.earlyData {
-		m.layer.SkipEarly(maxSkipped)
+	} else if retry && m.hello.earlyData {
+		m.layer.SkipEarly(m.config.maxSkipped())
 	}
 	m.suite, m.group = choice.Suite, choice.Group
 	m.place.Learn(Retry, retry)
@@ -212,6 +208,9 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 		return nil
 	}
 	if err := m.findSession(); err != nil {
+		return err
+	}
+	if err := m.decideEarlyData(); err != nil {
 		return err
 	}
 	if m.resumption != nil {
@@ -258,6 +257,10 @@ func (m *Machine) respond() error {
 
 func (m *Machine) negotiate12() error {
 	m.place.Learn(Retry, false)
+	m.early.reason = EarlyDataProtocolVersion
+	if !m.config.EarlyData {
+		m.early.reason = EarlyDataDisabled
+	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
 	}

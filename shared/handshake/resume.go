@@ -212,8 +212,9 @@ func readPostTicket(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
+	var maxEarlyData uint32
 	if early, ok := in.Extensions.Find(protocol.ExtEarlyData); ok {
-		if _, err := message.ParseEarlyData(early); err != nil {
+		if maxEarlyData, err = message.ParseEarlyData(early); err != nil {
 			return err
 		}
 	}
@@ -221,7 +222,7 @@ func readPostTicket(m *Machine, body []byte) error {
 		return nil
 	}
 	s := m.session(m.secrets13.resumption.PSK(in.Nonce), min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime))
-	s.AgeAdd, s.Ticket = in.AgeAdd, slices.Clone(in.Ticket)
+	s.AgeAdd, s.Ticket, s.MaxEarlyData = in.AgeAdd, slices.Clone(in.Ticket), maxEarlyData
 	return m.keep(s)
 }
 
@@ -310,6 +311,7 @@ func (m *Machine) findSession() error {
 		return alert.Peerf(alert.DecryptError, "the binder does not fit the ClientHello")
 	}
 	m.resumption, m.selected = found, true
+	m.measureAge(found.state, offered[found.selected].ObfuscatedAge)
 	return nil
 }
 
@@ -394,11 +396,15 @@ func (m *Machine) makeTickets() error {
 		return nil
 	}
 	due, like, secret, wrapped := m.ticketsDue, m.session(nil, session.MaxLifetime), m.secrets13.resumption, m.wrapper()
+	extensions, err := m.allowEarlyData(like)
+	if err != nil {
+		return err
+	}
 	tickets, err := later(m, func() (tickets []message.NewSessionTicket13, err error) {
 		for i := range due {
 			s, nonce := *like, []byte{byte(i)} // another for each ticket of a connection
 			s.Secret, s.AgeAdd = secret.PSK(nonce), binary.BigEndian.Uint32(randomBytes(4))
-			out := message.NewSessionTicket13{Lifetime: uint32(s.Lifetime / time.Second), AgeAdd: s.AgeAdd, Nonce: nonce}
+			out := message.NewSessionTicket13{Lifetime: uint32(s.Lifetime / time.Second), AgeAdd: s.AgeAdd, Nonce: nonce, Extensions: extensions}
 			if out.Ticket, err = wrapped(&s); err != nil {
 				return nil, err
 			}

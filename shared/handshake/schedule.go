@@ -43,14 +43,19 @@ func (m *Machine) deriveHandshakeKeys() error {
 	s.finishedClient, s.finishedServer = s.handshake.ClientTraffic(sum), s.handshake.ServerTraffic(sum)
 	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
 	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.finishedServer.Bytes())
-	ours, theirs := s.finishedClient, s.finishedServer
+	if !m.staysEarly() {
+		under := m.writeUnder
+		if m.role == Server {
+			under = m.readUnder
+		}
+		if err := under(LevelHandshake, s.finishedClient.Key(m.suite)); err != nil {
+			return err
+		}
+	}
 	if m.role == Server {
-		ours, theirs = theirs, ours
+		return m.writeUnder(LevelHandshake, s.finishedServer.Key(m.suite))
 	}
-	if err := m.writeUnder(LevelHandshake, ours.Key(m.suite)); err != nil {
-		return err
-	}
-	return m.readUnder(LevelHandshake, theirs.Key(m.suite))
+	return m.readUnder(LevelHandshake, s.finishedServer.Key(m.suite))
 }
 
 // crossedServerFinished derives the application keys of 1.3. The server may

@@ -3,6 +3,7 @@ package handshake
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 )
@@ -44,20 +45,47 @@ type ConnectionState struct {
 	// whose key schedule does the same.
 	ExtendedMasterSecret bool
 
+	// EarlyDataAccepted says that 0-RTT data is, or was, taken on this connection,
+	// and EarlyDataReason why, or why not; a client that offers some doesn't know
+	// until the server has answered. Until then the fields above are what the
+	// session has, and what its early data will be understood by.
+	EarlyDataAccepted bool
+	EarlyDataReason   EarlyDataReason
+
+	// EarlyBytes is how many bytes a server has received as 0-RTT. They are the
+	// first that it reads, before all others.
+	EarlyBytes int64
+
+	// TicketAgeSkew is by how much a client's clock, or somebody who held its
+	// ClientHello back, makes the ticket older (or, negative, younger) than the
+	// server of 1.3 knows it to be.
+	TicketAgeSkew time.Duration
+
 	// LimitReached says that a 1.2 connection has protected as much as its AEAD
 	// safely can with one key (see Config.CloseAtLimit).
 	LimitReached bool
 
-	export func(label string, context []byte, length int) ([]byte, error)
+	export      func(label string, context []byte, length int) ([]byte, error)
+	exportEarly func(label string, context []byte, length int) ([]byte, error)
 }
 
 // ExportKeyingMaterial returns length bytes of keying material bound to this
 // connection (RFC 5705, RFC 9846 7.5). A nil context is, in 1.2, different from
-// an empty one. It fails before the handshake is complete, and in 1.2 without
-// extended_master_secret.
+// an empty one. It fails before the handshake is complete (but for a server that
+// answers 0-RTT), and in 1.2 without extended_master_secret.
 func (s *ConnectionState) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
 	if s.export == nil {
-		return nil, alert.Localf(alert.InternalError, "keying material is exported after a completed handshake, not before")
+		return nil, alert.Localf(alert.InternalError, "%w: no keying material yet", alert.HandshakeIncomplete)
 	}
 	return s.export(label, context, length)
+}
+
+// ExportEarlyKeyingMaterial returns length bytes of keying material bound to the
+// ClientHello that brings 0-RTT (RFC 9846 7.5): whoever sends it again gets the
+// same. It fails where no 0-RTT is offered, and at a server that doesn't take it.
+func (s *ConnectionState) ExportEarlyKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	if s.exportEarly == nil {
+		return nil, alert.Localf(alert.InternalError, "no keying material of early data: %s", s.EarlyDataReason)
+	}
+	return s.exportEarly(label, context, length)
 }

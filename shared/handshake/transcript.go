@@ -79,6 +79,14 @@ func (t *transcript) sumWith(h crypto.Hash, hello []byte, n int) []byte {
 	return next.Sum(nil)
 }
 
+// sumHello is the hash h of a first ClientHello, before a suite has fixed the
+// transcript's own.
+func (t *transcript) sumHello(h crypto.Hash) []byte {
+	first := transcript{held: t.held}
+	first.begin(h, protocol.VersionTLS13)
+	return first.sum()
+}
+
 // signed is all messages so far, which CertificateVerify of 1.2 signs with a
 // hash of its own choice (RFC 5246 7.4.8).
 func (t *transcript) signed() []byte { return t.raw }

@@ -25,6 +25,8 @@ type TicketKeys struct {
 	mu    sync.Mutex
 	keys  []ticketKey // the first seals, all open
 	given bool        // not rotated
+
+	replays *ReplayRegister // see AntiReplay
 }
 
 type ticketKey struct {
@@ -112,6 +114,18 @@ func (k *TicketKeys) Open(ticket []byte, now time.Time) *State {
 		return nil
 	}
 	return s
+}
+
+// AntiReplay is a register for the sessions that these keys seal. It is made
+// when it is first needed, and remembers for as long as the keys do: where they
+// are given to others too, it doesn't know what those have seen.
+func (k *TicketKeys) AntiReplay() *ReplayRegister {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.replays == nil {
+		k.replays = NewReplayRegister(0)
+	}
+	return k.replays
 }
 
 func (k *TicketKeys) find(name [nameSize]byte) cipher.AEAD {

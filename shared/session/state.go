@@ -8,6 +8,7 @@ package session
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -31,6 +32,9 @@ type State struct {
 	Created  time.Time     // to the millisecond
 	Lifetime time.Duration // in whole seconds, at most MaxLifetime
 	AgeAdd   uint32        // hides the ticket's age (RFC 9846 4.3.11.1)
+
+	MaxEarlyData uint32     // 1.3: how many bytes of 0-RTT the server takes; zero: none
+	Client       netip.Addr // DTLS 1.3 with 0-RTT: the client's address, which was validated; else not valid
 
 	ServerName string // SNI; empty if there was none
 	Protocol   string // ALPN; each handshake negotiates it anew
@@ -66,7 +70,8 @@ const format = 1
 // is not encrypted. It fails if a field is longer than its length can say.
 //
 //	u8 format | u16 version | u16 suite | opaque8 secret | u64 created, in ms
-//	| u32 lifetime, in s | u32 age_add | opaque8 server name | opaque8 protocol
+//	| u32 lifetime, in s | u32 age_add | u32 max_early_data | opaque8 client address
+//	| opaque8 server name | opaque8 protocol
 //	| opaque16 raw public key | opaque24 (certificates, each opaque24) | opaque24 staple
 //	| opaque16 (timestamps, each opaque16) | opaque16 ticket
 func (s *State) Bytes() ([]byte, error) {
@@ -78,6 +83,8 @@ func (s *State) Bytes() ([]byte, error) {
 	b.Uint64(uint64(s.Created.UnixMilli()))
 	b.Uint32(uint32(s.Lifetime / time.Second))
 	b.Uint32(s.AgeAdd)
+	b.Uint32(s.MaxEarlyData)
+	b.Bytes8(s.Client.AsSlice())
 	b.Bytes8([]byte(s.ServerName))
 	b.Bytes8([]byte(s.Protocol))
 	b.Bytes16(s.RawPublicKey)
@@ -108,6 +115,7 @@ func ParseState(data []byte) (*State, error) {
 		rawKey           cryptobyte.String
 		alpn, chain      cryptobyte.String
 		staple, scts     cryptobyte.String
+		client           cryptobyte.String
 		ticket, original cryptobyte.String
 		s                State
 	)
@@ -118,11 +126,18 @@ func ParseState(data []byte) (*State, error) {
 	}
 	if !in.ReadUint16(&version) || !in.ReadUint16(&s.Suite) || !in.ReadUint8LengthPrefixed(&secret) ||
 		!in.ReadUint64(&created) || !in.ReadUint32(&lifetime) || !in.ReadUint32(&s.AgeAdd) ||
+		!in.ReadUint32(&s.MaxEarlyData) || !in.ReadUint8LengthPrefixed(&client) ||
 		!in.ReadUint8LengthPrefixed(&name) || !in.ReadUint8LengthPrefixed(&alpn) ||
 		!in.ReadUint16LengthPrefixed(&rawKey) ||
 		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint24LengthPrefixed(&staple) || !in.ReadUint16LengthPrefixed(&scts) ||
 		!in.ReadUint16LengthPrefixed(&ticket) || !in.Empty() {
 		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
+	}
+	if len(client) > 0 {
+		var ok bool
+		if s.Client, ok = netip.AddrFromSlice(client); !ok {
+			return nil, fmt.Errorf("session: a client's address of %d bytes", len(client))
+		}
 	}
 	for !chain.Empty() {
 		var c cryptobyte.String
