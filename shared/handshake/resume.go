@@ -200,6 +200,10 @@ func (m *Machine) settleResumption() error {
 		m.peer.chain, m.peer.verified = r.peer.chain, r.peer.chains
 		// Some servers of 1.2 show theirs again, as RFC 6962 3.3 forgot to forbid.
 		m.peer.staple, m.peer.timestamps = r.state.Staple, r.state.Timestamps
+		m.peer.scheme = r.state.Signature
+		if !m.version.Is13() { // which has no key exchange of its own
+			m.group = suite.GroupByID(r.state.Group)
+		}
 	}
 	m.place.Learn(Resumed, m.selected)
 	m.place.Learn(ServerCert, !m.selected)
@@ -234,7 +238,7 @@ func (m *Machine) keep(s *session.State) error {
 
 // session is this connection's session, which begins now.
 func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State {
-	return &session.State{
+	s := &session.State{
 		Version:    m.version,
 		Suite:      m.suite.ID,
 		Secret:     slices.Clone(secret),
@@ -245,7 +249,12 @@ func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State 
 		Chain:      rawChain(m.peer.chain),
 		Staple:     m.peer.staple,
 		Timestamps: m.peer.timestamps,
+		Signature:  m.peer.scheme,
 	}
+	if m.group != nil {
+		s.Group = m.group.ID
+	}
+	return s
 }
 
 func rawChain(chain []*x509.Certificate) (raw [][]byte) {

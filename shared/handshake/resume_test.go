@@ -104,6 +104,26 @@ func TestResume12(t *testing.T) {
 	})
 }
 
+// TestResumedState: how the peer proved who it is, and in 1.2 the group, are those
+// of the first handshake.
+func TestResumedState(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server, _ := resumingConfigs()
+		authenticated(client, server)
+		client.MinVersion, client.MaxVersion, server.MinVersion, server.MaxVersion = uint16(v), uint16(v), uint16(v), uint16(v)
+		for n := range 3 {
+			p := complete(t, transport, client, server)
+			c, s := p.client.m.State(), p.server.m.State()
+			if c.DidResume != (n > 0) || c.PeerSignature != tls.ECDSAWithP256AndSHA256 || s.PeerSignature != tls.Ed25519 {
+				t.Errorf("connection %d: resumed %v, schemes %v and %v", n, c.DidResume, c.PeerSignature, s.PeerSignature)
+			}
+			if c.CurveID != tls.X25519 || s.CurveID != tls.X25519 {
+				t.Errorf("connection %d: groups %v and %v", n, c.CurveID, s.CurveID)
+			}
+		}
+	})
+}
+
 // TestExtendedMasterSecretAndSessions: RFC 7627 5.3.
 func TestExtendedMasterSecretAndSessions(t *testing.T) {
 	without := func(_ *message.ClientHello, x *extensionList) { x.drop(protocol.ExtExtendedMasterSecret) }

@@ -15,7 +15,7 @@ type ConnectionState struct {
 	HandshakeComplete  bool
 	DidResume          bool
 	CipherSuite        uint16
-	CurveID            tls.CurveID // the key exchange group
+	CurveID            tls.CurveID // the key exchange group; of a resumed session of 1.2, that of its first handshake
 	NegotiatedProtocol string      // ALPN
 	SRTPProfile        SRTPProfile // zero if none was negotiated; see Config.SRTPProfiles
 	ServerName         string      // SNI, as sent or received
@@ -33,7 +33,8 @@ type ConnectionState struct {
 	HelloRetryRequest bool
 
 	// PeerSignature and LocalSignature are the schemes by which each side
-	// proved that it has its certificate's key; zero if it showed none.
+	// proved that it has its certificate's key; zero if it showed none. In a
+	// resumed session they are the peer's of the first handshake, and none.
 	PeerSignature, LocalSignature tls.SignatureScheme
 
 	// LocalCredential is what this side authenticated with: one of

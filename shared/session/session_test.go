@@ -20,7 +20,8 @@ func example() *State {
 		Created: testTime, Lifetime: MaxLifetime, AgeAdd: 1 << 31,
 		MaxEarlyData: 1 << 14, Client: netip.MustParseAddr("192.0.2.1"),
 		ServerName: "server.example", Protocol: "h2", RawPublicKey: []byte("key"), Chain: [][]byte{{1, 2}, {3}},
-		Staple: []byte("staple"), Timestamps: [][]byte{{4}, {5, 6}}, Ticket: []byte("ticket"),
+		Staple: []byte("staple"), Timestamps: [][]byte{{4}, {5, 6}},
+		Group: 29, Signature: 0x0807, Ticket: []byte("ticket"),
 	}
 }
 

@@ -7,6 +7,7 @@
 package session
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"time"
@@ -44,6 +45,11 @@ type State struct {
 	Staple       []byte   // the OCSP response that came with them
 	Timestamps   [][]byte // the SCTs that came with them
 
+	// How the first handshake went: the group of its key exchange, and the
+	// scheme by which the peer signed, zero if it didn't.
+	Group     tls.CurveID
+	Signature tls.SignatureScheme
+
 	Ticket []byte // at the client: what to send back
 }
 
@@ -73,7 +79,7 @@ const format = 1
 //	| u32 lifetime, in s | u32 age_add | u32 max_early_data | opaque8 client address
 //	| opaque8 server name | opaque8 protocol
 //	| opaque16 raw public key | opaque24 (certificates, each opaque24) | opaque24 staple
-//	| opaque16 (timestamps, each opaque16) | opaque16 ticket
+//	| opaque16 (timestamps, each opaque16) | u16 group | u16 signature | opaque16 ticket
 func (s *State) Bytes() ([]byte, error) {
 	var b wire.Builder
 	b.Uint8(format)
@@ -99,6 +105,8 @@ func (s *State) Bytes() ([]byte, error) {
 			b.Bytes16(t)
 		}
 	})
+	b.Uint16(uint16(s.Group))
+	b.Uint16(uint16(s.Signature))
 	b.Bytes16(s.Ticket)
 	return b.Bytes()
 }
@@ -130,6 +138,7 @@ func ParseState(data []byte) (*State, error) {
 		!in.ReadUint8LengthPrefixed(&name) || !in.ReadUint8LengthPrefixed(&alpn) ||
 		!in.ReadUint16LengthPrefixed(&rawKey) ||
 		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint24LengthPrefixed(&staple) || !in.ReadUint16LengthPrefixed(&scts) ||
+		!in.ReadUint16((*uint16)(&s.Group)) || !in.ReadUint16((*uint16)(&s.Signature)) ||
 		!in.ReadUint16LengthPrefixed(&ticket) || !in.Empty() {
 		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
 	}
