@@ -59,6 +59,10 @@ type (
 	ClientSessionCache = handshake.ClientSessionCache
 	// An SRTPProfile is a protection profile of DTLS-SRTP, for Config.SRTPProfiles.
 	SRTPProfile = handshake.SRTPProfile
+	// An AntiReplay recognizes 0-RTT that comes again, for Config.AntiReplay.
+	AntiReplay = handshake.AntiReplay
+	// An EarlyDataReason says why there is 0-RTT, or none.
+	EarlyDataReason = handshake.EarlyDataReason
 	// An Event is what Config.Trace is called with.
 	Event = handshake.Event
 )

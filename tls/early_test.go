@@ -392,6 +392,20 @@ func TestMaxEarlyData(t *testing.T) {
 	p.exchange(t)
 }
 
+// Data that comes with the second ClientHello doesn't open.
+func TestEarlyDataAfterSecondHello(t *testing.T) {
+	client, server := earlyConfigs(t)
+	server.CurvePreferences = []tls.CurveID{tls.CurveP384}
+	p := newPair(t, client, server)
+	p.begin(t, "early")
+	p.carry(p.client, p.server, &p.fromClient)
+	p.carry(p.server, p.client, &p.fromServer) // HelloRetryRequest
+	record := "\x17\x03\x03\x00\x20" + strings.Repeat("?", 32)
+	p.server.Receive(append(drain(p.client), record...), testTime)
+	work(p.server)
+	wantAlert(t, "server", p.server.Err(), alert.BadRecordMAC, false)
+}
+
 // A server that has lost 1.3 since it gave the session gets no connection.
 func TestEarlyDataDowngrade(t *testing.T) {
 	client, server := earlyConfigs(t, func(client, _ *Config) { client.MinVersion = VersionTLS12 })

@@ -46,6 +46,7 @@ type connection struct {
 	clock    *clock
 	settings *settings
 	config   *dtls.Config
+	early    earlyEngine // nil: no 0-RTT
 	observer *observer
 	sessions sessions
 	again    bool // it shall resume the session of the one before
@@ -88,14 +89,16 @@ func (c *connection) overStream(config *tls.Config, socket net.Conn) error {
 	}
 	e, err := newEngine(config)
 	c.engine, c.link = e, &stream{engine: e, clock: c.clock, socket: socket}
+	c.early = e
 	return err
 }
 
-// handshake goes on until the connection is open. A second one does nothing.
+// handshake goes on until the connection is open, or 0-RTT lets the application
+// go on. A second one does nothing.
 func (c *connection) handshake() error {
 	c.engine.Start(c.clock.now) // its error is latched
 	for {
-		if err := c.settle(); err != nil || c.Open() {
+		if err := c.settle(); err != nil || c.Open() || c.in0RTT() {
 			return err
 		}
 		if err := c.next(); err != nil {
@@ -108,7 +111,13 @@ func (c *connection) handshake() error {
 // io.ErrUnexpectedEOF the end of the link without one.
 func (c *connection) read(p []byte) (int, error) {
 	for {
+		if err := c.rejected(); err != nil {
+			return 0, err
+		}
 		n, ok := c.engine.Read(p)
+		if !ok && c.in0RTT() {
+			n, ok = c.early.ReadEarly(p)
+		}
 		if err := c.settle(); err != nil && !ok {
 			return 0, err
 		}
@@ -147,6 +156,9 @@ func (c *connection) settle() error {
 		if work == nil || c.Err() != nil {
 			return c.Err()
 		}
+		if err := c.rejected(); err != nil {
+			return err // the work is for whoever goes on
+		}
 		work()
 		c.Resume(c.clock.now) // its error is latched
 	}
@@ -177,10 +189,15 @@ type stream struct {
 	clock  *clock
 	socket net.Conn
 	buffer [1 << 15]byte
+	step   int // the most bytes that are read at once; 0: any number
 }
 
 func (s *stream) receive() error {
-	n, err := s.socket.Read(s.buffer[:])
+	room := s.buffer[:]
+	if s.step > 0 {
+		room = room[:s.step]
+	}
+	n, err := s.socket.Read(room)
 	if n > 0 {
 		return s.engine.Receive(s.buffer[:n], s.clock.now)
 	}

@@ -52,7 +52,14 @@ func (c *connection) shakeHands() error {
 			return err
 		}
 	}
-	return c.settings.expect.check(c)
+	s := c.settings
+	if s.expect.offersNoEarlyData && c.again && c.in0RTT() {
+		return errors.New("expected no early data, the client offers some")
+	}
+	if err := s.expect.check(c); err != nil || s.earlyWriteAfter == 0 {
+		return err
+	}
+	return c.readUntil(s.earlyWriteAfter)
 }
 
 // speakFirst writes what a test wants before anything is read.
@@ -68,6 +75,9 @@ func (c *connection) speakFirst() error {
 			return err
 		}
 	}
+	if s.unfinishedWrite {
+		return c.beginWrite([]byte(s.firstWrite))
+	}
 	if s.writesFirst {
 		for range s.firstWrites {
 			if err := c.write([]byte(s.firstWrite)); err != nil {
@@ -75,30 +85,36 @@ func (c *connection) speakFirst() error {
 			}
 		}
 	}
-	if s.unfinishedWrite {
-		return c.beginWrite([]byte(s.firstWrite))
-	}
 	return nil
 }
 
 // write does the handshake if need be, and writes.
 func (c *connection) write(p []byte) error {
-	if err := c.handshake(); err != nil {
+	if err := c.queue(p); err != nil {
 		return err
-	}
-	if err := c.link.write(p); err != nil {
-		return c.lost(err)
 	}
 	return c.settle()
 }
 
-// beginWrite lets out one byte of a record. The rest follows after a read.
-func (c *connection) beginWrite(p []byte) error {
+// queue is write; but some of it may not be sent yet.
+func (c *connection) queue(p []byte) error {
 	if err := c.handshake(); err != nil {
 		return err
 	}
-	if err := c.link.write(p); err != nil {
+	write := c.link.write
+	if c.in0RTT() {
+		write = c.writeEarly
+	}
+	if err := write(p); err != nil {
 		return c.lost(err)
+	}
+	return nil
+}
+
+// beginWrite lets out one byte of a record. The rest follows after a read.
+func (c *connection) beginWrite(p []byte) error {
+	if err := c.queue(p); err != nil {
+		return err
 	}
 	var first [1]byte
 	if err := c.send(first[:c.Transmit(first[:])]); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
 )
@@ -33,6 +34,13 @@ type expectations struct {
 	sessionMiss bool // nothing is resumed
 	noSession   bool // the client gets none
 	renewal     bool // the client gets a new one when it resumes
+
+	acceptsEarlyData  bool
+	rejectsEarlyData  bool
+	offersNoEarlyData bool
+	earlySession      bool // the session that the client gets allows early data
+	earlyDataReason   *string
+	ticketAgeSkew     time.Duration
 }
 
 // check holds an open connection against what is expected of it.
@@ -51,6 +59,7 @@ func (e *expectations) check(c *connection) error {
 		e.checkPeer(state),
 		e.checkResumption(c, state),
 		e.checkStaples(c, state),
+		e.checkEarlyData(c),
 	} {
 		if err != nil {
 			return err
@@ -99,11 +108,11 @@ func (e *expectations) checkPeer(state dtls.ConnectionState) error {
 
 // checkResumption is for what is known of sessions after the handshake.
 func (e *expectations) checkResumption(c *connection, state dtls.ConnectionState) error {
-	resumes := c.again && !e.sessionMiss
+	resumes := c.again && (!e.sessionMiss || c.offersEarlyData(state))
 	switch {
 	case state.DidResume != resumes:
 		return fmt.Errorf("resumption: expected %t, got %t", resumes, state.DidResume)
-	case c.settings.server || is13(state.Version): // tickets come later
+	case c.settings.server || is13(state.Version) || !c.Open(): // tickets come later
 		return nil
 	}
 	comes := !e.noSession && (!state.DidResume || e.renewal)
@@ -124,6 +133,12 @@ func (e *expectations) checkEnd(c *connection) error {
 		if err := e.checkSession(c, !e.noSession && !c.settings.shutsDown); err != nil {
 			return err
 		}
+	}
+	if err := e.checkEarlyData(c); err != nil {
+		return err
+	}
+	if s := c.sessions.fresh; s != nil && is13(uint16(s.Version)) && (s.MaxEarlyData > 0) != e.earlySession {
+		return fmt.Errorf("session for early data: expected %t, got %d bytes", e.earlySession, s.MaxEarlyData)
 	}
 	return differ("messages", e.messages, new(c.observer.messages.String()))
 }

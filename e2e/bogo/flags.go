@@ -91,6 +91,8 @@ type settings struct {
 	resumptions     int // connections after the first
 	resumptionDelay time.Duration
 	noTickets       bool
+	earlyData       bool
+	earlyWriteAfter int // this type of message has come
 	reverifies      bool
 
 	// Datagrams.
@@ -153,7 +155,7 @@ var flags = map[string]flag{
 	"host-name":                   text(func(s *settings) *string { return &s.hostName }),
 	"no-server-name-ack":          truth(func(s *settings) *bool { return &s.ignoreName }),
 	"advertise-alpn":              {true, setProtocols},
-	"select-alpn":                 {true, func(s *settings, v string) error { s.protocols = []string{v}; return nil }},
+	"select-alpn":                 {true, selectProtocol},
 	"select-empty-alpn":           truth(func(s *settings) *bool { return &s.selectEmptyProtocol }),
 	"decline-alpn":                ignored, // so does a server without protocols
 	"reject-alpn":                 truth(func(s *settings) *bool { return &s.rejectProtocols }),
@@ -190,6 +192,8 @@ var flags = map[string]flag{
 	"resume-count":                  number(func(s *settings) *int { return &s.resumptions }),
 	"resumption-delay":              seconds(func(s *settings) *time.Duration { return &s.resumptionDelay }),
 	"no-ticket":                     truth(func(s *settings) *bool { return &s.noTickets }),
+	"enable-early-data":             truth(func(s *settings) *bool { return &s.earlyData }),
+	"early-write-after-message":     number(func(s *settings) *int { return &s.earlyWriteAfter }),
 	"reverify-on-resume":            truth(func(s *settings) *bool { return &s.reverifies }),
 	"enable-ocsp-stapling":          truth(func(s *settings) *bool { return &s.requestStaple }),
 	"enable-signed-cert-timestamps": truth(func(s *settings) *bool { return &s.requestTimestamps }),
@@ -237,7 +241,15 @@ var flags = map[string]flag{
 	"expect-session-miss":             truth(func(s *settings) *bool { return &s.expect.sessionMiss }),
 	"expect-no-session":               truth(func(s *settings) *bool { return &s.expect.noSession }),
 	"expect-ticket-renewal":           truth(func(s *settings) *bool { return &s.expect.renewal }),
-	"expect-msg-callback":             given(func(s *settings) **string { return &s.expect.messages }),
+
+	"expect-accept-early-data":          truth(func(s *settings) *bool { return &s.expect.acceptsEarlyData }),
+	"expect-reject-early-data":          truth(func(s *settings) *bool { return &s.expect.rejectsEarlyData }),
+	"expect-no-offer-early-data":        truth(func(s *settings) *bool { return &s.expect.offersNoEarlyData }),
+	"expect-early-data-reason":          given(func(s *settings) **string { return &s.expect.earlyDataReason }),
+	"expect-ticket-supports-early-data": truth(func(s *settings) *bool { return &s.expect.earlySession }),
+	"expect-ticket-age-skew":            seconds(func(s *settings) *time.Duration { return &s.expect.ticketAgeSkew }),
+
+	"expect-msg-callback": given(func(s *settings) **string { return &s.expect.messages }),
 }
 
 // parseFlags reads the command line. An unknown flag is errUnimplemented.
@@ -371,6 +383,14 @@ func appendPeerScheme(s *settings, v string) error {
 	err := scan(v, &id)
 	s.expect.offeredSchemes = append(s.expect.offeredSchemes, id)
 	return err
+}
+
+// selectProtocol is a server's one protocol, or none.
+func selectProtocol(s *settings, v string) error {
+	if s.protocols = nil; v != "" {
+		s.protocols = []string{v}
+	}
+	return nil
 }
 
 // setProtocols reads a ProtocolNameList (RFC 7301 3.1) without its length.

@@ -14,6 +14,8 @@ import (
 	"net"
 	"os"
 	"strconv"
+
+	"github.com/godwit-dtls/godwit/tls"
 )
 
 // What the runner understands of an exit code.
@@ -49,15 +51,17 @@ func run(arguments []string) error {
 	}
 	f := newFamily()
 	for i := range 1 + p.initial.resumptions {
-		if err := f.converse(p.settings(i), i > 0); err != nil {
+		if err := f.converse(p, i); err != nil {
 			return fmt.Errorf("connection %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-// converse is one connection of a family, from its first byte to its last.
-func (f *family) converse(s *settings, again bool) error {
+// converse is connection i of a family, from its first byte to its last. A client
+// whose early data is rejected, as expected, tries again on the same connection.
+func (f *family) converse(p *plan, i int) error {
+	s, again := p.settings(i), i > 0
 	socket, err := dial(s)
 	if err != nil {
 		return err
@@ -67,7 +71,16 @@ func (f *family) converse(s *settings, again bool) error {
 	if err != nil {
 		return err
 	}
-	if err := c.converse(); err != nil {
+	err = c.converse()
+	if retries := again && !s.server && s.expect.rejectsEarlyData; retries && (err == nil || errors.Is(err, tls.ErrEarlyDataRejected)) {
+		if err == nil {
+			return errors.New("expected the early data to be rejected, and it was not")
+		}
+		c.early.ForgetEarlyData()
+		c.settings, c.observer.settings, c.sessions.settings = p.retried, p.retried, p.retried
+		err = c.converse()
+	}
+	if err != nil {
 		return err
 	}
 	f.end(c)

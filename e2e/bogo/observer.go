@@ -20,12 +20,16 @@ type observer struct {
 	offeredProtocols []string
 	offeredSchemes   []tls.SignatureScheme
 	messages         strings.Builder
+	lastMessage      int // of the peer: its type
 	keyLog           bytes.Buffer
 }
 
 // traced writes messages, ChangeCipherSpecs, ACKs and alerts down as the runner
 // does: "read hs 2", "write ccs", "write ack", "read alert 1 0".
 func (o *observer) traced(e dtls.Event) {
+	if e.Kind == handshake.EventMessage && e.Direction == handshake.Received {
+		o.lastMessage = int(e.Message)
+	}
 	if o.settings.expect.messages == nil {
 		return
 	}

@@ -59,6 +59,14 @@ var sentinels = []struct {
 	{alert.NoCommonCertificateType, "UNKNOWN_CERTIFICATE_TYPE"},
 	{alert.NoMatchingIssuer, "NO_MATCHING_ISSUER"},
 	{alert.WrongCurve, "WRONG_CURVE"},
+
+	{dtls.ErrEarlyDataRejected, "EARLY_DATA_REJECTED"},
+	{alert.EarlyDataVersion, "WRONG_VERSION_ON_EARLY_DATA"},
+	{alert.EarlyDataSuite, "CIPHER_MISMATCH_ON_EARLY_DATA"},
+	{alert.EarlyDataProtocol, "ALPN_MISMATCH_ON_EARLY_DATA"},
+	{alert.TooMuchEarlyData, "TOO_MUCH_READ_EARLY_DATA"},
+	{alert.TooMuchSkippedData, "TOO_MUCH_SKIPPED_EARLY_DATA"},
+	{alert.HandshakeIncomplete, "HANDSHAKE_NOT_COMPLETE"},
 }
 
 // configReason is by the field of a Config that can't work.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/dtls"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/tls"
 )
 
 // A family is the connections of one test. They share a clock, and what it takes
@@ -13,11 +14,12 @@ import (
 type family struct {
 	clock      *clock
 	ticketKeys [][32]byte
+	antiReplay dtls.AntiReplay
 	session    *dtls.SessionState // the client's newest, of the connection before
 }
 
 func newFamily() *family {
-	f := &family{clock: newClock(), ticketKeys: make([][32]byte, 1)}
+	f := &family{clock: newClock(), ticketKeys: make([][32]byte, 1), antiReplay: tls.NewReplayRegister(0)}
 	rand.Read(f.ticketKeys[0][:]) // never fails
 	return f
 }
@@ -52,6 +54,8 @@ func (s *sessions) begin(f *family, c *connection) error {
 func (s *sessions) configure(config *dtls.Config) {
 	config.ClientSessionCache = s
 	config.TicketKeys = s.family.ticketKeys
+	config.EarlyData = s.settings.earlyData && !s.settings.dtls // the runner has it over TLS alone
+	config.AntiReplay = s.family.antiReplay
 	config.SessionTicketsDisabled = s.settings.noTickets
 }
 

@@ -171,7 +171,6 @@ func TestSecondClientHello(t *testing.T) {
 		{"another name", with(protocol.ExtServerName, 0, 4, 0, 0, 1, 'x'), alert.IllegalParameter},
 		{"other protocols", with(protocol.ExtALPN, 0, 2, 1, 'x'), alert.IllegalParameter},
 		{"another version", with(protocol.ExtSupportedVersions, 2, 3, 3), alert.IllegalParameter},
-		{"early data", with(protocol.ExtEarlyData), alert.IllegalParameter},
 		{"padding", with(21, 0, 0, 0), alert.CloseNotify}, // RFC 9846 4.2.2 allows it
 	} {
 		eachTransport(t, func(t *testing.T, transport protocol.Transport) {

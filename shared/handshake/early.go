@@ -131,8 +131,12 @@ func offerEarlyData(m *Machine, _ *wire.Builder) bool {
 	return m.early.offered && !m.hello.retried // RFC 9846 4.2.2
 }
 
+// receiveEarlyData reads it. A second ClientHello must not have it (RFC 9846
+// 4.2.2); the stacks in use ignore it there, and refuse what comes with it
+// because that doesn't open.
 func receiveEarlyData(m *Machine, body []byte) error {
-	m.hello.earlyData, m.early.offered = true, true
+	m.hello.earlyData = !m.hello.retried
+	m.early.offered = m.early.offered || m.hello.earlyData
 	return message.ParseEmptyExtension(protocol.ExtEarlyData, body)
 }
 

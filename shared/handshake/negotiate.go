@@ -229,9 +229,6 @@ func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
 	if err != nil {
 		return err
 	}
-	if m.hello.earlyData { // RFC 9846 4.2.2
-		return alert.Peerf(alert.IllegalParameter, "the second ClientHello has early_data")
-	}
 	_, shared := shares.Find(uint16(m.group.ID))
 	if !shared || !groups.Contains(uint16(m.group.ID)) || m.askedShare && shares.Len() != 1 {
 		return alert.Peerf(alert.IllegalParameter, "the second ClientHello has not just the key share that was asked for, %s", m.group.Name)
