@@ -130,6 +130,7 @@ func (c *cryptoTLS) handshake(conn *tls.Conn) bool {
 		Group:       cryptoTLSGroup(state.CurveID),
 		ALPN:        state.NegotiatedProtocol,
 		ServerName:  state.ServerName,
+		Staple:      ocspStatus(state.OCSPResponse),
 		Exporter:    hex.EncodeToString(exporter),
 	}
 	if len(state.PeerCertificates) > 0 {
@@ -170,6 +171,11 @@ func cryptoTLSConfig(t testing.TB, s Settings) *tls.Config {
 		certificate, err := tls.LoadX509KeyPair(s.Leaf.Chain, s.Leaf.Key)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if s.Staple {
+			if certificate.OCSPStaple, err = os.ReadFile(s.Leaf.Staple); err != nil {
+				t.Fatal(err)
+			}
 		}
 		config.Certificates = []tls.Certificate{certificate}
 	}

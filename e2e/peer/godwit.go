@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ func (g Godwit) Serve(t testing.TB, s Settings) Server {
 	if s.Verify {
 		arguments = append(arguments, "-client-auth", "verify")
 	}
+	if s.Staple {
+		arguments = append(arguments, "-staple", s.Leaf.Staple)
+	}
 	p := g.start(t, append(arguments, godwitArguments(s)...), "127.0.0.1:0")
 	return godwitServer{p, p.address(s.Max.network())}
 }
@@ -57,6 +61,9 @@ func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
 	}
 	if s.Name != "" {
 		arguments = append(arguments, "-sni", s.Name)
+	}
+	if s.Staple {
+		arguments = append(arguments, "-status")
 	}
 	return godwitConversation{g.start(t, append(arguments, godwitArguments(s)...), address)}
 }
@@ -138,6 +145,11 @@ func (c godwitConversation) Report() Report {
 				c.t.Fatalf("-json wrote %q: %v", line, err)
 			}
 			r.Established = true
+			response, err := hex.DecodeString(r.Staple)
+			if err != nil {
+				c.t.Fatalf("-json wrote the OCSP response %q: %v", r.Staple, err)
+			}
+			r.Staple = ocspStatus(response)
 		}
 	}
 	return r

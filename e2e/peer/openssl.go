@@ -25,6 +25,9 @@ func (o OpenSSL) Serve(t testing.TB, s Settings) Server {
 	if s.Verify {
 		arguments = append(arguments, "-Verify", "4", "-verify_return_error")
 	}
+	if s.Staple {
+		arguments = append(arguments, "-status_file", s.Leaf.Staple)
+	}
 	if s.Listen {
 		arguments = append(arguments, "-listen")
 	}
@@ -41,6 +44,9 @@ func (o OpenSSL) Connect(t testing.TB, s Settings, address string) Conversation 
 	arguments := []string{"s_client", "-connect", address, "-state", "-nocommands"}
 	if s.Root != "" {
 		arguments = append(arguments, "-verify_return_error")
+	}
+	if s.Staple {
+		arguments = append(arguments, "-status")
 	}
 	if s.Name != "" {
 		arguments = append(arguments, "-servername", s.Name, "-verify_hostname", s.Name)
@@ -131,6 +137,7 @@ func opensslReport(p *process) Report {
 		Group:       groupName(match(stdout, `Server Temp Key: (?:ECDH, )?([^,\s]+)`)),
 		ALPN:        match(stdout, `ALPN protocol(?:s selected)?: (\S+)`),
 		Fingerprint: fingerprint(stdout),
+		Staple:      match(stdout, `Cert Status: (\S+)`),
 		Exporter:    strings.ToLower(match(stdout, `Keying material: ([0-9A-F]+)`)),
 		Echoed:      strings.Contains(stdout, Text),
 		Sent:        alertName(match(stderr, `SSL3 alert write:fatal:(.+)`)),

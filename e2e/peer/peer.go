@@ -60,6 +60,7 @@ type Settings struct {
 	Suites   []string // IANA names
 	Groups   []string // RFC names
 	ALPN     []string
+	Staple   bool   // server: Leaf's goes to clients that ask; client: it asks
 	MTU      int    // UDP payload
 	Mute     bool   // client: sends no Text, and waits for the server to end
 	Listen   bool   // OpenSSL's server: cookies without state (DTLSv1_listen)
@@ -77,6 +78,7 @@ type Report struct {
 	ALPN        string `json:"alpn"`
 	ServerName  string `json:"server_name"`
 	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the other side's leaf
+	Staple      string `json:"ocsp_response"`    // the status that it tells: "good"
 	Exporter    string `json:"exporter"`
 
 	Established bool     `json:"-"`

@@ -6,6 +6,8 @@ import (
 	"encoding/pem"
 	"regexp"
 	"strings"
+
+	"golang.org/x/crypto/ocsp"
 )
 
 // What the programs print, in our names.
@@ -45,6 +47,21 @@ func groupName(s string) string {
 		}
 	}
 	return ""
+}
+
+// ocspStatus is what an OCSP response says; empty if there is none.
+func ocspStatus(der []byte) string {
+	if len(der) == 0 {
+		return ""
+	}
+	response, err := ocsp.ParseResponse(der, nil)
+	switch {
+	case err != nil:
+		return err.Error()
+	case response.Status == ocsp.Good:
+		return "good"
+	}
+	return "not good"
 }
 
 // alertName reads "unknown CA".

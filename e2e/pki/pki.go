@@ -20,6 +20,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 )
 
 // A Kind is a kind of key.
@@ -58,6 +60,7 @@ type Leaf struct {
 	Chain        string // PEM file: the leaf, then the intermediate
 	Intermediate string // PEM file: the intermediate alone
 	Key          string // PEM file: PKCS #8
+	Staple       string // DER file: its issuer's OCSP response, good until tomorrow
 	Fingerprint  string // SHA-256 of the leaf, lower-case hex
 }
 
@@ -140,8 +143,27 @@ func (a *Authority) writeLeaf(certificate *x509.Certificate, key crypto.Signer) 
 	if leaf.Chain, err = a.write(name, certificateBlock(certificate), certificateBlock(a.intermediate.certificate)); err != nil {
 		return nil, err
 	}
-	leaf.Key, err = a.write(name+"-key", &pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	return leaf, err
+	if leaf.Key, err = a.write(name+"-key", &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
+		return nil, err
+	}
+	leaf.Staple = filepath.Join(a.dir, name+"-staple.der")
+	return leaf, a.writeStaple(leaf.Staple, certificate)
+}
+
+// writeStaple says of a certificate that it is not revoked (RFC 6960).
+func (a *Authority) writeStaple(file string, c *x509.Certificate) error {
+	now := time.Now()
+	issuer := a.intermediate
+	response, err := ocsp.CreateResponse(issuer.certificate, issuer.certificate, ocsp.Response{
+		Status:       ocsp.Good,
+		SerialNumber: c.SerialNumber,
+		ThisUpdate:   now.Add(-time.Hour),
+		NextUpdate:   now.AddDate(0, 0, 1),
+	}, issuer.key)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, response, 0o600)
 }
 
 // template is what all certificates have in common.

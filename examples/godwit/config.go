@@ -40,6 +40,7 @@ func (o *options) prepare(role handshake.Role, con *console) error {
 		trust,
 		func() error { return o.loadRoots(role) },
 		func() error { return o.loadCertificate(role, host, con) },
+		o.loadStaple,
 		o.openKeyLog,
 		o.openTrace,
 	}
@@ -159,6 +160,19 @@ func (o *options) loadCertificate(role handshake.Role, host string, con *console
 		o.config.Certificates = []tls.Certificate{*c}
 	}
 	return err
+}
+
+// loadStaple reads -staple, which goes with -cert.
+func (o *options) loadStaple() error {
+	if o.stapleFile == "" {
+		return nil
+	}
+	staple, err := os.ReadFile(o.stapleFile)
+	if err != nil {
+		return err
+	}
+	o.config.Certificates[0].OCSPStaple = staple
+	return nil
 }
 
 // introduce makes a self-signed certificate and tells its fingerprint.

@@ -24,7 +24,7 @@ type options struct {
 	transport protocol.Transport
 	config    dtls.Config
 
-	certFile, keyFile, caFile, keyLogFile, traceFile string
+	certFile, keyFile, stapleFile, caFile, keyLogFile, traceFile string
 
 	insecure    bool
 	fingerprint string
@@ -79,6 +79,8 @@ var flagTable = []struct {
 	{all, "max", "VERSION", "highest version, 1.2 or 1.3 (default 1.3)", version(func(c *dtls.Config) *uint16 { return &c.MaxVersion })},
 	{talks, "cert", "FILE", "our certificate chain, PEM; without it a fresh self-signed one, whose fingerprint is printed", text(func(o *options) *string { return &o.certFile })},
 	{talks, "key", "FILE", "its private key, PEM", text(func(o *options) *string { return &o.keyFile })},
+	{serves, "staple", "FILE", "an OCSP response for it, DER, for clients that ask", text(func(o *options) *string { return &o.stapleFile })},
+	{connects, "status", "", "ask the server for an OCSP response, for -json", boolean(func(o *options) *bool { return &o.config.RequestOCSPStaple })},
 	{talks, "ca", "FILE", "roots that the peer's certificate must lead to, PEM (default: the system's)", text(func(o *options) *string { return &o.caFile })},
 	{talks, "insecure", "", "take any certificate, unless -fingerprint is given", boolean(func(o *options) *bool { return &o.insecure })},
 	{talks, "fingerprint", "sha-256:HEX", "take the certificate with this fingerprint; with -ca, it must pass both", setFingerprint},

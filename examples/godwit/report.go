@@ -24,6 +24,7 @@ type report struct {
 	ALPN        string `json:"alpn"`
 	ServerName  string `json:"server_name"`
 	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate
+	Staple      string `json:"ocsp_response"`    // as it came
 	Exporter    string `json:"exporter"`
 	Retransmits uint64 `json:"retransmits"`
 	BytesIn     uint64 `json:"bytes_in"` // of application data
@@ -37,6 +38,7 @@ func newReport(s dtls.ConnectionState, role handshake.Role) report {
 		Resumed:    s.DidResume,
 		ALPN:       s.NegotiatedProtocol,
 		ServerName: s.ServerName,
+		Staple:     hex.EncodeToString(s.OCSPResponse),
 	}
 	if known := suite.ByID(s.CipherSuite); known != nil {
 		r.Cipher = known.Name

@@ -45,9 +45,13 @@ func TestTalk(t *testing.T) {
 			t.Parallel()
 			is13 := strings.HasSuffix(p.name, "1.3")
 			files := newPair(t, "nest.example")
-			s := startServer(t, with(p.flags, "-cert", files.cert, "-key", files.key, "-once", "1", "-json",
+			staple := filepath.Join(t.TempDir(), "staple.der")
+			if err := os.WriteFile(staple, []byte("alive"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := startServer(t, with(p.flags, "-cert", files.cert, "-key", files.key, "-staple", staple, "-once", "1", "-json",
 				"-alpn", "chirp,sing", "-export", "EXPORTER-egg:20")...)
-			c := godwit(t, nil, client(p.flags, "-ca", files.cert, "-sni", "nest.example", "-alpn", "sing", "-json",
+			c := godwit(t, nil, client(p.flags, "-ca", files.cert, "-sni", "nest.example", "-alpn", "sing", "-json", "-status",
 				"-export", "EXPORTER-egg:20", "-send", "tweet", s.address)...).expect(t, 0)
 			served := s.end(t).expect(t, 0)
 
@@ -68,11 +72,14 @@ func TestTalk(t *testing.T) {
 					t.Errorf("%s: client %v, server %v, want %v", name, ours[name], theirs[name], value)
 				}
 			}
-			if len(ours) != len(want)+2 || len(theirs) != len(want)+2 {
+			if len(ours) != len(want)+3 || len(theirs) != len(want)+3 {
 				t.Errorf("a report has another number of fields than expected: %v", ours)
 			}
 			if e, _ := ours["exporter"].(string); len(e) != 40 || e != theirs["exporter"] {
 				t.Errorf("exporter: client %v, server %v", ours["exporter"], theirs["exporter"])
+			}
+			if ours["ocsp_response"] != "616c697665" || theirs["ocsp_response"] != "" {
+				t.Errorf("ocsp_response: client %v, server %v", ours["ocsp_response"], theirs["ocsp_response"])
 			}
 			leaf, err := cryptotls.LoadX509KeyPair(files.cert, files.key)
 			if err != nil {
