@@ -23,6 +23,8 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		NextProtos:              s.protocols,
 		AllowUnknownProtocol:    s.allowUnknownProtocol,
 		SRTPProfiles:            s.srtpProfiles,
+		PeerSignatureSchemes:    s.peerSchemes,
+		InsecureAllowSHA1:       true, // BoringSSL's defaults have it
 		InsecureSkipVerify:      true, // the callback verifies
 		InsecureAllowMissingEMS: true,
 		DisableKeyUpdate:        true,
@@ -35,6 +37,9 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		GetClientCertificate:    c.observer.asked,
 		Trace:                   c.observer.traced,
 		KeyLogWriter:            c.observer,
+	}
+	if s.peerSchemes == nil {
+		config.PeerSignatureSchemes = boringSchemes
 	}
 	s.bound(config)
 	c.sessions.configure(config)

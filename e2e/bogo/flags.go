@@ -58,6 +58,7 @@ type settings struct {
 	privateKeyDelay    time.Duration
 
 	// The peer's certificate.
+	peerSchemes        []tls.SignatureScheme // by which it may sign
 	verifyPeer         bool
 	verifyCustom       bool
 	verifyFails        bool
@@ -174,7 +175,7 @@ var flags = map[string]flag{
 	}},
 	"cert-file":         {true, func(s *settings, v string) error { s.credential().chainFile = v; return nil }},
 	"key-file":          {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
-	"signing-prefs":     {true, appendScheme},
+	"signing-prefs":     schemes(func(s *settings) *[]tls.SignatureScheme { return &s.credential().schemes }),
 	"must-match-issuer": {false, func(s *settings, _ string) error { s.credential().matchIssuer = true; return nil }},
 
 	"ocsp-response":          encoded(func(s *settings) *[]byte { return &s.credential().staple }),
@@ -184,6 +185,7 @@ var flags = map[string]flag{
 	"fail-cert-callback":           truth(func(s *settings) *bool { return &s.failCertificate }),
 	"private-key-delay-ms":         milliseconds(func(s *settings) *time.Duration { return &s.privateKeyDelay }),
 
+	"verify-prefs":                   schemes(func(s *settings) *[]tls.SignatureScheme { return &s.peerSchemes }),
 	"verify-peer":                    truth(func(s *settings) *bool { return &s.verifyPeer }),
 	"use-custom-verify-callback":     truth(func(s *settings) *bool { return &s.verifyCustom }),
 	"verify-fail":                    truth(func(s *settings) *bool { return &s.verifyFails }),
@@ -237,7 +239,7 @@ var flags = map[string]flag{
 	"expect-ocsp-response":            encoded(func(s *settings) *[]byte { return &s.expect.staple }),
 	"expect-signed-cert-timestamps":   encoded(func(s *settings) *[]byte { return &s.expect.timestamps }),
 	"expect-verify-result":            truth(func(s *settings) *bool { return &s.expect.verifyResult }),
-	"expect-peer-verify-pref":         {true, appendPeerScheme},
+	"expect-peer-verify-pref":         schemes(func(s *settings) *[]tls.SignatureScheme { return &s.expect.offeredSchemes }),
 	"expect-session-miss":             truth(func(s *settings) *bool { return &s.expect.sessionMiss }),
 	"expect-no-session":               truth(func(s *settings) *bool { return &s.expect.noSession }),
 	"expect-ticket-renewal":           truth(func(s *settings) *bool { return &s.expect.renewal }),
@@ -328,6 +330,16 @@ func duration(field func(*settings) *time.Duration, unit time.Duration) flag {
 	}}
 }
 
+// schemes is a list that grows by one with each flag.
+func schemes(list func(s *settings) *[]tls.SignatureScheme) flag {
+	return flag{true, func(s *settings, v string) error {
+		var id tls.SignatureScheme
+		err := scan(v, &id)
+		*list(s) = append(*list(s), id)
+		return err
+	}}
+}
+
 // given is a value that nil stands for the absence of.
 func given[T ~int | ~uint16 | ~string](field func(*settings) **T) flag {
 	return flag{true, func(s *settings, v string) error {
@@ -367,21 +379,6 @@ func appendKeyShare(s *settings, v string) error {
 	var id tls.CurveID
 	err := scan(v, &id)
 	s.keyShares = append(s.keyShares, id)
-	return err
-}
-
-func appendScheme(s *settings, v string) error {
-	var id tls.SignatureScheme
-	err := scan(v, &id)
-	c := s.credential()
-	c.schemes = append(c.schemes, id)
-	return err
-}
-
-func appendPeerScheme(s *settings, v string) error {
-	var id tls.SignatureScheme
-	err := scan(v, &id)
-	s.expect.offeredSchemes = append(s.expect.offeredSchemes, id)
 	return err
 }
 

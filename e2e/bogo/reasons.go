@@ -58,7 +58,10 @@ var sentinels = []struct {
 	{alert.NoCommonScheme, "NO_COMMON_SIGNATURE_ALGORITHMS"},
 	{alert.NoCommonCertificateType, "UNKNOWN_CERTIFICATE_TYPE"},
 	{alert.NoMatchingIssuer, "NO_MATCHING_ISSUER"},
-	{alert.WrongCurve, "WRONG_CURVE"},
+	{alert.NoCommonCurve, "WRONG_CURVE"},
+	{alert.WrongScheme, "WRONG_SIGNATURE_TYPE"},
+	{alert.WrongCertificateType, "WRONG_CERTIFICATE_TYPE"},
+	{alert.WrongCurve, "BAD_ECC_CERT"},
 
 	{dtls.ErrEarlyDataRejected, "EARLY_DATA_REJECTED"},
 	{alert.EarlyDataVersion, "WRONG_VERSION_ON_EARLY_DATA"},
@@ -137,8 +140,6 @@ var reasons = []struct {
 	{alert.MissingExtension, "key_share", "MISSING_KEY_SHARE"},
 	{alert.MissingExtension, "supported_groups", "NO_SHARED_GROUP"},
 
-	{alert.IllegalParameter, "signature scheme", "WRONG_SIGNATURE_TYPE"},
-	{alert.IllegalParameter, "the peer signed with", "WRONG_SIGNATURE_TYPE"},
 	{alert.IllegalParameter, "expected a share", "BAD_ECPOINT"},
 	{alert.IllegalParameter, "expected a public key", "BAD_ECPOINT"},
 	{alert.IllegalParameter, "expected a valid share", "BAD_ECPOINT"},
@@ -148,7 +149,6 @@ var reasons = []struct {
 	{alert.IllegalParameter, "just the key share", "WRONG_CURVE"},
 	{alert.IllegalParameter, "asks for no change", "EMPTY_HELLO_RETRY_REQUEST"},
 	{alert.IllegalParameter, "cipher suite", "WRONG_CIPHER_RETURNED"},
-	{alert.IllegalParameter, "does not go with", "WRONG_CERTIFICATE_TYPE"},
 	{alert.IllegalParameter, "somebody changed the hello", "TLS13_DOWNGRADE"},
 	{alert.IllegalParameter, "does not belong into", "UNEXPECTED_EXTENSION"},
 	{alert.IllegalParameter, "client_shares: entry", "DUPLICATE_KEY_SHARE"},

@@ -42,6 +42,13 @@ var (
 	errStatus  = errors.New("the status callback fails, as the test wants")
 )
 
+// boringSchemes are what BoringSSL verifies by default.
+var boringSchemes = []tls.SignatureScheme{
+	tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256, tls.PKCS1WithSHA256,
+	tls.ECDSAWithP384AndSHA384, tls.PSSWithSHA384, tls.PKCS1WithSHA384,
+	tls.PSSWithSHA512, tls.PKCS1WithSHA512, tls.PKCS1WithSHA1,
+}
+
 // supplyStaple is a server's status callback.
 func (s *settings) supplyStaple(_ *tls.ClientHelloInfo, certificate *tls.Certificate) ([]byte, error) {
 	switch {

@@ -23,7 +23,7 @@ const (
 
 	NoCommonCertificateType Reason = "no certificate type in common"
 	NoMatchingIssuer        Reason = "no certificate of an issuer that the peer asks for"
-	WrongCurve              Reason = "the certificate's key is on a curve that was not offered"
+	NoCommonCurve           Reason = "no certificate on a curve that the peer names"
 	UnknownProtocol         Reason = "an application protocol that was not offered"
 	BadSRTPProfile          Reason = "not one SRTP profile of those on offer"
 )
@@ -36,6 +36,13 @@ const (
 	TooMuchEarlyData    Reason = "too much early data"
 	TooMuchSkippedData  Reason = "too much early data to skip"
 	HandshakeIncomplete Reason = "the handshake is not complete"
+)
+
+// Authentication.
+const (
+	WrongScheme          Reason = "a signature scheme that was not asked for"
+	WrongCertificateType Reason = "a certificate of a type that was not asked for"
+	WrongCurve           Reason = "a certificate on a curve that was not offered"
 )
 
 // Reason is why the connection ended; empty if its alert says all that is known.

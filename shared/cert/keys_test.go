@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -70,27 +71,59 @@ var (
 
 // keyTypes says what the RFCs allow each key to sign with, in our order. It is
 // written by hand: the package's own table must agree with it.
-var keyTypes = []struct {
+var keyTypes = []keyType{
+	{"P-224", p224, p224, Unsupported, nil, nil, nil},
+	{"P-256", p256, p256Other, ECDSA, []tls.SignatureScheme{0x0403, 0x0503, 0x0603}, []tls.SignatureScheme{0x0403}, sha1ECDSA},
+	{"P-384", p384, newECDSA(elliptic.P384()), ECDSA, []tls.SignatureScheme{0x0403, 0x0503, 0x0603}, []tls.SignatureScheme{0x0503}, sha1ECDSA},
+	{"P-521", p521, newECDSA(elliptic.P521()), ECDSA, []tls.SignatureScheme{0x0403, 0x0503, 0x0603}, []tls.SignatureScheme{0x0603}, sha1ECDSA},
+	{"Ed25519", edwards, newEd25519, Ed25519, []tls.SignatureScheme{0x0807}, []tls.SignatureScheme{0x0807}, nil},
+	{"RSA-1024", rsa1024, newRSA(1024), RSA,
+		[]tls.SignatureScheme{0x0804, 0x0805, 0x0401, 0x0501, 0x0601}, []tls.SignatureScheme{0x0804, 0x0805}, legacyRSA},
+	{"RSA-2048", rsa2048, rsaOther, RSA,
+		[]tls.SignatureScheme{0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601}, []tls.SignatureScheme{0x0804, 0x0805, 0x0806}, legacyRSA},
+}
+
+var (
+	sha1ECDSA = []tls.SignatureScheme{0x0203}
+	legacyRSA = []tls.SignatureScheme{0x0420, 0x0520, 0x0620, 0x0201}
+)
+
+type keyType struct {
 	name       string
 	key, other func() crypto.Signer // other is one of the same type
 	kind       Kind
 	in12, in13 []tls.SignatureScheme
-}{
-	{"P-224", p224, p224, Unsupported, nil, nil},
-	{"P-256", p256, p256Other, ECDSA, []tls.SignatureScheme{0x0403, 0x0503, 0x0603}, []tls.SignatureScheme{0x0403}},
-	{"P-384", p384, newECDSA(elliptic.P384()), ECDSA, []tls.SignatureScheme{0x0403, 0x0503, 0x0603}, []tls.SignatureScheme{0x0503}},
-	{"P-521", p521, newECDSA(elliptic.P521()), ECDSA, []tls.SignatureScheme{0x0403, 0x0503, 0x0603}, []tls.SignatureScheme{0x0603}},
-	{"Ed25519", edwards, newEd25519, Ed25519, []tls.SignatureScheme{0x0807}, []tls.SignatureScheme{0x0807}},
-	{"RSA-1024", rsa1024, newRSA(1024), RSA,
-		[]tls.SignatureScheme{0x0804, 0x0805, 0x0401, 0x0501, 0x0601}, []tls.SignatureScheme{0x0804, 0x0805}},
-	{"RSA-2048", rsa2048, rsaOther, RSA,
-		[]tls.SignatureScheme{0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601}, []tls.SignatureScheme{0x0804, 0x0805, 0x0806}},
+	byName     []tls.SignatureScheme // allowed under some condition: see allowed
+}
+
+// everyUse is where signatures stand.
+var everyUse = func() (all []Use) {
+	for _, v := range versions {
+		for _, by := range []Context{ServerVerify, ClientVerify} {
+			all = append(all, Use{v, by, false}, Use{v, by, true})
+		}
+	}
+	return all
+}()
+
+// allowed are the schemes that may stand there, by name too.
+func (k keyType) allowed(u Use) []tls.SignatureScheme {
+	if u.Version.Is13() {
+		if u.By == ClientVerify && k.kind == RSA {
+			return append(slices.Clone(k.in13), k.byName[:3]...)
+		}
+		return k.in13
+	}
+	if u.SHA1 && k.byName != nil {
+		return append(slices.Clone(k.in12), k.byName[len(k.byName)-1])
+	}
+	return k.in12
 }
 
 // everyScheme holds all that RFC 9846 4.3.3 names and one that nobody knows.
 var everyScheme = []tls.SignatureScheme{
 	0x0401, 0x0501, 0x0601, 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806,
-	0x0807, 0x0808, 0x0809, 0x080a, 0x080b, 0x0201, 0x0203, 0x1234,
+	0x0807, 0x0808, 0x0809, 0x080a, 0x080b, 0x0201, 0x0203, 0x1234, 0x0420, 0x0520, 0x0620,
 }
 
 // An authority issues certificates.

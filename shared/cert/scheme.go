@@ -6,7 +6,8 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	_ "crypto/sha256" // linked for crypto.SHA256
+	_ "crypto/sha1"   // linked for crypto.SHA1
+	_ "crypto/sha256" // for crypto.SHA256
 	_ "crypto/sha512" // and for crypto.SHA384, crypto.SHA512
 	"crypto/tls"
 	"fmt"
@@ -21,12 +22,21 @@ import (
 type algorithm uint8
 
 const (
-	outdated    algorithm = iota // signs no handshake here: RFC 9155, RFC 9846 4.3.3
-	signECDSA                    // ASN.1 form
-	signEd25519                  // of the whole content, without a hash before it
-	signRSAE                     // RSASSA-PSS by a key with the OID rsaEncryption
-	signPSS                      // RSASSA-PSS by a key with the OID RSASSA-PSS
-	signPKCS1                    // RSASSA-PKCS1-v1_5, in 1.2 only
+	unknown     algorithm = iota
+	signECDSA             // ASN.1 form
+	signEd25519           // of the whole content, without a hash before it
+	signRSAE              // RSASSA-PSS by a key with the OID rsaEncryption
+	signPSS               // RSASSA-PSS by a key with the OID RSASSA-PSS
+	signPKCS1             // RSASSA-PKCS1-v1_5
+)
+
+// uses is a set of signatures that a scheme may make.
+type uses uint8
+
+const (
+	in12 uses = 1 << iota
+	in13
+	clientIn13 // and only where a list names it
 )
 
 type scheme struct {
@@ -35,25 +45,42 @@ type scheme struct {
 	algorithm algorithm
 	hash      crypto.Hash
 	curve     elliptic.Curve // binding in 1.3 only
+	uses      uses
 }
 
-// schemes are in order of preference. crypto/tls names all but rsa_pss_pss.
+// schemes are in order of preference. crypto/tls names all but rsa_pss_pss and
+// the code points by which a client whose key can do nothing else (in old
+// hardware, mostly) may sign with PKCS #1 in 1.3 after all (RFC 9963).
 var schemes = [...]scheme{
-	{tls.ECDSAWithP256AndSHA256, "ecdsa_secp256r1_sha256", signECDSA, crypto.SHA256, elliptic.P256()},
-	{tls.ECDSAWithP384AndSHA384, "ecdsa_secp384r1_sha384", signECDSA, crypto.SHA384, elliptic.P384()},
-	{tls.ECDSAWithP521AndSHA512, "ecdsa_secp521r1_sha512", signECDSA, crypto.SHA512, elliptic.P521()},
-	{tls.Ed25519, "ed25519", signEd25519, 0, nil},
-	{tls.PSSWithSHA256, "rsa_pss_rsae_sha256", signRSAE, crypto.SHA256, nil},
-	{tls.PSSWithSHA384, "rsa_pss_rsae_sha384", signRSAE, crypto.SHA384, nil},
-	{tls.PSSWithSHA512, "rsa_pss_rsae_sha512", signRSAE, crypto.SHA512, nil},
-	{0x0809, "rsa_pss_pss_sha256", signPSS, crypto.SHA256, nil},
-	{0x080a, "rsa_pss_pss_sha384", signPSS, crypto.SHA384, nil},
-	{0x080b, "rsa_pss_pss_sha512", signPSS, crypto.SHA512, nil},
-	{tls.PKCS1WithSHA256, "rsa_pkcs1_sha256", signPKCS1, crypto.SHA256, nil},
-	{tls.PKCS1WithSHA384, "rsa_pkcs1_sha384", signPKCS1, crypto.SHA384, nil},
-	{tls.PKCS1WithSHA512, "rsa_pkcs1_sha512", signPKCS1, crypto.SHA512, nil},
-	{tls.ECDSAWithSHA1, "ecdsa_sha1", outdated, crypto.SHA1, nil},
-	{tls.PKCS1WithSHA1, "rsa_pkcs1_sha1", outdated, crypto.SHA1, nil},
+	{tls.ECDSAWithP256AndSHA256, "ecdsa_secp256r1_sha256", signECDSA, crypto.SHA256, elliptic.P256(), in12 | in13},
+	{tls.ECDSAWithP384AndSHA384, "ecdsa_secp384r1_sha384", signECDSA, crypto.SHA384, elliptic.P384(), in12 | in13},
+	{tls.ECDSAWithP521AndSHA512, "ecdsa_secp521r1_sha512", signECDSA, crypto.SHA512, elliptic.P521(), in12 | in13},
+	{tls.Ed25519, "ed25519", signEd25519, 0, nil, in12 | in13},
+	{tls.PSSWithSHA256, "rsa_pss_rsae_sha256", signRSAE, crypto.SHA256, nil, in12 | in13},
+	{tls.PSSWithSHA384, "rsa_pss_rsae_sha384", signRSAE, crypto.SHA384, nil, in12 | in13},
+	{tls.PSSWithSHA512, "rsa_pss_rsae_sha512", signRSAE, crypto.SHA512, nil, in12 | in13},
+	{0x0809, "rsa_pss_pss_sha256", signPSS, crypto.SHA256, nil, in12 | in13},
+	{0x080a, "rsa_pss_pss_sha384", signPSS, crypto.SHA384, nil, in12 | in13},
+	{0x080b, "rsa_pss_pss_sha512", signPSS, crypto.SHA512, nil, in12 | in13},
+	{tls.PKCS1WithSHA256, "rsa_pkcs1_sha256", signPKCS1, crypto.SHA256, nil, in12},
+	{tls.PKCS1WithSHA384, "rsa_pkcs1_sha384", signPKCS1, crypto.SHA384, nil, in12},
+	{tls.PKCS1WithSHA512, "rsa_pkcs1_sha512", signPKCS1, crypto.SHA512, nil, in12},
+	{0x0420, "rsa_pkcs1_sha256_legacy", signPKCS1, crypto.SHA256, nil, clientIn13},
+	{0x0520, "rsa_pkcs1_sha384_legacy", signPKCS1, crypto.SHA384, nil, clientIn13},
+	{0x0620, "rsa_pkcs1_sha512_legacy", signPKCS1, crypto.SHA512, nil, clientIn13},
+	{tls.ECDSAWithSHA1, "ecdsa_sha1", signECDSA, crypto.SHA1, nil, in12}, // and Use.SHA1, RFC 9155
+	{tls.PKCS1WithSHA1, "rsa_pkcs1_sha1", signPKCS1, crypto.SHA1, nil, in12},
+}
+
+// impliedSHA1 is what a peer of 1.2 verifies that does not say what
+// (RFC 5246 7.4.1.4.1).
+var impliedSHA1 = []tls.SignatureScheme{tls.PKCS1WithSHA1, tls.ECDSAWithSHA1}
+
+// A Use is where a signature is made. It decides which schemes may make it.
+type Use struct {
+	Version protocol.Version
+	By      Context // who signs, for schemes that are for one role only
+	SHA1    bool    // allowed in 1.2, against RFC 9155
 }
 
 func find(id tls.SignatureScheme) (s scheme, known bool) {
@@ -64,16 +91,21 @@ func find(id tls.SignatureScheme) (s scheme, known bool) {
 	return schemes[i], true
 }
 
-// allowed reports whether s may sign a handshake of version v.
-func (s scheme) allowed(v protocol.Version) bool {
-	return s.algorithm != outdated && !(s.algorithm == signPKCS1 && v.Is13())
+// allowed reports whether s may make a signature.
+func (s scheme) allowed(u Use) bool {
+	switch {
+	case s.hash == crypto.SHA1 && !u.SHA1:
+		return false
+	case !u.Version.Is13():
+		return s.uses&in12 != 0
+	case s.uses&clientIn13 != 0:
+		return u.By == ClientVerify
+	}
+	return s.uses&in13 != 0
 }
 
-// fits reports whether a key may sign a handshake of version v in scheme s.
+// fits reports whether a key of a handshake of version v signs in scheme s.
 func (s scheme) fits(public crypto.PublicKey, v protocol.Version) bool {
-	if !s.allowed(v) {
-		return false
-	}
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
 		// RFC 9846 4.3.3: 1.3 binds the curve to the scheme, 1.2 doesn't.
@@ -111,17 +143,26 @@ func schemeNames(ids []tls.SignatureScheme) string {
 	return strings.Join(names, " ")
 }
 
-// Schemes returns what may sign a handshake of version v, in our order. With
-// the lowest version on offer as v, it is our signature_algorithms.
+// Schemes returns those of named that may sign where u says, in their order, or
+// without any names all that may by default, in ours: it is what goes into
+// signature_algorithms. With several uses it is those that may sign in one of
+// them.
 //
-// Without PKCS #1, thus in 1.3 alone, send Schemes(protocol.VersionTLS12) as
+// Without PKCS #1, thus in 1.3 alone, send Schemes of 1.2 as
 // signature_algorithms_cert beside it: most CAs still sign certificates with
 // PKCS #1, which is allowed there (RFC 9846 4.3.3).
-func Schemes(v protocol.Version) []tls.SignatureScheme {
+func Schemes(named []tls.SignatureScheme, in ...Use) []tls.SignatureScheme {
 	var ids []tls.SignatureScheme
-	for _, s := range schemes {
-		if s.allowed(v) {
-			ids = append(ids, s.id)
+	if named == nil {
+		for _, s := range schemes {
+			if s.uses&clientIn13 == 0 && slices.ContainsFunc(in, s.allowed) {
+				ids = append(ids, s.id)
+			}
+		}
+	}
+	for _, id := range named {
+		if s, known := find(id); known && slices.ContainsFunc(in, s.allowed) {
+			ids = append(ids, id)
 		}
 	}
 	return ids
@@ -141,53 +182,47 @@ func SchemeKind(id tls.SignatureScheme) Kind {
 	return Unsupported
 }
 
-// Usable returns the schemes that a key can sign with in version v: those of
+// Usable returns the schemes that a key can sign with where u says: those of
 // within in its order or, if that is nil, all in ours. No scheme at all is a
 // local handshake_failure.
-func Usable(key crypto.PrivateKey, within []tls.SignatureScheme, v protocol.Version) ([]tls.SignatureScheme, error) {
+func Usable(key crypto.PrivateKey, within []tls.SignatureScheme, u Use) ([]tls.SignatureScheme, error) {
 	public, err := Public(key)
 	if err != nil {
 		return nil, err
 	}
-	candidates := within
-	if within == nil {
-		candidates = Schemes(v)
-	}
-	var ids []tls.SignatureScheme
-	for _, id := range candidates {
-		if s, known := find(id); known && s.fits(public, v) {
-			ids = append(ids, id)
-		}
-	}
+	ids := slices.DeleteFunc(Schemes(within, u), func(id tls.SignatureScheme) bool {
+		s, _ := find(id)
+		return !s.fits(public, u.Version)
+	})
 	switch {
 	case len(ids) > 0:
 		return ids, nil
 	case within != nil:
-		return nil, alert.Localf(alert.HandshakeFailure, "our %s can sign %v with none of [%s]", describe(public), v, schemeNames(within))
+		return nil, alert.Localf(alert.HandshakeFailure, "%w: our %s can sign %v with none of [%s]",
+			alert.NoCommonScheme, describe(public), u.Version, schemeNames(within))
 	}
-	return nil, alert.Localf(alert.HandshakeFailure, "our %s can't sign %v", describe(public), v)
+	return nil, alert.Localf(alert.HandshakeFailure, "%w: our %s can't sign %v", alert.NoCommonScheme, describe(public), u.Version)
 }
 
 // Choose returns the first of the Usable schemes that peer, the peer's
 // signature_algorithms, holds. No scheme in common is handshake_failure; in 1.3
 // a peer without the extension gets missing_extension.
-func Choose(key crypto.PrivateKey, within []tls.SignatureScheme, v protocol.Version, peer []tls.SignatureScheme) (tls.SignatureScheme, error) {
-	usable, err := Usable(key, within, v)
+func Choose(key crypto.PrivateKey, within []tls.SignatureScheme, u Use, peer []tls.SignatureScheme) (tls.SignatureScheme, error) {
+	if len(peer) == 0 && u.Version.Is13() { // RFC 9846 4.3.3
+		return 0, alert.Peerf(alert.MissingExtension, "%w: expected signature_algorithms, the peer sent none", alert.NoCommonScheme)
+	}
+	usable, err := Usable(key, within, u)
 	if err != nil {
 		return 0, err
+	}
+	if len(peer) == 0 {
+		peer = impliedSHA1
 	}
 	for _, id := range usable {
 		if slices.Contains(peer, id) {
 			return id, nil
 		}
 	}
-	switch {
-	case len(peer) > 0:
-		return 0, alert.Peerf(alert.HandshakeFailure, "%w: our key signs with [%s], the peer verifies [%s]",
-			alert.NoCommonScheme, schemeNames(usable), schemeNames(peer))
-	case v.Is13():
-		return 0, alert.Peerf(alert.MissingExtension, "expected signature_algorithms, the peer sent none") // RFC 9846 4.3.3
-	}
-	// 1.2 once took SHA-1 for granted here. RFC 9155 2 ended that.
-	return 0, alert.Peerf(alert.HandshakeFailure, "expected signature_algorithms, the peer sent none")
+	return 0, alert.Peerf(alert.HandshakeFailure, "%w: our key signs with [%s], the peer verifies [%s]",
+		alert.NoCommonScheme, schemeNames(usable), schemeNames(peer))
 }

@@ -50,7 +50,7 @@ func (s scheme) options() crypto.SignerOpts {
 // doesn't fit the key, and a key that fails, is a local internal_error.
 func Sign(key crypto.Signer, id tls.SignatureScheme, content []byte) ([]byte, error) {
 	s, known := find(id)
-	// The rule of 1.2 is the wider one; Choose has applied that of the version.
+	// Choose has applied the rules of the version. 1.2 has the fewest.
 	if !known || !s.fits(key.Public(), protocol.VersionTLS12) {
 		return nil, alert.Localf(alert.InternalError, "our %s can't sign with %s", describe(key.Public()), SchemeName(id))
 	}
@@ -61,17 +61,18 @@ func Sign(key crypto.Signer, id tls.SignatureScheme, content []byte) ([]byte, er
 	return signature, nil
 }
 
-// Verify checks the peer's signature of content in a handshake of version v. Its
+// Verify checks the peer's signature of content, made where u says. Its
 // errors are unsupported_certificate for a key of no known Kind, illegal_parameter
 // for a scheme that the key or the version doesn't allow, and decrypt_error for a
 // signature that is wrong. That the scheme was offered is for the caller to check.
-func Verify(public crypto.PublicKey, v protocol.Version, id tls.SignatureScheme, content, signature []byte) error {
+func Verify(public crypto.PublicKey, u Use, id tls.SignatureScheme, content, signature []byte) error {
 	if KindOf(public) == Unsupported {
 		return unsupportedKey(public)
 	}
 	s, known := find(id)
-	if !known || !s.fits(public, v) {
-		return alert.Peerf(alert.IllegalParameter, "expected a scheme for an %s in %v, the peer signed with %s", describe(public), v, SchemeName(id))
+	if !known || !s.allowed(u) || !s.fits(public, u.Version) {
+		return alert.Peerf(alert.IllegalParameter, "%w: expected one for an %s in %v, the peer signed with %s",
+			alert.WrongScheme, describe(public), u.Version, SchemeName(id))
 	}
 	if !s.verify(public, content, signature) {
 		return alert.Peerf(alert.DecryptError, "the %s signature by the peer's %s is wrong", s.name, describe(public))

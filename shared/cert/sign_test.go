@@ -40,24 +40,20 @@ func TestSignVerify(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			for _, id := range everyScheme {
 				signature, err := Sign(k.key(), id, content)
-				if !slices.Contains(k.in12, id) {
+				if !slices.Contains(k.in12, id) && !slices.Contains(k.byName, id) {
 					wantAlert(t, err, alert.InternalError, alert.Local)
 				} else if err != nil {
 					t.Fatalf("%s: %v", SchemeName(id), err)
 				}
-				for _, v := range versions {
-					allowed := k.in12
-					if v.Is13() {
-						allowed = k.in13
-					}
-					err := Verify(k.key().Public(), v, id, content, signature)
+				for _, u := range everyUse {
+					err := Verify(k.key().Public(), u, id, content, signature)
 					switch {
 					case k.kind == Unsupported:
 						wantAlert(t, err, alert.UnsupportedCertificate, alert.Peer)
-					case !slices.Contains(allowed, id):
+					case !slices.Contains(k.allowed(u), id):
 						wantAlert(t, err, alert.IllegalParameter, alert.Peer)
 					case err != nil:
-						t.Errorf("%s in %v: %v", SchemeName(id), v, err)
+						t.Errorf("%s in %v: %v", SchemeName(id), u, err)
 					}
 				}
 			}
@@ -75,21 +71,21 @@ func TestVerifyRefusesWrongSignatures(t *testing.T) {
 			for i := 0; i < len(signature); i += 1 + len(signature)/12 {
 				flipped := bytes.Clone(signature)
 				flipped[i] ^= 1 << (i % 8)
-				wantAlert(t, Verify(public, v, id, content, flipped), alert.DecryptError, alert.Peer)
+				wantAlert(t, Verify(public, Use{Version: v}, id, content, flipped), alert.DecryptError, alert.Peer)
 			}
-			wantAlert(t, Verify(public, v, id, content, signature[:len(signature)-1]), alert.DecryptError, alert.Peer)
-			wantAlert(t, Verify(public, v, id, content, append(signature, 0)), alert.DecryptError, alert.Peer)
-			wantAlert(t, Verify(public, v, id, content, nil), alert.DecryptError, alert.Peer)
-			wantAlert(t, Verify(public, v, id, content[1:], signature), alert.DecryptError, alert.Peer)
-			wantAlert(t, Verify(k.other().Public(), v, id, content, signature), alert.DecryptError, alert.Peer)
+			wantAlert(t, Verify(public, Use{Version: v}, id, content, signature[:len(signature)-1]), alert.DecryptError, alert.Peer)
+			wantAlert(t, Verify(public, Use{Version: v}, id, content, append(signature, 0)), alert.DecryptError, alert.Peer)
+			wantAlert(t, Verify(public, Use{Version: v}, id, content, nil), alert.DecryptError, alert.Peer)
+			wantAlert(t, Verify(public, Use{Version: v}, id, content[1:], signature), alert.DecryptError, alert.Peer)
+			wantAlert(t, Verify(k.other().Public(), Use{Version: v}, id, content, signature), alert.DecryptError, alert.Peer)
 			for _, another := range k.in12 {
 				if another != id {
-					wantAlert(t, Verify(public, v, another, content, signature), alert.DecryptError, alert.Peer)
+					wantAlert(t, Verify(public, Use{Version: v}, another, content, signature), alert.DecryptError, alert.Peer)
 				}
 			}
 		}
 	}
-	wantAlert(t, Verify(nil, v, tls.Ed25519, content, nil), alert.UnsupportedCertificate, alert.Peer)
+	wantAlert(t, Verify(nil, Use{Version: v}, tls.Ed25519, content, nil), alert.UnsupportedCertificate, alert.Peer)
 }
 
 // Lossy-wire tests compare whole runs byte by byte: the same seed must give the
@@ -142,7 +138,7 @@ func TestSignWithExternalKeys(t *testing.T) {
 	if !bytes.Equal(key.content, content) {
 		t.Errorf("expected the key to get the content itself, it got %q", key.content)
 	}
-	if err := Verify(key.Public(), protocol.VersionTLS13, tls.PSSWithSHA384, content, signature); err != nil {
+	if err := Verify(key.Public(), Use{Version: protocol.VersionTLS13}, tls.PSSWithSHA384, content, signature); err != nil {
 		t.Error(err)
 	}
 	key.err = errors.New("the token was pulled out")
@@ -175,14 +171,14 @@ func TestVerifyPSSKeys(t *testing.T) {
 	} {
 		leaf, signature := readPSS(t, file)
 		for _, v := range versions {
-			if err := Verify(leaf.PublicKey, v, 0x0809, content, signature); err != nil {
+			if err := Verify(leaf.PublicKey, Use{Version: v}, 0x0809, content, signature); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
-			wantAlert(t, Verify(leaf.PublicKey, v, 0x0809, content[1:], signature), alert.DecryptError, alert.Peer)
-			wantAlert(t, Verify(leaf.PublicKey, v, 0x080a, content, signature), sha384, alert.Peer)
+			wantAlert(t, Verify(leaf.PublicKey, Use{Version: v}, 0x0809, content[1:], signature), alert.DecryptError, alert.Peer)
+			wantAlert(t, Verify(leaf.PublicKey, Use{Version: v}, 0x080a, content, signature), sha384, alert.Peer)
 			// The scheme belongs to the OID, though the key would do (RFC 9846 4.3.3).
-			wantAlert(t, Verify(leaf.PublicKey, v, tls.PSSWithSHA256, content, signature), alert.IllegalParameter, alert.Peer)
-			wantAlert(t, Verify(leaf.PublicKey, v, tls.PKCS1WithSHA256, content, signature), alert.IllegalParameter, alert.Peer)
+			wantAlert(t, Verify(leaf.PublicKey, Use{Version: v}, tls.PSSWithSHA256, content, signature), alert.IllegalParameter, alert.Peer)
+			wantAlert(t, Verify(leaf.PublicKey, Use{Version: v}, tls.PKCS1WithSHA256, content, signature), alert.IllegalParameter, alert.Peer)
 		}
 		if KindOf(leaf.PublicKey) != RSA {
 			t.Errorf("%s: the kind is %d", file, KindOf(leaf.PublicKey))
@@ -229,7 +225,7 @@ func TestVerifyRefusesAnotherSaltLength(t *testing.T) {
 	for _, length := range []int{rsa.PSSSaltLengthAuto, 20, 31, 33, 64} {
 		signature := must(rsa.SignPSS(rand.Reader, rsa2048().(*rsa.PrivateKey), crypto.SHA256,
 			sum(crypto.SHA256, content), &rsa.PSSOptions{SaltLength: length, Hash: crypto.SHA256}))
-		err := Verify(rsa2048().Public(), protocol.VersionTLS13, tls.PSSWithSHA256, content, signature)
+		err := Verify(rsa2048().Public(), Use{Version: protocol.VersionTLS13}, tls.PSSWithSHA256, content, signature)
 		wantAlert(t, err, alert.DecryptError, alert.Peer)
 	}
 }
@@ -249,7 +245,7 @@ func FuzzParsePSSPublicKey(f *testing.F) {
 				t.Errorf("%s fits a key with the OID RSASSA-PSS", s.name)
 			}
 		}
-		if Verify(key, protocol.VersionTLS13, 0x0809, nil, make([]byte, key.RSA.Size())) == nil {
+		if Verify(key, Use{Version: protocol.VersionTLS13}, 0x0809, nil, make([]byte, key.RSA.Size())) == nil {
 			t.Error("a signature of zeros verifies")
 		}
 	})

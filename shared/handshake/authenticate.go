@@ -27,7 +27,7 @@ func writeCertificateRequest(m *Machine, b *wire.Builder) error {
 	if !m.version.Is13() {
 		out := message.CertificateRequest12{
 			Types:       []byte{typeECDSASign, typeRSASign},
-			Schemes:     message.MakeUint16s(m.acceptable()),
+			Schemes:     message.MakeUint16s(m.requestable()),
 			Authorities: m.config.authorities(),
 		}
 		out.Append(b)
@@ -229,11 +229,25 @@ func (c *Config) verifyChain(verifier Role, s *suite.Suite, raw [][]byte) (v ver
 	if err := cert.CheckKeyUsage(v.chain[0]); err != nil {
 		return v, err
 	}
-	if verifier == Client && s.Auth != suite.AnyCertificate && s.Auth != authOf(v.chain[0].PublicKey) {
-		return v, alert.Peerf(alert.IllegalParameter, "the server's certificate does not go with %s", s.Name) // RFC 8422 5.3
+	if verifier == Client && s.Auth != suite.AnyCertificate {
+		if err := c.checkKey12(v.chain[0].PublicKey, s); err != nil {
+			return v, err
+		}
 	}
 	v.chains, err = c.buildChains(verifier, v.chain)
 	return v, err
+}
+
+// checkKey12 holds a server's key to what the ClientHello says of it: 1.2 names
+// its kind by the suite, and its curve by supported_groups (RFC 8422 5.3).
+func (c *Config) checkKey12(public crypto.PublicKey, s *suite.Suite) error {
+	if s.Auth != authOf(public) {
+		return alert.Peerf(alert.IllegalParameter, "%w: the server's does not go with %s", alert.WrongCertificateType, s.Name)
+	}
+	if curve, ok := cert.CurveOf(public); ok && !groupIDs(c.groups(s.Version)).Contains(uint16(curve)) {
+		return alert.Peerf(alert.IllegalParameter, "%w: %v", alert.WrongCurve, curve)
+	}
+	return nil
 }
 
 // buildChains finds the ways from a certificate to the roots that Config names.
@@ -272,10 +286,7 @@ func (m *Machine) signedBy(r Role) []byte {
 	if !m.version.Is13() {
 		return m.transcript.signed()
 	}
-	if r == Client {
-		return cert.Content13(cert.ClientVerify, m.transcript.sum())
-	}
-	return cert.Content13(cert.ServerVerify, m.transcript.sum())
+	return cert.Content13(m.config.use(m.version, r).By, m.transcript.sum())
 }
 
 // sign signs with our credential's key, outside of the Machine: keys may live
@@ -291,9 +302,9 @@ func (m *Machine) sign(content []byte) ([]byte, error) {
 func (m *Machine) checkSignature(scheme uint16, content, signature []byte) error {
 	s := tls.SignatureScheme(scheme)
 	if !slices.Contains(m.acceptable(), s) {
-		return alert.Peerf(alert.IllegalParameter, "signature scheme 0x%04x was not offered", scheme)
+		return alert.Peerf(alert.IllegalParameter, "%w: %s", alert.WrongScheme, cert.SchemeName(s))
 	}
-	if err := cert.Verify(m.peer.chain[0].PublicKey, m.version, s, content, signature); err != nil {
+	if err := cert.Verify(m.peer.chain[0].PublicKey, m.config.use(m.version, m.role.Peer()), s, content, signature); err != nil {
 		return err
 	}
 	m.peer.scheme = s

@@ -109,7 +109,7 @@ func TestClientHello12(t *testing.T) {
 	testClientHello(t, protocol.VersionTLS12, []clientHelloCase{
 		{"no null compression", func(m *message.ClientHello, _ *extensionList) { m.Compression = []byte{1} }, alert.IllegalParameter},
 		{"more compression", func(m *message.ClientHello, _ *extensionList) { m.Compression = []byte{1, 0} }, alert.CloseNotify},
-		{"no supported_groups", without(protocol.ExtSupportedGroups), alert.HandshakeFailure}, // P-256 isn't enabled here
+		{"no supported_groups", without(protocol.ExtSupportedGroups), alert.HandshakeFailure},
 		{"no ec_point_formats", without(protocol.ExtECPointFormats), alert.CloseNotify},
 		{"only compressed points", with(protocol.ExtECPointFormats, 1, 1), alert.IllegalParameter},
 		{"verify_data", with(protocol.ExtRenegotiationInfo, 1, 0), alert.HandshakeFailure},

@@ -39,6 +39,20 @@ type Config struct {
 	// GetConfigForClient.
 	Certificates []tls.Certificate
 
+	// PeerSignatureSchemes are the schemes by which the peer may prove that it has
+	// its certificate's key, most preferred first; nil means all that are safe.
+	// What this library doesn't know is left out. A scheme that the version doesn't
+	// allow is named to the peer, for the signatures on its certificates, but not
+	// taken. Naming the code points of RFC 9963 (0x0420, 0x0520, 0x0620) makes a
+	// server of 1.3 take PKCS #1 from its clients.
+	PeerSignatureSchemes []tls.SignatureScheme
+
+	// InsecureAllowSHA1 makes ecdsa_sha1 and rsa_pkcs1_sha1 schemes like any other
+	// in 1.2, last in order; a peer that doesn't say what it verifies gets them.
+	// Warning: collisions of SHA-1 are affordable, and an attacker who finds one in
+	// time can take the peer's place (RFC 9155).
+	InsecureAllowSHA1 bool
+
 	// GetCertificate chooses a server's certificate by ClientHello. It is asked,
 	// before Credentials and Certificates, if the client sent a server name or
 	// there are none; returning nil, nil falls back to them.
@@ -385,6 +399,9 @@ func (c *Config) validateLists(t protocol.Transport) error {
 		if total += 1 + len(p); p == "" || len(p) > 255 || total > mostProtocols {
 			return unusable("NextProtos", "a protocol name has 1 to 255 bytes, all together at most %d", mostProtocols)
 		}
+	}
+	if len(c.verifiable(c.use(c.highest(t), Client))) == 0 {
+		return unusable("PeerSignatureSchemes", "none of %v can be used", c.PeerSignatureSchemes)
 	}
 	for i := range c.Credentials {
 		if err := c.Credentials[i].validate(); err != nil {

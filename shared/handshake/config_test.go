@@ -60,6 +60,9 @@ func TestValidate(t *testing.T) {
 		{"Credentials", Server, func(c *Config) {
 			c.Credentials = []Credential{{Certificate: &good, SignatureSchemes: []tls.SignatureScheme{tls.Ed25519}}}
 		}},
+		{"PeerSignatureSchemes", Client, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{} }},
+		{"PeerSignatureSchemes", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{0x2a2a, tls.PKCS1WithSHA1} }},
+		{"", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{0x2a2a, tls.PKCS1WithSHA256} }},
 		{"ServerName", Client, func(c *Config) { c.ServerName = "" }},
 		{"", Client, func(c *Config) { c.ServerName, c.InsecureSkipVerify = "", true }},
 		{"", Server, func(c *Config) { c.ServerName = "" }},

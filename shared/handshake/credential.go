@@ -38,8 +38,10 @@ func (c *Credential) validate() error {
 	if len(c.Certificate.Certificate) == 0 {
 		return errors.New("holds no certificate")
 	}
-	if _, err := cert.Usable(c.key(), c.schemes(), protocol.VersionTLS12); err != nil {
-		return err
+	_, not12 := cert.Usable(c.key(), c.schemes(), cert.Use{Version: protocol.VersionTLS12, SHA1: true})
+	_, not13 := cert.Usable(c.key(), c.schemes(), cert.Use{Version: protocol.VersionTLS13, By: cert.ClientVerify})
+	if not12 != nil && not13 != nil {
+		return not13
 	}
 	if err := cert.CheckKey(c.Certificate); err != nil {
 		return err
@@ -119,15 +121,15 @@ func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) 
 			return 0, nil, err
 		}
 	}
-	scheme, err := cert.Choose(c.key(), c.schemes(), m.version, wants.schemes)
+	scheme, err := cert.Choose(c.key(), c.schemes(), m.config.use(m.version, m.role), wants.schemes)
 	return scheme, chosen, err
 }
 
 // suiteFor returns the suite of 1.2 that goes with a key.
 func (m *Machine) suiteFor(public crypto.PublicKey) (*suite.Suite, error) {
 	// RFC 8422 5.1: supported_groups bounds the curve of ECDSA certificates, too.
-	if curve, ok := cert.CurveOf(public); ok && m.hello.groups != nil && !m.hello.groups.Contains(uint16(curve)) {
-		return nil, alert.Peerf(alert.HandshakeFailure, "%w: the client names no group %v", alert.WrongCurve, curve)
+	if curve, ok := cert.CurveOf(public); ok && !m.hello.groups.Contains(uint16(curve)) {
+		return nil, alert.Peerf(alert.HandshakeFailure, "%w: ours is on %v", alert.NoCommonCurve, curve)
 	}
 	auth := authOf(public)
 	for s := range m.config.suites(m.version) {

@@ -57,7 +57,7 @@ func preferences() []preference {
 			c.CipherSuites = []uint16{suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 		}, -1, alert.NoCommonSuite, v12, server},
 		{"by curve", []Credential{p.credential(p256), p.credential(edwards)}, only25519, 1, "", v12, server},
-		{"by curve, none", []Credential{p.credential(p256), p.credential(p384)}, only25519, -1, alert.WrongCurve, v12, server},
+		{"by curve, none", []Credential{p.credential(p256), p.credential(p384)}, only25519, -1, alert.NoCommonCurve, v12, server},
 		{"by curve, which is of no concern in 1.3", []Credential{p.credential(p384), p.credential(edwards)}, only25519, 0, "", v13, server},
 		{"by curve, which a client can't know", []Credential{p.credential(p384), p.credential(edwards)}, nil, 0, "", v12, client},
 		{"by issuer, who is not asked for", []Credential{p.credential(p256, matchingIssuer), p.credential(edwards)}, func(c *Config) {

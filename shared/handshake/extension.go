@@ -353,7 +353,15 @@ func acceptALPN(m *Machine, _ where, body []byte) error {
 // --- signature_algorithms (RFC 9846 4.3.3), in ClientHello and CertificateRequest
 
 func offerSignatureAlgorithms(m *Machine, b *wire.Builder) bool {
-	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.offeredSchemes()))
+	// Both ClientHellos say what any enabled version can do, though a
+	// HelloRetryRequest has settled it.
+	var in []cert.Use
+	for _, v := range []protocol.Version{protocol.VersionTLS12, protocol.VersionTLS13} {
+		if m.config.Enabled(v) {
+			in = append(in, m.config.use(v, Server))
+		}
+	}
+	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.config.verifiable(in...)))
 	return true
 }
 
@@ -364,7 +372,7 @@ func receiveSignatureAlgorithms(m *Machine, body []byte) error {
 }
 
 func answerSignatureAlgorithms(m *Machine, _ where, b *wire.Builder) bool {
-	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.acceptable()))
+	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.requestable()))
 	return true
 }
 
@@ -374,18 +382,30 @@ func acceptSignatureAlgorithms(m *Machine, _ where, body []byte) error {
 	return err
 }
 
-// offeredSchemes are the signature schemes of both ClientHellos: what the lowest
-// enabled version can do, though a HelloRetryRequest has settled it by then.
-func (m *Machine) offeredSchemes() []tls.SignatureScheme {
-	if m.config.Enabled(protocol.VersionTLS12) {
-		return cert.Schemes(protocol.VersionTLS12)
+// requestable are the schemes that a CertificateRequest names.
+func (m *Machine) requestable() []tls.SignatureScheme {
+	return m.config.verifiable(m.config.use(m.version, Client))
+}
+
+// verifiable are the schemes that are named to a peer who signs somewhere in
+// these places. A list that is given goes out as it is: what no handshake may be
+// signed with, a certificate may be (RFC 9846 4.3.3).
+func (c *Config) verifiable(in ...cert.Use) []tls.SignatureScheme {
+	if c.PeerSignatureSchemes != nil {
+		in = []cert.Use{c.use(protocol.VersionTLS12, Client), c.use(protocol.VersionTLS13, Client)}
 	}
-	return cert.Schemes(protocol.VersionTLS13)
+	return cert.Schemes(c.PeerSignatureSchemes, in...)
 }
 
 // acceptable are the signature schemes that we take from the peer.
 func (m *Machine) acceptable() []tls.SignatureScheme {
-	return cert.Schemes(m.version.Over(protocol.Stream))
+	return cert.Schemes(m.config.PeerSignatureSchemes, m.config.use(m.version, m.role.Peer()))
+}
+
+// use is where a side's signature of the handshake stands.
+func (c *Config) use(v protocol.Version, signer Role) cert.Use {
+	by := map[Role]cert.Context{Server: cert.ServerVerify, Client: cert.ClientVerify}
+	return cert.Use{Version: v.Over(protocol.Stream), By: by[signer], SHA1: c.InsecureAllowSHA1}
 }
 
 // signature_algorithms_cert says what the signatures inside certificates may
@@ -397,7 +417,7 @@ func offerSignatureAlgsCert(m *Machine, b *wire.Builder) bool {
 }
 
 func answerSignatureAlgsCert(_ *Machine, _ where, b *wire.Builder) bool {
-	message.AppendSignatureAlgsCert(b, message.MakeUint16s(cert.Schemes(protocol.VersionTLS12)))
+	message.AppendSignatureAlgsCert(b, message.MakeUint16s(cert.Schemes(nil, cert.Use{Version: protocol.VersionTLS12})))
 	return true
 }
 

@@ -265,15 +265,15 @@ func (m *Machine) negotiate12() error {
 		return err
 	}
 	for g := range m.config.groups(m.version) {
-		// A client without supported_groups leaves the choice to us
-		// (RFC 8422 5.1); all that have ECDHE have P-256.
-		if m.hello.groups.Contains(uint16(g.ID)) || m.hello.groups == nil && g.ID == tls.CurveP256 {
+		// RFC 8422 4 lets a client without supported_groups leave the choice to us.
+		// As stacks in use do we take it for one without ECDHE.
+		if m.hello.groups.Contains(uint16(g.ID)) {
 			m.group = g
 			break
 		}
 	}
 	if m.group == nil {
-		return alert.Peerf(alert.HandshakeFailure, "no key exchange group in common")
+		return alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
 	}
 	return m.chooseServerCredential()
 }
