@@ -45,6 +45,14 @@ const (
 	WrongCurve           Reason = "a certificate on a curve that was not offered"
 )
 
+// Encrypted Client Hello (RFC 9849).
+const (
+	ECHRejected        Reason = "the server rejects the encrypted ClientHello"
+	BadEncryptedHello  Reason = "an encrypted ClientHello that can't be decrypted"
+	BadInnerHello      Reason = "a bad inner ClientHello"
+	BadOuterExtensions Reason = "bad ech_outer_extensions"
+)
+
 // Reason is why the connection ended; empty if its alert says all that is known.
 func (e *Error) Reason() Reason {
 	var r Reason

@@ -194,6 +194,8 @@ const (
 	ExtSignatureAlgsCert    ExtensionType = 50
 	ExtKeyShare             ExtensionType = 51
 	ExtConnectionID         ExtensionType = 54
+	ExtECHOuterExtensions   ExtensionType = 0xfd00
+	ExtEncryptedClientHello ExtensionType = 0xfe0d
 	ExtRenegotiationInfo    ExtensionType = 0xff01
 )
 
@@ -225,6 +227,8 @@ var extensionTypes = map[ExtensionType]string{
 	ExtSignatureAlgsCert:    "signature_algorithms_cert",
 	ExtKeyShare:             "key_share",
 	ExtConnectionID:         "connection_id",
+	ExtECHOuterExtensions:   "ech_outer_extensions",
+	ExtEncryptedClientHello: "encrypted_client_hello",
 	ExtRenegotiationInfo:    "renegotiation_info",
 }
 
