@@ -36,7 +36,8 @@ var layers = []struct {
 	{"shared/record", []string{"shared/alert", "shared/keys", "shared/suite"}},
 	{"shared/cert", []string{"shared/alert", "shared/protocol"}},
 	{"shared/session", []string{"shared/protocol", "shared/suite", "shared/wire"}},
-	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
+	{"shared/ech", []string{"shared/alert", "shared/message", "shared/protocol", "shared/wire"}},
+	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/ech", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
 	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 }

@@ -39,6 +39,7 @@ const (
 	UnknownPSKIdentity           Alert = 115
 	CertificateRequired          Alert = 116
 	NoApplicationProtocol        Alert = 120
+	ECHRequired                  Alert = 121
 )
 
 var names = map[Alert]string{
@@ -71,6 +72,7 @@ var names = map[Alert]string{
 	UnknownPSKIdentity:           "unknown_psk_identity",
 	CertificateRequired:          "certificate_required",
 	NoApplicationProtocol:        "no_application_protocol",
+	ECHRequired:                  "ech_required",
 }
 
 func (a Alert) String() string {

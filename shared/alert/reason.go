@@ -51,6 +51,7 @@ const (
 	BadEncryptedHello  Reason = "an encrypted ClientHello that can't be decrypted"
 	BadInnerHello      Reason = "a bad inner ClientHello"
 	BadOuterExtensions Reason = "bad ech_outer_extensions"
+	InconsistentECH    Reason = "contradictory answers to an encrypted ClientHello"
 )
 
 // Reason is why the connection ended; empty if its alert says all that is known.

@@ -183,6 +183,9 @@ type verified struct {
 // verifyPeer checks the peer's chain, as Config says, and asks the application.
 // The chain is empty if the client showed no certificate.
 func (m *Machine) verifyPeer(raw [][]byte) error {
+	if m.hides(rejected) {
+		return m.verifyRejecting(raw)
+	}
 	c, role, state, s := m.config, m.role, m.State(), m.suite
 	v, err := later(m, func() (v verified, err error) {
 		if len(raw) > 0 {

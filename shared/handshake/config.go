@@ -177,6 +177,30 @@ type Config struct {
 	// handshake, and the triple handshake attack becomes possible.
 	InsecureAllowMissingEMS bool
 
+	// EncryptedClientHelloConfigList lets a client hide its ClientHello, above all
+	// the name that it asks for, from everybody but the server (RFC 9849): an
+	// ECHConfigList, as the server publishes it. If the server rejects it, the
+	// handshake ends with a tls.ECHRejectionError, which may have a list for
+	// another try. That a configuration in it can be used is an error to miss;
+	// InsecureAllowMissingECH goes on without. Warning: the name is then readable.
+	EncryptedClientHelloConfigList []byte
+	InsecureAllowMissingECH        bool
+
+	// EncryptedClientHelloRejectionVerify verifies a server that rejects the
+	// hidden ClientHello, instead of the ordinary checks with the public name of
+	// the ECHConfig; VerifyPeerCertificate and VerifyConnection are not asked then.
+	EncryptedClientHelloRejectionVerify func(ConnectionState) error
+
+	// EncryptedClientHelloGREASE lets a client that hides nothing look as if it
+	// did, so that those who do are not alone (RFC 9849 6.2).
+	EncryptedClientHelloGREASE bool
+
+	// EncryptedClientHelloKeys are what a server decrypts hidden ClientHellos
+	// with. Those with SendAsRetry are sent to clients that used another one.
+	// Behind a Listener's cookie of 1.3 every one is rejected: the cookie is made
+	// without decrypting anything.
+	EncryptedClientHelloKeys []tls.EncryptedClientHelloKey
+
 	// SessionTicketsDisabled turns resumption off: a client keeps no sessions, a
 	// server neither gives nor takes tickets.
 	SessionTicketsDisabled bool
@@ -325,6 +349,9 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return err
 	}
 	if err := c.validateLists(t); err != nil {
+		return err
+	}
+	if err := c.validateECH(role); err != nil {
 		return err
 	}
 	printable := func(r rune) bool { return ' ' < r && r <= '~' }

@@ -223,6 +223,9 @@ func (m *Machine) chooseClientCredential() error {
 // clientCandidates are what GetClientCertificate says; or the Credentials, and
 // then the Certificates that the server asks for: crypto/tls shows no others.
 func (m *Machine) clientCandidates() ([]*Credential, error) {
+	if m.hides(rejected) { // the server is not the one that we want (RFC 9849 6.1.6)
+		return nil, nil
+	}
 	c, err := m.askClientCertificate()
 	switch {
 	case err != nil:

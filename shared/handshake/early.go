@@ -288,7 +288,7 @@ func crossedClientHello(m *Machine) error {
 func (m *Machine) beginEarlyData(s *session.State) error {
 	used := suite.ByID(s.Suite)
 	schedule := keys.Schedule{Hash: used.Hash, Transport: m.transport}
-	secret, sum := schedule.Early(s.Secret), m.transcript.sumHello(used.Hash)
+	secret, sum := schedule.Early(s.Secret), m.helloTranscript().sumHello(used.Hash)
 	traffic := secret.ClientTraffic(sum)
 	m.early.exporter = secret.Exporter(sum)
 	m.logKey("CLIENT_EARLY_TRAFFIC_SECRET", traffic.Bytes())

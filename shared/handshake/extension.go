@@ -80,6 +80,7 @@ var extensions = []extension{
 	{protocol.ExtKeyShare, inServerHello13 | inRetry, offerKeyShare, receiveKeyShare, answerKeyShare, acceptKeyShare},
 	{protocol.ExtSessionTicket, inServerHello12, offerSessionTicket, receiveSessionTicket, answerSessionTicket, acceptSessionTicket},
 	{protocol.ExtEarlyData, inEncrypted, offerEarlyData, receiveEarlyData, answerEarlyData, acceptEarlyData},
+	{protocol.ExtEncryptedClientHello, inEncrypted | inRetry, offerECH, receiveECH, answerECH, acceptECH},
 	{protocol.ExtPSKModes, 0, offerPSKModes, receivePSKModes, nil, nil},
 	{protocol.ExtPreSharedKey, inServerHello13, offerPreSharedKey, receivePreSharedKey, answerPreSharedKey, acceptPreSharedKey}, // the last
 }
@@ -195,6 +196,9 @@ func acceptIgnored(*Machine, where, []byte) error { return nil }
 
 func offerServerName(m *Machine, b *wire.Builder) bool {
 	name := sentName(m.config.ServerName)
+	if m.writesOuter() {
+		name = m.hidden.config.PublicName
+	}
 	if name == "" {
 		return false
 	}
@@ -231,7 +235,7 @@ func acceptServerName(_ *Machine, _ where, body []byte) error {
 // --- extended_master_secret (RFC 7627)
 
 func offerExtendedMasterSecret(m *Machine, _ *wire.Builder) bool {
-	return m.config.Enabled(protocol.VersionTLS12)
+	return m.offersVersion(protocol.VersionTLS12)
 }
 
 func receiveExtendedMasterSecret(m *Machine, body []byte) error {
@@ -250,7 +254,7 @@ func acceptExtendedMasterSecret(m *Machine, _ where, body []byte) error {
 
 func offerRenegotiationInfo(m *Machine, b *wire.Builder) bool {
 	b.Uint8(0)
-	return m.config.Enabled(protocol.VersionTLS12)
+	return m.offersVersion(protocol.VersionTLS12)
 }
 
 func receiveRenegotiationInfo(m *Machine, body []byte) error {
@@ -295,7 +299,7 @@ func receiveSupportedGroups(m *Machine, body []byte) (err error) {
 
 func offerPointFormats(m *Machine, b *wire.Builder) bool {
 	message.AppendECPointFormats(b, []byte{0})
-	return m.config.Enabled(protocol.VersionTLS12)
+	return m.offersVersion(protocol.VersionTLS12)
 }
 
 func receivePointFormats(m *Machine, body []byte) error {
@@ -445,11 +449,11 @@ func acceptCertAuthorities(m *Machine, _ where, body []byte) (err error) {
 // --- supported_versions (RFC 9846 4.3.1)
 
 func offerSupportedVersions(m *Machine, b *wire.Builder) bool {
-	if !m.config.Enabled(protocol.VersionTLS13) {
+	if !m.offersVersion(protocol.VersionTLS13) {
 		return false
 	}
 	versions := []protocol.Version{protocol.VersionTLS13.Over(m.transport)}
-	if m.config.Enabled(protocol.VersionTLS12) {
+	if m.offersVersion(protocol.VersionTLS12) {
 		versions = append(versions, protocol.VersionTLS12.Over(m.transport))
 	}
 	message.AppendSupportedVersions(b, message.MakeUint16s(versions))

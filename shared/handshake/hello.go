@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/ech"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -36,6 +37,7 @@ type hello struct {
 	psks                 message.OfferedPSKs
 	ticket               []byte // of session_ticket
 	raw                  []byte // the peer's, whole: its binders are over it
+	inner                bool   // it went encrypted in another one (RFC 9849)
 
 	legacyCookie []byte // of HelloVerifyRequest
 	cookie       []byte // of HelloRetryRequest
@@ -57,6 +59,9 @@ const maxVerifyRequests = 3
 
 func writeClientHello(m *Machine, b *wire.Builder) error {
 	if m.random.client == nil {
+		if err := m.prepareHidden(); err != nil {
+			return err
+		}
 		if err := m.takeSession(); err != nil {
 			return err
 		}
@@ -65,10 +70,22 @@ func writeClientHello(m *Machine, b *wire.Builder) error {
 			return err
 		}
 	}
+	if m.hides(undecided) {
+		return m.composeHidden(b)
+	}
 	extensions, err := m.offerExtensions()
 	if err != nil {
 		return err
 	}
+	m.composeHello(b, extensions)
+	if body, err := b.Bytes(); err == nil { // else the caller meets it
+		m.bind(&m.transcript, body)
+	}
+	return nil
+}
+
+// composeHello writes a ClientHello with these extensions.
+func (m *Machine) composeHello(b *wire.Builder, extensions message.Extensions) {
 	hello := message.ClientHello{
 		Version:      protocol.VersionTLS12.Over(m.transport), // legacy_version
 		Random:       m.random.client,
@@ -79,10 +96,6 @@ func writeClientHello(m *Machine, b *wire.Builder) error {
 		Extensions:   extensions,
 	}
 	hello.Append(b, m.transport)
-	if body, err := b.Bytes(); err == nil { // else the caller meets it
-		m.bind(body)
-	}
-	return nil
 }
 
 // prepareHello makes what both ClientHellos share.
@@ -130,7 +143,10 @@ func (c *Config) shareGroups() []tls.CurveID {
 
 func readClientHello(m *Machine, body []byte) error {
 	var in message.ClientHello
-	body = slices.Clone(body) // hello's views outlive the call
+	body, err := m.openHello(slices.Clone(body)) // hello's views outlive the call
+	if err != nil {
+		return err
+	}
 	if err := in.Parse(body, m.transport); err != nil {
 		return err
 	}
@@ -210,14 +226,26 @@ func readHelloRetryRequest(m *Machine, body []byte) error {
 	m.rejectEarlyData(EarlyDataHelloRetry)
 	m.writeLevel = LevelPlain
 	m.beginRetry()
+	m.settleHiddenRetry(body)
 	return nil
 }
 
 func writeHelloRetryRequest(m *Machine, b *wire.Builder) error {
 	m.beginRetry()
 	m.askedShare = true
-	AppendRetry(b, Choice{Version: m.version, Suite: m.suite, Group: m.group, NeedShare: true}, m.sessionEcho(), nil)
-	return nil
+	c := Choice{Version: m.version, Suite: m.suite, Group: m.group, NeedShare: true}
+	if !m.hello.inner {
+		AppendRetry(b, c, m.sessionEcho(), nil)
+		return nil
+	}
+	appendRetry(b, c, m.sessionEcho(), func() {
+		message.AppendExtension(b, protocol.ExtEncryptedClientHello, func() { b.Raw(make([]byte, ech.ConfirmationLen)) })
+	})
+	body, err := b.Bytes()
+	if err == nil {
+		m.confirmInner(confirmRetry, body, body[len(body)-ech.ConfirmationLen:])
+	}
+	return err
 }
 
 // sessionEcho is the legacy_session_id_echo of 1.3: what the client sent over a
@@ -240,6 +268,16 @@ func (m *Machine) beginRetry() {
 // Listener writes one without a Machine, and writes the same bytes again for
 // Entry when the cookie returns.
 func AppendRetry(b *wire.Builder, c Choice, sessionID, cookie []byte) {
+	appendRetry(b, c, sessionID, func() {
+		if cookie != nil {
+			b.Uint16(uint16(protocol.ExtCookie))
+			b.Vector16(func() { b.Bytes16(cookie) })
+		}
+	})
+}
+
+// appendRetry lets last append what stands at the end of the extensions.
+func appendRetry(b *wire.Builder, c Choice, sessionID []byte, last func()) {
 	out := message.ServerHello{
 		Version:     protocol.VersionTLS12.Over(transportOf(c.Version)),
 		Random:      message.HelloRetryRandom[:],
@@ -254,10 +292,7 @@ func AppendRetry(b *wire.Builder, c Choice, sessionID, cookie []byte) {
 			b.Uint16(uint16(protocol.ExtKeyShare))
 			b.Vector16(func() { b.Uint16(uint16(c.Group.ID)) })
 		}
-		if cookie != nil {
-			b.Uint16(uint16(protocol.ExtCookie))
-			b.Vector16(func() { b.Bytes16(cookie) })
-		}
+		last()
 	})
 }
 
@@ -294,6 +329,10 @@ func writeServerHello(m *Machine, b *wire.Builder) error {
 		return err
 	}
 	out.Append(b)
+	if m.version.Is13() && m.hello.inner {
+		body, _ := b.Bytes()
+		m.confirmInner(confirmHello, body, body[2+32-ech.ConfirmationLen:2+32]) // the end of random
+	}
 	return nil
 }
 
@@ -304,6 +343,9 @@ func readServerHello(m *Machine, body []byte) error {
 	}
 	m.random.server = slices.Clone(in.Random)
 	if err := m.readSelected(in); err != nil {
+		return err
+	}
+	if err := m.settleHidden(body, in); err != nil {
 		return err
 	}
 	at := inServerHello12

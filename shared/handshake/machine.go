@@ -92,6 +92,11 @@ type Machine struct {
 	protocol    string // ALPN
 	srtpProfile protocol.SRTPProfile
 
+	hidden    *hidden     // the client's inner hello (ech.go)
+	grease    []byte      // what looks like one
+	opened    openedHello // the server's (ech_server.go)
+	encrypted bool        // the hello that counts went encrypted
+
 	resumption *resumption                  // the session that is offered (client) or resumed
 	selected   bool                         // the server takes it
 	ticketsDue int                          // tickets to be made
@@ -160,6 +165,7 @@ func init() {
 		{ServerChangeCipherSpec, readChangeCipherSpec, writeChangeCipherSpec, crossedChangeCipherSpec},
 		{ClientFinished, readFinished, writeFinished, crossedClientFinished},
 		{ServerFinished, readFinished, writeFinished, crossedServerFinished},
+		{Open, nil, nil, crossedOpen},
 
 		{PostTicket, readPostTicket, writePostTicket, nil},
 		{ClientKeyUpdate, readKeyUpdate, writeKeyUpdate, crossedKeyUpdate},
@@ -229,7 +235,7 @@ func (m *Machine) Enter(e Entry) {
 // cross is the only place where a handshake changes state.
 func (m *Machine) cross(e Edge, msg Message) error {
 	if e.To.Transcribed() {
-		m.transcript.add(msg)
+		m.transcript.add(m.counted(msg))
 	}
 	if !m.place.Move(e) {
 		return alert.Peerf(alert.IllegalParameter, "%v contradicts what was agreed before", e.To)
@@ -269,6 +275,7 @@ func (m *Machine) State() ConnectionState {
 		PeerCertificates:     m.peer.chain,
 		VerifiedChains:       m.peer.verified,
 		OCSPResponse:         m.peer.staple,
+		ECHAccepted:          m.encrypted,
 		HelloRetryRequest:    m.hello.retried,
 		PeerSignature:        m.peer.scheme,
 		LocalSignature:       m.scheme,

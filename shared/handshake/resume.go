@@ -92,14 +92,14 @@ func (m *Machine) takeSession() error {
 	if !m.resumes() {
 		return nil
 	}
-	c, key, now, transport := m.config, m.sessionKey(), m.now, m.transport
+	c, key, now, transport, hides := m.config, m.sessionKey(), m.now, m.transport, m.hidden != nil
 	offer, err := later(m, func() (*resumption, error) {
 		for {
 			s, ok := c.ClientSessionCache.Get(key)
 			if !ok || s == nil {
 				return nil, nil
 			}
-			if !c.offers(s, transport) {
+			if !c.offers(s, transport) || hides && !s.Version.Is13() {
 				continue
 			}
 			if r, ok := c.resumable(Client, s, sentName(c.ServerName), now); ok {
@@ -145,7 +145,7 @@ func receivePSKModes(m *Machine, body []byte) (err error) {
 
 func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
 	r := m.resumption
-	if r == nil || m.offers12() {
+	if r == nil || m.offers12() || m.writesOuter() { // an outer hello could tell who we are
 		return false
 	}
 	hash := suite.ByID(r.state.Suite).Hash
@@ -161,19 +161,19 @@ func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
 }
 
 // bind fills in the binder at the end of a ClientHello.
-func (m *Machine) bind(hello []byte) {
+func (m *Machine) bind(t *transcript, hello []byte) {
 	if r := m.resumption; r != nil && !m.offers12() {
 		size := suite.ByID(r.state.Suite).Hash.Size()
-		copy(hello[len(hello)-size:], m.binder(r.state, hello, 2+1+size))
+		copy(hello[len(hello)-size:], m.binder(t, r.state, hello, 2+1+size))
 	}
 }
 
 // binder proves that a client knows a session's secret: it is over the
 // transcript and the ClientHello without the binders that end it
 // (RFC 9846 4.3.11.2).
-func (m *Machine) binder(s *session.State, hello []byte, bindersLen int) []byte {
+func (m *Machine) binder(t *transcript, s *session.State, hello []byte, bindersLen int) []byte {
 	schedule := keys.Schedule{Hash: suite.ByID(s.Suite).Hash, Transport: m.transport}
-	sum := m.transcript.sumWith(schedule.Hash, hello, len(hello)-bindersLen)
+	sum := t.sumWith(schedule.Hash, hello, len(hello)-bindersLen)
 	return schedule.Early(s.Secret).BinderResumption().Finished(sum)
 }
 
@@ -316,7 +316,7 @@ func (m *Machine) findSession() error {
 		return err
 	}
 	binder := m.hello.psks.Binders[found.selected]
-	if !hmac.Equal(binder, m.binder(found.state, m.hello.raw, m.hello.psks.BindersLen())) {
+	if !hmac.Equal(binder, m.binder(&m.transcript, found.state, m.hello.raw, m.hello.psks.BindersLen())) {
 		return alert.Peerf(alert.DecryptError, "the binder does not fit the ClientHello")
 	}
 	m.resumption, m.selected = found, true

@@ -28,7 +28,7 @@ func offerSessionTicket(m *Machine, b *wire.Builder) bool {
 	if m.offers12() {
 		b.Raw(m.resumption.state.Ticket)
 	}
-	return m.resumes() && m.config.Enabled(protocol.VersionTLS12)
+	return m.resumes() && m.offersVersion(protocol.VersionTLS12)
 }
 
 func receiveSessionTicket(m *Machine, body []byte) error {

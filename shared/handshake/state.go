@@ -30,6 +30,8 @@ type ConnectionState struct {
 	OCSPResponse                []byte
 	SignedCertificateTimestamps [][]byte
 
+	ECHAccepted bool // the ClientHello went encrypted (RFC 9849)
+
 	HelloRetryRequest bool
 
 	// PeerSignature and LocalSignature are the schemes by which each side

@@ -87,6 +87,14 @@ func (t *transcript) sumHello(h crypto.Hash) []byte {
 	return first.sum()
 }
 
+// sumAnd is the hash of the transcript and, after it, of one message more.
+func (t *transcript) sumAnd(m Message) []byte {
+	next, _ := t.hash.(hash.Cloner).Clone() // SHA-2 can
+	next.Write(t.header(m.Type, m.Seq, len(m.Body)))
+	next.Write(m.Body)
+	return next.Sum(nil)
+}
+
 // signed is all messages so far, which CertificateVerify of 1.2 signs with a
 // hash of its own choice (RFC 5246 7.4.8).
 func (t *transcript) signed() []byte { return t.raw }

@@ -168,6 +168,12 @@ func (r ResumptionSecret) PSK(nonce []byte) []byte {
 	return r.expandLabel("resumption", nonce, r.schedule.Hash.Size())
 }
 
+// Confirmation is what a server says with eight bytes to an encrypted ClientHello
+// with this random, under one of the labels of RFC 9849 7.2.
+func (s Schedule) Confirmation(random []byte, label string, transcriptHash []byte) []byte {
+	return s.extract(random, nil).expandLabel(label, transcriptHash, 8)
+}
+
 // extract is HKDF-Extract. Keying material that is absent is a hash of zeros,
 // and an absent salt is the same.
 func (s Schedule) extract(material, salt []byte) secret {
