@@ -43,6 +43,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	}
 	s.bound(config)
 	c.sessions.configure(config)
+	c.configureECH(config)
 	if s.requireCertificate {
 		config.ClientAuth = tls.RequireAnyClientCert
 	} else if s.verifyPeer && s.server {

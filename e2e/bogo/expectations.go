@@ -31,6 +31,11 @@ type expectations struct {
 	noPeerCertificate    bool
 	messages             *string
 
+	ech        bool    // Encrypted Client Hello is accepted
+	echRetry   []byte  // what a server that rejects it offers instead
+	noECHRetry bool    // it offers nothing
+	publicName *string // whom a server that rejects it is verified as; empty: it is not
+
 	sessionMiss bool // nothing is resumed
 	noSession   bool // the client gets none
 	renewal     bool // the client gets a new one when it resumes
@@ -64,6 +69,9 @@ func (e *expectations) check(c *connection) error {
 		if err != nil {
 			return err
 		}
+	}
+	if e.ech && !state.ECHAccepted {
+		return fmt.Errorf("expected Encrypted Client Hello to be accepted")
 	}
 	if e.extendedMasterSecret && !state.ExtendedMasterSecret {
 		return fmt.Errorf("expected extended_master_secret, it was not negotiated")

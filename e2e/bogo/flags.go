@@ -88,6 +88,12 @@ type settings struct {
 	failHello              bool
 	failLateHello          bool
 
+	// Encrypted Client Hello.
+	echConfigs      []byte // a client's list
+	echMustBeUsable bool
+	echGrease       bool
+	echKeys         []tls.EncryptedClientHelloKey
+
 	// Sessions.
 	resumptions     int // connections after the first
 	resumptionDelay time.Duration
@@ -166,6 +172,12 @@ var flags = map[string]flag{
 	"fail-early-callback":         truth(func(s *settings) *bool { return &s.failHello }),
 	"install-ddos-callback":       ignored,
 	"fail-ddos-callback":          truth(func(s *settings) *bool { return &s.failLateHello }),
+	"ech-config-list":             encoded(func(s *settings) *[]byte { return &s.echConfigs }),
+	"reject-unusable-ech-config":  truth(func(s *settings) *bool { return &s.echMustBeUsable }),
+	"enable-ech-grease":           truth(func(s *settings) *bool { return &s.echGrease }),
+	"ech-server-config":           {true, appendECHKey},
+	"ech-server-key":              encoded(func(s *settings) *[]byte { return &s.echKey().PrivateKey }),
+	"ech-is-retry-config":         {true, func(s *settings, v string) error { s.echKey().SendAsRetry = v == "1"; return nil }},
 	"mtu":                         number(func(s *settings) *int { return &s.mtu }),
 	"initial-timeout-duration-ms": milliseconds(func(s *settings) *time.Duration { return &s.initialTimeout }),
 
@@ -226,6 +238,11 @@ var flags = map[string]flag{
 	"expect-no-server-name":           {false, func(s *settings, _ string) error { s.expect.serverName = new(""); return nil }},
 	"expect-alpn":                     given(func(s *settings) **string { return &s.expect.protocol }),
 	"expect-advertised-alpn":          given(func(s *settings) **string { return &s.expect.offeredProtocols }),
+	"expect-ech-accept":               truth(func(s *settings) *bool { return &s.expect.ech }),
+	"expect-ech-retry-configs":        encoded(func(s *settings) *[]byte { return &s.expect.echRetry }),
+	"expect-no-ech-retry-configs":     truth(func(s *settings) *bool { return &s.expect.noECHRetry }),
+	"expect-ech-name-override":        given(func(s *settings) **string { return &s.expect.publicName }),
+	"expect-no-ech-name-override":     {false, func(s *settings, _ string) error { s.expect.publicName = new(""); return nil }},
 	"expect-hrr":                      {false, func(s *settings, _ string) error { s.expect.retry = new(true); return nil }},
 	"expect-no-hrr":                   {false, func(s *settings, _ string) error { s.expect.retry = new(false); return nil }},
 	"expect-curve-id":                 given(func(s *settings) **tls.CurveID { return &s.expect.group }),

@@ -81,7 +81,7 @@ func (f *family) converse(p *plan, i int) error {
 		err = c.converse()
 	}
 	if err != nil {
-		return err
+		return c.settings.expect.checkRejection(err)
 	}
 	f.end(c)
 	return nil

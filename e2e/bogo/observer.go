@@ -40,6 +40,8 @@ func (o *observer) traced(e dtls.Event) {
 	switch {
 	case e.Kind == handshake.EventMessage && !e.Repeated && e.Offset+e.Size >= e.Length:
 		fmt.Fprintf(&o.messages, "%s hs %d\n", verb, e.Message)
+	case e.Kind == handshake.EventInnerHello:
+		fmt.Fprintf(&o.messages, "%s clienthelloinner\n", verb)
 	case e.Kind == handshake.EventACK:
 		fmt.Fprintf(&o.messages, "%s ack\n", verb)
 	case e.Kind == handshake.EventRecord && e.Content == protocol.ChangeCipherSpec:

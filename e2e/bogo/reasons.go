@@ -7,6 +7,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/dtls"
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/ech"
 )
 
 // reason names the error that ended a connection as BoringSSL would. It is one
@@ -22,7 +23,7 @@ func reason(err error) string {
 		return "CERTIFICATE_VERIFY_FAILED"
 	}
 	if config := (*dtls.ConfigError)(nil); errors.As(err, &config) {
-		return configReason(config.Field)
+		return configReason(config)
 	}
 	ended := (*dtls.Error)(nil)
 	switch {
@@ -70,11 +71,23 @@ var sentinels = []struct {
 	{alert.TooMuchEarlyData, "TOO_MUCH_READ_EARLY_DATA"},
 	{alert.TooMuchSkippedData, "TOO_MUCH_SKIPPED_EARLY_DATA"},
 	{alert.HandshakeIncomplete, "HANDSHAKE_NOT_COMPLETE"},
+
+	{alert.ECHRejected, "ECH_REJECTED"},
+	{alert.BadEncryptedHello, "DECRYPTION_FAILED"},
+	{alert.MisencodedInnerHello, "DECODE_ERROR"},
+	{alert.BadInnerHello, "INVALID_CLIENT_HELLO_INNER"},
+	{alert.BadOuterExtensions, "INVALID_OUTER_EXTENSION"},
+	{alert.InconsistentECH, "INCONSISTENT_ECH_NEGOTIATION"},
 }
 
 // configReason is by the field of a Config that can't work.
-func configReason(field string) string {
-	switch field {
+func configReason(e *dtls.ConfigError) string {
+	if errors.Is(e, ech.ErrConfig) {
+		return "INVALID_ECH_CONFIG_LIST"
+	}
+	switch e.Field {
+	case "EncryptedClientHelloConfigList":
+		return "UNUSABLE_ECH_CONFIG_LIST"
 	case "MinVersion", "MaxVersion":
 		return "NO_SUPPORTED_VERSIONS_ENABLED"
 	case "NextProtos":

@@ -22,6 +22,9 @@ func (c *connection) verify(state dtls.ConnectionState) error {
 		return nil
 	}
 	c.observer.verified = true
+	if err := differ("name to verify instead", s.expect.publicName, new("")); err != nil {
+		return err
+	}
 	if want := s.expect.staple; want != nil && !bytes.Equal(state.OCSPResponse, want) {
 		return fmt.Errorf("expected the staple %x where the peer is verified, got %x", want, state.OCSPResponse)
 	}

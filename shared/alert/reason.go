@@ -47,11 +47,12 @@ const (
 
 // Encrypted Client Hello (RFC 9849).
 const (
-	ECHRejected        Reason = "the server rejects the encrypted ClientHello"
-	BadEncryptedHello  Reason = "an encrypted ClientHello that can't be decrypted"
-	BadInnerHello      Reason = "a bad inner ClientHello"
-	BadOuterExtensions Reason = "bad ech_outer_extensions"
-	InconsistentECH    Reason = "contradictory answers to an encrypted ClientHello"
+	ECHRejected          Reason = "the server rejects the encrypted ClientHello"
+	InconsistentECH      Reason = "contradictory answers to an encrypted ClientHello"
+	BadEncryptedHello    Reason = "an encrypted ClientHello that can't be decrypted"
+	MisencodedInnerHello Reason = "a malformed inner ClientHello"
+	BadInnerHello        Reason = "a bad inner ClientHello"
+	BadOuterExtensions   Reason = "bad ech_outer_extensions"
 )
 
 // Reason is why the connection ended; empty if its alert says all that is known.

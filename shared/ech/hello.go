@@ -97,11 +97,11 @@ func readEncoded(encoded []byte, t protocol.Transport) (*message.ClientHello, cr
 	ok = ok && s.ReadUint16LengthPrefixed(&suites) && s.ReadUint8LengthPrefixed(&compression) && s.ReadUint16LengthPrefixed(&block)
 	switch {
 	case !ok || len(suites)%2 != 0:
-		return nil, nil, invalid("%d bytes are no ClientHello", len(encoded))
+		return nil, nil, misencoded("%d bytes are no ClientHello", len(encoded))
 	case !session.Empty():
-		return nil, nil, invalid("it has a session ID")
+		return nil, nil, misencoded("it has a session ID")
 	case len(bytes.Trim(s, "\x00")) > 0:
-		return nil, nil, invalid("its padding is not of zeros")
+		return nil, nil, misencoded("its padding is not of zeros")
 	}
 	hello.Version, hello.Cookie = protocol.Version(v), cookie
 	hello.CipherSuites, hello.Compression = message.Uint16s(suites), compression
@@ -116,7 +116,7 @@ func expand(block cryptobyte.String, outer message.Extensions) (message.Extensio
 		var kind uint16
 		var body cryptobyte.String
 		if !block.ReadUint16(&kind) || !block.ReadUint16LengthPrefixed(&body) {
-			return nil, invalid("its extensions are cut short")
+			return nil, misencoded("its extensions are cut short")
 		}
 		if protocol.ExtensionType(kind) != protocol.ExtECHOuterExtensions {
 			message.AppendExtension(&b, protocol.ExtensionType(kind), func() { b.Raw(body) })
@@ -183,6 +183,10 @@ func checkInner(body []byte, t protocol.Transport) error {
 
 func invalid(format string, args ...any) error {
 	return alert.Peerf(alert.IllegalParameter, "%w: "+format, append([]any{alert.BadInnerHello}, args...)...)
+}
+
+func misencoded(format string, args ...any) error {
+	return alert.Peerf(alert.IllegalParameter, "%w: "+format, append([]any{alert.MisencodedInnerHello}, args...)...)
 }
 
 func outerExtension(format string, args ...any) error {

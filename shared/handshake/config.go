@@ -3,6 +3,7 @@ package handshake
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -338,7 +339,10 @@ type AntiReplay = session.AntiReplay
 type ConfigError struct {
 	Field  string
 	Reason string
+	Err    error // that says more, if there is one
 }
+
+func (e *ConfigError) Unwrap() error { return e.Err }
 
 func (e *ConfigError) Error() string { return fmt.Sprintf("Config.%s: %s", e.Field, e.Reason) }
 
@@ -383,7 +387,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 }
 
 func unusable(field, format string, args ...any) error {
-	return &ConfigError{field, fmt.Sprintf(format, args...)}
+	err := fmt.Errorf(format, args...)
+	return &ConfigError{field, err.Error(), errors.Unwrap(err)}
 }
 
 func (c *Config) validateVersions() error {

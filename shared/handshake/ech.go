@@ -149,7 +149,11 @@ func (m *Machine) composeHidden(b *wire.Builder) error {
 	if err := h.sender.Seal(body, encoded, m.transport); err != nil {
 		return alert.Localf(alert.InternalError, "the inner ClientHello: %w", err)
 	}
-	h.extension, _ = message.Extensions(outer).Find(protocol.ExtEncryptedClientHello)
+	var sent message.ClientHello
+	if err := sent.Parse(body, m.transport); err != nil {
+		return err
+	}
+	h.extension, _ = sent.Extensions.Find(protocol.ExtEncryptedClientHello)
 	return nil
 }
 
@@ -184,6 +188,7 @@ func (m *Machine) composeInner(outer message.Extensions) (*message.ClientHello, 
 	}
 	m.bind(&h.transcript, body)
 	h.transcript.add(Message{Type: protocol.ClientHello, Body: body})
+	m.traceInner(Sent, len(body))
 	inner := &message.ClientHello{}
 	return inner, shared, inner.Parse(body, m.transport)
 }
@@ -358,6 +363,13 @@ func crossedOpen(m *Machine) error {
 	return alert.Peerf(alert.ECHRequired, "%w: %w", alert.ECHRejected, &tls.ECHRejectionError{RetryConfigList: m.hidden.retry})
 }
 
+// traceInner tells of an inner ClientHello, which no Layer sees.
+func (m *Machine) traceInner(d Direction, size int) {
+	if trace := m.config.Trace; trace != nil {
+		trace(Event{Time: m.now, Kind: EventInnerHello, Direction: d, Role: m.role, Message: protocol.ClientHello, Size: size, Length: size})
+	}
+}
+
 // validateECH checks what Config says of Encrypted Client Hello.
 func (c *Config) validateECH(role Role) error {
 	if role == Server {
@@ -368,8 +380,8 @@ func (c *Config) validateECH(role Role) error {
 		return nil
 	}
 	const field = "EncryptedClientHelloConfigList"
-	if _, err := ech.ParseConfigList(c.EncryptedClientHelloConfigList); err != nil {
-		return unusable(field, "%v", err)
+	if _, err := ech.ParseConfigList(c.EncryptedClientHelloConfigList); err != nil && len(c.EncryptedClientHelloConfigList) > 0 {
+		return unusable(field, "%w", err)
 	}
 	if _, ok := c.selectECH(); !ok && !c.InsecureAllowMissingECH {
 		return unusable(field, "none of its configurations can be used, or 1.3 is off")

@@ -50,6 +50,7 @@ func (m *Machine) openHello(body []byte) ([]byte, error) {
 	if err != nil || inner == nil {
 		return body, err
 	}
+	m.traceInner(Received, len(inner))
 	m.opened.outer, m.opened.inner, m.encrypted = bytes.Clone(body), inner, true
 	return inner, nil
 }

@@ -199,10 +199,10 @@ func offerServerName(m *Machine, b *wire.Builder) bool {
 	if m.writesOuter() {
 		name = m.hidden.config.PublicName
 	}
+	m.hello.serverName = name
 	if name == "" {
 		return false
 	}
-	m.hello.serverName = name
 	message.AppendServerName(b, name)
 	return true
 }

@@ -11,18 +11,19 @@ import (
 type EventKind uint8
 
 const (
-	EventDatagram EventKind = iota // one datagram, or one call's worth of stream bytes
-	EventRecord                    // one record in it
-	EventMessage                   // a handshake message, or a fragment of one
-	EventACK                       // an ACK: Numbers
-	EventAlert                     // an alert
-	EventDrop                      // something received was dropped: Reason
-	EventTimeout                   // the retransmission timer expired
-	EventKey                       // new keys: Epoch
+	EventDatagram   EventKind = iota // one datagram, or one call's worth of stream bytes
+	EventRecord                      // one record in it
+	EventMessage                     // a handshake message, or a fragment of one
+	EventACK                         // an ACK: Numbers
+	EventAlert                       // an alert
+	EventDrop                        // something received was dropped: Reason
+	EventTimeout                     // the retransmission timer expired
+	EventKey                         // new keys: Epoch
+	EventInnerHello                  // a ClientHello that goes encrypted in another one
 )
 
 func (k EventKind) String() string {
-	return [...]string{"datagram", "record", "message", "ack", "alert", "drop", "timeout", "key"}[k]
+	return [...]string{"datagram", "record", "message", "ack", "alert", "drop", "timeout", "key", "inner hello"}[k]
 }
 
 // A Direction is seen from this side.
