@@ -141,6 +141,32 @@ func TestChallengeFitsVersion(t *testing.T) {
 	}
 }
 
+// Behind a cookie of 1.3 no ClientHello is decrypted. The client learns from a
+// server that is authenticated that it can't hide its name there.
+func TestListenerRejectsECH(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, dtls.VersionDTLS13)
+		dtls.Hidden(t)(client, server)
+		client.EncryptedClientHelloRejectionVerify = func(dtls.ConnectionState) error { return nil }
+		listener, link := serve(t, newLAN(), server)
+		defer listener.Close()
+		c, err := dtls.Client(link, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		go func() { done <- c.Handshake() }()
+		s := accept(t, listener)
+		s.Handshake()
+		defer s.Close()
+		var rejection *tls.ECHRejectionError
+		if err := <-done; !errors.As(err, &rejection) || rejection.RetryConfigList == nil {
+			t.Errorf("%v, %+v", err, rejection)
+		}
+		c.Close()
+	})
+}
+
 // Two processes with the same keys take each other's cookies.
 func TestListenersShareCookieKeys(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version uint16) {

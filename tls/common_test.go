@@ -28,6 +28,7 @@ type authorities struct {
 	roots, strangers    *x509.CertPool
 	ecdsa, rsa, ed25519 tls.Certificate // servers and clients
 	expired             tls.Certificate
+	public              tls.Certificate // of publicName
 }
 
 // pki is what all tests share: keys are slow to make.
@@ -37,11 +38,12 @@ var pki = sync.OnceValue(func() *authorities {
 	p.roots, p.strangers = x509.NewCertPool(), x509.NewCertPool()
 	p.roots.AddCert(root.Leaf)
 	p.strangers.AddCert(other.Leaf)
-	p.ecdsa = makeLeaf(root, newECDSA(), testTime.AddDate(1, 0, 0))
-	p.rsa = makeLeaf(root, must(rsa.GenerateKey(rand.Reader, 2048)), testTime.AddDate(1, 0, 0))
+	p.ecdsa = makeLeaf(root, serverName, newECDSA(), testTime.AddDate(1, 0, 0))
+	p.rsa = makeLeaf(root, serverName, must(rsa.GenerateKey(rand.Reader, 2048)), testTime.AddDate(1, 0, 0))
 	_, edKey, _ := ed25519.GenerateKey(rand.Reader)
-	p.ed25519 = makeLeaf(root, edKey, testTime.AddDate(1, 0, 0))
-	p.expired = makeLeaf(root, newECDSA(), testTime.AddDate(0, 0, -1))
+	p.ed25519 = makeLeaf(root, serverName, edKey, testTime.AddDate(1, 0, 0))
+	p.expired = makeLeaf(root, serverName, newECDSA(), testTime.AddDate(0, 0, -1))
+	p.public = makeLeaf(root, publicName, newECDSA(), testTime.AddDate(1, 0, 0))
 	return p
 })
 
@@ -68,15 +70,15 @@ func makeAuthority(name string) tls.Certificate {
 	return sign(template, template, key, key)
 }
 
-func makeLeaf(authority tls.Certificate, key crypto.Signer, until time.Time) tls.Certificate {
+func makeLeaf(authority tls.Certificate, name string, key crypto.Signer, until time.Time) tls.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2),
-		Subject:      pkix.Name{CommonName: serverName},
+		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    testTime.AddDate(-1, 0, 0),
 		NotAfter:     until,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:     []string{serverName},
+		DNSNames:     []string{name},
 		IPAddresses:  nil,
 	}
 	return sign(template, authority.Leaf, key, authority.PrivateKey.(crypto.Signer))

@@ -59,7 +59,7 @@ func (f *family) connect(s *settings, again bool, socket *net.TCPConn) (*connect
 	if err := c.sessions.begin(f, c); err != nil {
 		return nil, err
 	}
-	c.observer = &observer{settings: s}
+	c.observer = &observer{settings: s, connection: c}
 	var err error
 	if c.config, err = s.configuration(c); err != nil {
 		return nil, err

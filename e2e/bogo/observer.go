@@ -16,6 +16,7 @@ import (
 // An observer keeps what the library's callbacks say about a connection.
 type observer struct {
 	settings         *settings
+	connection       *connection
 	verified         bool // the peer
 	offeredProtocols []string
 	offeredSchemes   []tls.SignatureScheme
@@ -44,7 +45,7 @@ func (o *observer) traced(e dtls.Event) {
 		fmt.Fprintf(&o.messages, "%s clienthelloinner\n", verb)
 	case e.Kind == handshake.EventACK:
 		fmt.Fprintf(&o.messages, "%s ack\n", verb)
-	case e.Kind == handshake.EventRecord && e.Content == protocol.ChangeCipherSpec:
+	case e.Kind == handshake.EventRecord && e.Content == protocol.ChangeCipherSpec && !o.ignores(e):
 		fmt.Fprintf(&o.messages, "%s ccs\n", verb)
 	case e.Kind == handshake.EventAlert && e.Direction == handshake.Received:
 		level := 2
@@ -53,6 +54,12 @@ func (o *observer) traced(e dtls.Event) {
 		}
 		fmt.Fprintf(&o.messages, "%s alert %d %d\n", verb, level, e.Alert)
 	}
+}
+
+// ignores reports whether an Event is of a ChangeCipherSpec that 1.3 passes over.
+// The runner does not count those.
+func (o *observer) ignores(e dtls.Event) bool {
+	return e.Direction == handshake.Received && o.connection.State().Version == tls.VersionTLS13
 }
 
 // Write takes a line of the key log.

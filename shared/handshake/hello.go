@@ -195,6 +195,9 @@ func readHelloVerifyRequest(m *Machine, body []byte) error {
 		return alert.Peerf(alert.UnexpectedMessage, "more than %d HelloVerifyRequests", maxVerifyRequests)
 	}
 	m.hello.legacyCookie = slices.Clone(in.Cookie)
+	if m.hides(undecided) { // only a server that has chosen 1.2 sends it
+		m.rejectHidden()
+	}
 	return nil
 }
 
