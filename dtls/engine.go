@@ -103,7 +103,7 @@ func newEngine(c *Config) *Engine {
 	if e.mtu == 0 {
 		e.mtu = handshake.DefaultMTU
 	}
-	e.assembler.Limit = maxMessage
+	e.assembler.Limit = max(maxMessage, c.MaxCertificateList)
 	e.backoff = retransmit.Backoff{Initial: c.InitialTimeout, Max: maxTimeout, Limit: maxExpiries}
 	if c.InitialTimeout == 0 {
 		e.backoff.Initial = handshake.DefaultInitialTimeout

@@ -21,6 +21,7 @@ import (
 	"crypto/tls"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -37,6 +38,12 @@ type (
 	ConfigError = handshake.ConfigError
 	// A Credential is something that a side can authenticate with.
 	Credential = handshake.Credential
+	// A CertificateType is what a peer shows its public key in (RFC 7250).
+	CertificateType = handshake.CertificateType
+	// A CertificateCompressor is a way to compress certificates (RFC 8879).
+	CertificateCompressor = handshake.CertificateCompressor
+	// ZlibCompressor is the CertificateCompressor that is here already.
+	ZlibCompressor = cert.Zlib
 	// ConnectionState describes a connection.
 	ConnectionState = handshake.ConnectionState
 	// An Error ended a connection: it says whose fault it was and which alert
@@ -69,6 +76,12 @@ func ParseSessionState(data []byte) (*SessionState, error) { return session.Pars
 const (
 	VersionTLS12 = uint16(protocol.VersionTLS12)
 	VersionTLS13 = uint16(protocol.VersionTLS13)
+)
+
+// The certificate types for Config.PeerCertificateTypes.
+const (
+	X509         = protocol.X509
+	RawPublicKey = protocol.RawPublicKey
 )
 
 // Whether KeyUpdate asks the peer for one too.

@@ -302,7 +302,7 @@ func (e *Engine) checkMessage(kind protocol.HandshakeType, length int) error {
 	if step == handshake.Start {
 		return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", kind, place.At)
 	}
-	return step.CheckLength(length)
+	return e.machine.CheckLength(step, length)
 }
 
 // offer hands the first message, of size bytes with its header, to the machine.

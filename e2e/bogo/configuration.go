@@ -28,6 +28,11 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		InsecureSkipVerify:      true, // the callback verifies
 		InsecureAllowMissingEMS: true,
 		DisableKeyUpdate:        true,
+		PeerCertificateTypes:    s.peerTypes,
+		LocalCertificateTypes:   s.certificateTypes,
+		VerifyRawPublicKey:      s.verifyRawPublicKey,
+		CertificateCompression:  s.compressors,
+		MaxCertificateList:      s.maxCertificateList,
 		MTU:                     s.mtu,
 		InitialTimeout:          s.initialTimeout,
 		GetConfigForClient:      c.observer.greeted,

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -11,8 +12,10 @@ import (
 	"github.com/godwit-dtls/godwit/dtls"
 )
 
-// A credential is a certificate with its key, as the flags name them.
+// A credential is a certificate with its key, or a key alone, as the flags name
+// them.
 type credential struct {
+	raw         bool   // a raw public key
 	chainFile   string // PEM, leaf first
 	keyFile     string // PEM, PKCS #8
 	schemes     []tls.SignatureScheme
@@ -49,6 +52,9 @@ func (s *settings) loadCredentials(c *connection) ([]dtls.Credential, error) {
 }
 
 func (c *credential) load(conn *connection) (dtls.Credential, error) {
+	if c.raw {
+		return c.loadRaw()
+	}
 	certificate, err := tls.LoadX509KeyPair(c.chainFile, c.keyFile)
 	if err != nil {
 		return dtls.Credential{}, fmt.Errorf("a credential that crypto/tls can't load: %w: %w", err, errUnimplemented)
@@ -62,23 +68,30 @@ func (c *credential) load(conn *connection) (dtls.Credential, error) {
 	return dtls.Credential{Certificate: &certificate, SignatureSchemes: c.schemes, MustMatchIssuer: c.matchIssuer}, nil
 }
 
-// fallbackIndex is the number of the credential that has none.
+func (c *credential) loadRaw() (dtls.Credential, error) {
+	file, err := loadPEM(c.keyFile)
+	if err != nil || len(file) == 0 {
+		return dtls.Credential{}, fmt.Errorf("no key in %s: %w", c.keyFile, err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(file[0])
+	if err != nil {
+		return dtls.Credential{}, err
+	}
+	return dtls.Credential{RawPublicKey: key.(crypto.Signer), SignatureSchemes: c.schemes}, nil
+}
+
+// fallbackIndex is the number of the credential that has none, and of none at all.
 const fallbackIndex = -1
 
-// selectedCredential is the number of the credential that a connection used; nil
-// if it used none.
-func (c *connection) selectedCredential() *int {
+// selectedCredential is the number of the credential that a connection used.
+func (c *connection) selectedCredential() int {
 	used := c.State().LocalCredential
 	for i := range c.config.Credentials {
-		switch {
-		case &c.config.Credentials[i] != used:
-		case i < len(c.settings.credentials):
-			return &i
-		default:
-			return new(fallbackIndex)
+		if &c.config.Credentials[i] == used && i < len(c.settings.credentials) {
+			return i
 		}
 	}
-	return nil
+	return fallbackIndex
 }
 
 // A signer is a private key that takes its time.
@@ -92,15 +105,15 @@ func (s *signer) Sign(rand io.Reader, digest []byte, options crypto.SignerOpts) 
 	return s.Signer.Sign(rand, digest, options)
 }
 
-// loadChain reads the DER certificates of a PEM file.
-func loadChain(file string) (chain [][]byte, err error) {
+// loadPEM reads the DER contents of a PEM file.
+func loadPEM(file string) (contents [][]byte, err error) {
 	rest, err := os.ReadFile(file)
 	for err == nil {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return chain, nil
+			return contents, nil
 		}
-		chain = append(chain, block.Bytes)
+		contents = append(contents, block.Bytes)
 	}
 	return nil, err
 }

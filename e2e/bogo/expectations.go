@@ -25,6 +25,8 @@ type expectations struct {
 	peerScheme           *tls.SignatureScheme
 	extendedMasterSecret bool
 	peerChainFile        string
+	peerType             *dtls.CertificateType
+	peerKeyHash          []byte // SHA-256 of the peer's raw public key
 	verifyResult         bool
 	staple               []byte
 	timestamps           []byte // as they stand on the wire
@@ -52,7 +54,7 @@ type expectations struct {
 func (e *expectations) check(c *connection) error {
 	state := c.State()
 	for _, err := range []error{
-		differ("credential", e.credential, c.selectedCredential()),
+		differ("credential", e.credential, new(c.selectedCredential())),
 		differ("server name", e.serverName, &state.ServerName),
 		differ("ALPN protocol", e.protocol, &state.NegotiatedProtocol),
 		differ("protocols on offer", e.offeredProtocols, new(protocolList(c.observer.offeredProtocols))),
@@ -61,6 +63,7 @@ func (e *expectations) check(c *connection) error {
 		differ("cipher suite", e.suite, &state.CipherSuite),
 		differ("version", e.version, &state.Version),
 		differ("peer's signature scheme", e.peerScheme, &state.PeerSignature),
+		differ("peer's certificate type", e.peerType, new(peerType(state))),
 		e.checkPeer(state),
 		e.checkResumption(c, state),
 		e.checkStaples(c, state),
@@ -100,7 +103,7 @@ func (e *expectations) checkPeer(state dtls.ConnectionState) error {
 	if e.peerChainFile == "" {
 		return nil
 	}
-	want, err := loadChain(e.peerChainFile)
+	want, err := loadPEM(e.peerChainFile)
 	if err != nil {
 		return err
 	}
@@ -112,6 +115,14 @@ func (e *expectations) checkPeer(state dtls.ConnectionState) error {
 		return fmt.Errorf("the peer's chain of %d certificates is not the expected one of %d", len(got), len(want))
 	}
 	return nil
+}
+
+// peerType is what the peer has shown its key in.
+func peerType(state dtls.ConnectionState) dtls.CertificateType {
+	if state.PeerRawPublicKey != nil {
+		return dtls.RawPublicKey
+	}
+	return dtls.X509
 }
 
 // checkResumption is for what is known of sessions after the handshake.

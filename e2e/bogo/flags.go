@@ -52,10 +52,11 @@ type settings struct {
 	server bool
 
 	// Credentials.
-	credentials        []*credential // those of -new-x509-credential
+	credentials        []*credential // those of the flags -new-...-credential
 	fallbackCredential credential    // the one that belongs to no such flag
 	failCertificate    bool
 	privateKeyDelay    time.Duration
+	certificateTypes   []dtls.CertificateType
 
 	// The peer's certificate.
 	peerSchemes        []tls.SignatureScheme // by which it may sign
@@ -63,6 +64,9 @@ type settings struct {
 	verifyCustom       bool
 	verifyFails        bool
 	requireCertificate bool
+	peerTypes          []dtls.CertificateType
+	maxCertificateList int
+	compressors        []dtls.CertificateCompressor
 
 	// What comes with a certificate.
 	requestStaple     bool
@@ -185,10 +189,15 @@ var flags = map[string]flag{
 		s.credentials = append(s.credentials, &credential{})
 		return nil
 	}},
-	"cert-file":         {true, func(s *settings, v string) error { s.credential().chainFile = v; return nil }},
-	"key-file":          {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
-	"signing-prefs":     schemes(func(s *settings) *[]tls.SignatureScheme { return &s.credential().schemes }),
-	"must-match-issuer": {false, func(s *settings, _ string) error { s.credential().matchIssuer = true; return nil }},
+	"new-rpk-credential": {false, func(s *settings, _ string) error {
+		s.credentials = append(s.credentials, &credential{raw: true})
+		return nil
+	}},
+	"cert-file":                   {true, func(s *settings, v string) error { s.credential().chainFile = v; return nil }},
+	"key-file":                    {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
+	"signing-prefs":               list(func(s *settings) *[]tls.SignatureScheme { return &s.credential().schemes }),
+	"available-client-cert-types": list(func(s *settings) *[]dtls.CertificateType { return &s.certificateTypes }),
+	"must-match-issuer":           {false, func(s *settings, _ string) error { s.credential().matchIssuer = true; return nil }},
 
 	"ocsp-response":          encoded(func(s *settings) *[]byte { return &s.credential().staple }),
 	"signed-cert-timestamps": {true, setTimestamps},
@@ -197,11 +206,18 @@ var flags = map[string]flag{
 	"fail-cert-callback":           truth(func(s *settings) *bool { return &s.failCertificate }),
 	"private-key-delay-ms":         milliseconds(func(s *settings) *time.Duration { return &s.privateKeyDelay }),
 
-	"verify-prefs":                   schemes(func(s *settings) *[]tls.SignatureScheme { return &s.peerSchemes }),
+	"verify-prefs":                   list(func(s *settings) *[]tls.SignatureScheme { return &s.peerSchemes }),
 	"verify-peer":                    truth(func(s *settings) *bool { return &s.verifyPeer }),
 	"use-custom-verify-callback":     truth(func(s *settings) *bool { return &s.verifyCustom }),
 	"verify-fail":                    truth(func(s *settings) *bool { return &s.verifyFails }),
 	"require-any-client-certificate": truth(func(s *settings) *bool { return &s.requireCertificate }),
+	"accepted-peer-cert-types":       list(func(s *settings) *[]dtls.CertificateType { return &s.peerTypes }),
+	"max-cert-list":                  number(func(s *settings) *int { return &s.maxCertificateList }),
+	"install-cert-compression-algs": {false, func(s *settings, _ string) error {
+		s.compressors = compressors
+		return nil
+	}},
+	"install-one-cert-compression-alg": {true, setCompressor},
 
 	"resume-count":                  number(func(s *settings) *int { return &s.resumptions }),
 	"resumption-delay":              seconds(func(s *settings) *time.Duration { return &s.resumptionDelay }),
@@ -252,11 +268,13 @@ var flags = map[string]flag{
 	"expect-peer-signature-algorithm": given(func(s *settings) **tls.SignatureScheme { return &s.expect.peerScheme }),
 	"expect-extended-master-secret":   truth(func(s *settings) *bool { return &s.expect.extendedMasterSecret }),
 	"expect-peer-cert-file":           text(func(s *settings) *string { return &s.expect.peerChainFile }),
+	"expect-peer-certificate-type":    given(func(s *settings) **dtls.CertificateType { return &s.expect.peerType }),
+	"expect-peer-rpk-sha256":          encoded(func(s *settings) *[]byte { return &s.expect.peerKeyHash }),
 	"expect-no-peer-cert":             truth(func(s *settings) *bool { return &s.expect.noPeerCertificate }),
 	"expect-ocsp-response":            encoded(func(s *settings) *[]byte { return &s.expect.staple }),
 	"expect-signed-cert-timestamps":   encoded(func(s *settings) *[]byte { return &s.expect.timestamps }),
 	"expect-verify-result":            truth(func(s *settings) *bool { return &s.expect.verifyResult }),
-	"expect-peer-verify-pref":         schemes(func(s *settings) *[]tls.SignatureScheme { return &s.expect.offeredSchemes }),
+	"expect-peer-verify-pref":         list(func(s *settings) *[]tls.SignatureScheme { return &s.expect.offeredSchemes }),
 	"expect-session-miss":             truth(func(s *settings) *bool { return &s.expect.sessionMiss }),
 	"expect-no-session":               truth(func(s *settings) *bool { return &s.expect.noSession }),
 	"expect-ticket-renewal":           truth(func(s *settings) *bool { return &s.expect.renewal }),
@@ -347,18 +365,18 @@ func duration(field func(*settings) *time.Duration, unit time.Duration) flag {
 	}}
 }
 
-// schemes is a list that grows by one with each flag.
-func schemes(list func(s *settings) *[]tls.SignatureScheme) flag {
+// list is a value that may come several times.
+func list[T ~uint8 | ~uint16](field func(*settings) *[]T) flag {
 	return flag{true, func(s *settings, v string) error {
-		var id tls.SignatureScheme
-		err := scan(v, &id)
-		*list(s) = append(*list(s), id)
+		var one T
+		err := scan(v, &one)
+		*field(s) = append(*field(s), one)
 		return err
 	}}
 }
 
 // given is a value that nil stands for the absence of.
-func given[T ~int | ~uint16 | ~string](field func(*settings) **T) flag {
+func given[T ~int | ~uint8 | ~uint16 | ~string](field func(*settings) **T) flag {
 	return flag{true, func(s *settings, v string) error {
 		*field(s) = new(T)
 		return scan(v, *field(s))

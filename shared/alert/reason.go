@@ -40,9 +40,14 @@ const (
 
 // Authentication.
 const (
-	WrongScheme          Reason = "a signature scheme that was not asked for"
-	WrongCertificateType Reason = "a certificate of a type that was not asked for"
-	WrongCurve           Reason = "a certificate on a curve that was not offered"
+	WrongScheme                Reason = "a signature scheme that was not asked for"
+	WrongCertificateType       Reason = "a certificate of a type that was not asked for"
+	WrongCurve                 Reason = "a certificate on a curve that was not offered"
+	NoCertificate              Reason = "the peer shows no certificate"
+	UnsupportedCertificateType Reason = "a certificate type that is not taken here"
+	UnknownCompression         Reason = "a certificate is compressed by an algorithm that was not offered"
+	DecompressionFailed        Reason = "a certificate can't be decompressed"
+	CertificateTooLong         Reason = "a certificate is too long when it is decompressed"
 )
 
 // Encrypted Client Hello (RFC 9849).

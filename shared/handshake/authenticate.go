@@ -10,6 +10,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
@@ -83,13 +84,24 @@ func typeOf(k cert.Kind) uint8 {
 func writeCertificate(m *Machine, b *wire.Builder) error {
 	var chain [][]byte
 	if m.credential != nil {
-		chain = m.credential.Certificate.Certificate
+		var err error
+		if chain, err = m.credential.chain(); err != nil {
+			return err
+		}
 	}
-	if !m.version.Is13() {
+	switch {
+	case m.version.Is13():
+		return m.writeChain13(b, chain)
+	case m.shows == protocol.RawPublicKey:
+		writeRawPublicKey12(b, chain)
+	default:
 		out := message.Certificate12{Chain: chain}
 		out.Append(b)
-		return nil
 	}
+	return nil
+}
+
+func (m *Machine) writeChain13(b *wire.Builder, chain [][]byte) error {
 	var out message.Certificate13
 	for _, c := range chain {
 		out.Entries = append(out.Entries, message.CertificateEntry{Data: c})
@@ -116,8 +128,13 @@ func readServerCertificate(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(raw) == 0 {
+	switch {
+	case len(raw) == 0 && m.version.Is13(): // RFC 9846 4.5.1.2
+		return alert.Peerf(alert.DecodeError, "%w, which a server must", alert.NoCertificate)
+	case len(raw) == 0:
 		return alert.Peerf(alert.DecodeError, "the server's Certificate is empty")
+	case !m.config.takes(m.peer.shows):
+		return alert.Peerf(alert.UnsupportedCertificate, "%w: the server shows %v", alert.UnsupportedCertificateType, m.peer.shows)
 	}
 	if !m.place.Knows(Stapled) {
 		m.peer.shown = raw // see awaitsStaple
@@ -139,17 +156,25 @@ func readClientCertificate(m *Machine, body []byte) error {
 		return m.verifyPeer(raw)
 	}
 	if m.version.Is13() {
-		return alert.Peerf(alert.CertificateRequired, "the client sent no certificate, and Config.ClientAuth requires one")
+		return alert.Peerf(alert.CertificateRequired, "%w, and Config.ClientAuth requires one", alert.NoCertificate)
 	}
-	return alert.Peerf(alert.HandshakeFailure, "the client sent no certificate, and Config.ClientAuth requires one") // RFC 5246 7.4.6
+	return alert.Peerf(alert.HandshakeFailure, "%w, and Config.ClientAuth requires one", alert.NoCertificate) // RFC 5246 7.4.6
 }
 
-// readChain parses Certificate of either version into copies.
+// readChain parses Certificate of either version into copies: certificates, or
+// one raw public key.
 func (m *Machine) readChain(body []byte) ([][]byte, error) {
-	if !m.version.Is13() {
-		in, err := parse(&message.Certificate12{}, body)
-		return cloneAll(in.Chain), err
+	switch {
+	case m.version.Is13():
+		return m.readChain13(body)
+	case m.peer.shows == protocol.RawPublicKey:
+		return readRawPublicKey12(body)
 	}
+	in, err := parse(&message.Certificate12{}, body)
+	return cloneAll(in.Chain), err
+}
+
+func (m *Machine) readChain13(body []byte) ([][]byte, error) {
 	in, err := parse(&message.Certificate13{}, body)
 	if err != nil {
 		return nil, err
@@ -174,32 +199,38 @@ func (m *Machine) readChain(body []byte) ([][]byte, error) {
 	return raw, nil
 }
 
-// verified is what checking a peer's chain gave.
+// verified is what checking a peer's Certificate gave.
 type verified struct {
 	chain  []*x509.Certificate
 	chains [][]*x509.Certificate
+	rawKey []byte           // instead of a chain: a SubjectPublicKeyInfo
+	key    crypto.PublicKey // what the peer must prove to have
 }
 
-// verifyPeer checks the peer's chain, as Config says, and asks the application.
-// The chain is empty if the client showed no certificate.
+// verifyPeer checks what the peer shows, as Config says, and asks the
+// application. It is nothing if the client has nothing to show.
 func (m *Machine) verifyPeer(raw [][]byte) error {
 	if m.hides(rejected) {
 		return m.verifyRejecting(raw)
 	}
-	c, role, state, s := m.config, m.role, m.State(), m.suite
+	c, role, state, s, shows := m.config, m.role, m.State(), m.suite, m.peer.shows
 	v, err := later(m, func() (v verified, err error) {
 		if len(raw) > 0 {
-			if v, err = c.verifyChain(role, s, raw); err != nil {
+			check := c.verifyChain
+			if shows == protocol.RawPublicKey {
+				check = c.verifyRawPublicKey
+			}
+			if v, err = check(role, s, raw); err != nil {
 				return v, err
 			}
 		}
-		if c.VerifyPeerCertificate != nil {
+		if c.VerifyPeerCertificate != nil && v.rawKey == nil {
 			if err := c.VerifyPeerCertificate(raw, v.chains); err != nil {
 				return v, err
 			}
 		}
 		if c.VerifyConnection != nil {
-			state.PeerCertificates, state.VerifiedChains = v.chain, v.chains
+			state.PeerCertificates, state.VerifiedChains, state.PeerRawPublicKey = v.chain, v.chains, v.rawKey
 			return v, c.VerifyConnection(state)
 		}
 		return v, nil
@@ -207,7 +238,7 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 	if err != nil {
 		return wrap(err, alert.BadCertificate, "the application refused the peer's certificate")
 	}
-	m.peer.chain, m.peer.verified = v.chain, v.chains
+	m.peer.verified = v
 	return nil
 }
 
@@ -232,18 +263,20 @@ func (c *Config) verifyChain(verifier Role, s *suite.Suite, raw [][]byte) (v ver
 	if err := cert.CheckKeyUsage(v.chain[0]); err != nil {
 		return v, err
 	}
-	if verifier == Client && s.Auth != suite.AnyCertificate {
-		if err := c.checkKey12(v.chain[0].PublicKey, s); err != nil {
-			return v, err
-		}
+	v.key = v.chain[0].PublicKey
+	if err := c.checkKey(verifier, v.key, s); err != nil {
+		return v, err
 	}
 	v.chains, err = c.buildChains(verifier, v.chain)
 	return v, err
 }
 
-// checkKey12 holds a server's key to what the ClientHello says of it: 1.2 names
-// its kind by the suite, and its curve by supported_groups (RFC 8422 5.3).
-func (c *Config) checkKey12(public crypto.PublicKey, s *suite.Suite) error {
+// checkKey holds a server's key to what the ClientHello says of it: 1.2 names its
+// kind by the suite, and its curve by supported_groups (RFC 8422 5.3).
+func (c *Config) checkKey(verifier Role, public crypto.PublicKey, s *suite.Suite) error {
+	if verifier == Server || s.Auth == suite.AnyCertificate {
+		return nil
+	}
 	if s.Auth != authOf(public) {
 		return alert.Peerf(alert.IllegalParameter, "%w: the server's does not go with %s", alert.WrongCertificateType, s.Name)
 	}
@@ -307,7 +340,7 @@ func (m *Machine) checkSignature(scheme uint16, content, signature []byte) error
 	if !slices.Contains(m.acceptable(), s) {
 		return alert.Peerf(alert.IllegalParameter, "%w: %s", alert.WrongScheme, cert.SchemeName(s))
 	}
-	if err := cert.Verify(m.peer.chain[0].PublicKey, m.config.use(m.version, m.role.Peer()), s, content, signature); err != nil {
+	if err := cert.Verify(m.peer.key, m.config.use(m.version, m.role.Peer()), s, content, signature); err != nil {
 		return err
 	}
 	m.peer.scheme = s

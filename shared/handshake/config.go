@@ -99,6 +99,34 @@ type Config struct {
 	// wraps.
 	GetOCSPStaple func(*tls.ClientHelloInfo, *tls.Certificate) ([]byte, error)
 
+	// PeerCertificateTypes are what the peer may show its key in, most preferred
+	// first; nil means X509 alone. With RawPublicKey among them (RFC 7250)
+	// VerifyRawPublicKey must be set. A peer that can show none of them is refused
+	// with unsupported_certificate.
+	PeerCertificateTypes []CertificateType
+
+	// VerifyRawPublicKey says whether a raw public key, a SubjectPublicKeyInfo in
+	// DER, is the peer's: it stands in the place of roots and names, which a raw
+	// key has none of, so that nothing turns it off. Compare the key with one that
+	// came here in another way. It runs again when a session is resumed; and
+	// VerifyConnection runs after it, but VerifyPeerCertificate doesn't. An error
+	// ends the handshake as one of those does.
+	VerifyRawPublicKey func(info []byte) error
+
+	// LocalCertificateTypes are what this client says that it can show, most
+	// preferred first; nil means the types of its Credentials and Certificates, in
+	// their order. Where GetClientCertificate may answer, that is for this field to
+	// say. Ignored by servers.
+	LocalCertificateTypes []CertificateType
+
+	// CertificateCompression are the ways to compress Certificate messages of 1.3
+	// (RFC 8879), both ours and the peer's, most preferred first. Nil means none.
+	CertificateCompression []CertificateCompressor
+
+	// MaxCertificateList is the largest Certificate message that is read of the
+	// peer, in bytes; zero means 262144.
+	MaxCertificateList int
+
 	// RootCAs are the roots that a client trusts; nil means the system's.
 	RootCAs *x509.CertPool
 
@@ -362,7 +390,7 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 	switch {
 	case c.ClientAuth < tls.NoClientCert || c.ClientAuth > tls.RequireAndVerifyClientCert:
 		return unusable("ClientAuth", "unknown value %d", c.ClientAuth)
-	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify:
+	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify && c.takes(protocol.X509):
 		return unusable("ServerName", "a client needs the name to verify, or InsecureSkipVerify")
 	case role == Client && len(c.ServerName) > 255:
 		return unusable("ServerName", "longer than 255 bytes")
@@ -380,6 +408,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("MaxEarlyData", "%d is outside 0 to 2^30", c.MaxEarlyData)
 	case role == Server && c.EarlyData && c.AntiReplay == nil && (len(c.TicketKeys) > 0 || c.UnwrapSession != nil):
 		return unusable("AntiReplay", "others may have the ticket keys too, and must know of each other's early data")
+	case c.MaxCertificateList < 0 || c.MaxCertificateList > 1<<24-1:
+		return unusable("MaxCertificateList", "%d is outside 0 to %d", c.MaxCertificateList, 1<<24-1)
 	case c.InitialTimeout < 0:
 		return unusable("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}
@@ -434,6 +464,12 @@ func (c *Config) validateLists(t protocol.Transport) error {
 	}
 	if len(c.verifiable(c.use(c.highest(t), Client))) == 0 {
 		return unusable("PeerSignatureSchemes", "none of %v can be used", c.PeerSignatureSchemes)
+	}
+	if err := c.validateCertificateTypes(); err != nil {
+		return err
+	}
+	if err := c.validateCompression(); err != nil {
+		return err
 	}
 	for i := range c.Credentials {
 		if err := c.Credentials[i].validate(); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/cert"
+	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
@@ -17,6 +18,10 @@ import (
 type Credential struct {
 	// Certificate is the kind X.509: a chain, leaf first, and the leaf's key.
 	Certificate *tls.Certificate
+
+	// RawPublicKey is the kind of raw public keys (RFC 7250): a private key, whose
+	// public half is shown without a certificate to peers that take such.
+	RawPublicKey crypto.Signer
 
 	// SignatureSchemes are the schemes that the key may sign with, most
 	// preferred first. Nil means the Certificate's SupportedSignatureAlgorithms
@@ -32,16 +37,24 @@ type Credential struct {
 
 // validate says why a credential can't be used.
 func (c *Credential) validate() error {
-	if c.Certificate == nil {
-		return errors.New("is of no kind: it needs a Certificate")
-	}
-	if len(c.Certificate.Certificate) == 0 {
+	switch {
+	case c.Certificate == nil && c.RawPublicKey == nil:
+		return errors.New("is of no kind: it needs a Certificate or a RawPublicKey")
+	case c.Certificate != nil && c.RawPublicKey != nil:
+		return errors.New("is of two kinds")
+	case c.RawPublicKey != nil && c.MustMatchIssuer:
+		return errors.New("must match an issuer, which no RawPublicKey has")
+	case c.Certificate != nil && len(c.Certificate.Certificate) == 0:
 		return errors.New("holds no certificate")
 	}
 	_, not12 := cert.Usable(c.key(), c.schemes(), cert.Use{Version: protocol.VersionTLS12, SHA1: true})
 	_, not13 := cert.Usable(c.key(), c.schemes(), cert.Use{Version: protocol.VersionTLS13, By: cert.ClientVerify})
 	if not12 != nil && not13 != nil {
 		return not13
+	}
+	if c.RawPublicKey != nil {
+		_, err := cert.RawPublicKey(c.RawPublicKey.Public())
+		return err
 	}
 	if err := cert.CheckKey(c.Certificate); err != nil {
 		return err
@@ -50,12 +63,26 @@ func (c *Credential) validate() error {
 }
 
 // key is what signs.
-func (c *Credential) key() crypto.PrivateKey { return c.Certificate.PrivateKey }
+func (c *Credential) key() crypto.PrivateKey {
+	if c.RawPublicKey != nil {
+		return c.RawPublicKey
+	}
+	return c.Certificate.PrivateKey
+}
+
+// chain is what Certificate shows of it.
+func (c *Credential) chain() ([][]byte, error) {
+	if c.RawPublicKey != nil {
+		info, err := cert.RawPublicKey(c.RawPublicKey.Public())
+		return [][]byte{info}, err
+	}
+	return c.Certificate.Certificate, nil
+}
 
 // schemes are those that the key may sign with, in order of preference; nil for
 // all.
 func (c *Credential) schemes() []tls.SignatureScheme {
-	if c.SignatureSchemes != nil {
+	if c.SignatureSchemes != nil || c.RawPublicKey != nil {
 		return c.SignatureSchemes
 	}
 	return c.Certificate.SupportedSignatureAlgorithms
@@ -67,7 +94,8 @@ type demand struct {
 	offered     []protocol.ExtensionType // of CertificateRequest: what Certificate may answer
 	types       []byte                   // certificate_types of 1.2; nil if it says nothing of them
 	schemes     []tls.SignatureScheme
-	authorities [][]byte // distinguished names in DER; none: any will do
+	authorities [][]byte        // distinguished names in DER; none: any will do
+	compression message.Uint16s // of certificates: what it decompresses
 }
 
 // demanded is what the peer wants of our credential.
@@ -75,7 +103,7 @@ func (m *Machine) demanded() demand {
 	if m.role == Client {
 		return m.request
 	}
-	return demand{schemes: m.hello.schemes, authorities: m.hello.authorities}
+	return demand{schemes: m.hello.schemes, authorities: m.hello.authorities, compression: m.hello.compression}
 }
 
 // chooseCredential takes the first of our candidates that the peer can verify.
@@ -86,7 +114,7 @@ func (m *Machine) chooseCredential(candidates []*Credential) error {
 	for _, c := range candidates {
 		scheme, suite, err := m.fit(c)
 		if err == nil {
-			m.credential, m.scheme, m.suite = c, scheme, suite
+			m.credential, m.shows, m.scheme, m.suite = c, c.certificateType(), scheme, suite
 			return nil
 		}
 		if refused == nil {
@@ -106,6 +134,9 @@ var errNoCandidate = alert.Localf(alert.HandshakeFailure, "no credential is conf
 func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) {
 	public, err := cert.Public(c.key())
 	if err != nil {
+		return 0, nil, err
+	}
+	if err := m.checkType(c); err != nil {
 		return 0, nil, err
 	}
 	wants := m.demanded()
@@ -216,6 +247,9 @@ func (m *Machine) chooseClientCredential() error {
 	m.place.Learn(ClientCert, m.credential != nil)
 	if m.credential == nil {
 		return nil
+	}
+	if m.credential.Certificate == nil {
+		return m.staples(nil)
 	}
 	return m.staples(m.credential.Certificate.OCSPStaple)
 }

@@ -349,7 +349,7 @@ func (m *Machine) verifyRejecting(raw [][]byte) error {
 	if err != nil {
 		return wrap(err, alert.BadCertificate, "the certificate of a server that rejects the encrypted ClientHello")
 	}
-	m.peer.chain, m.peer.verified = v.chain, v.chains
+	m.peer.verified = v
 	return nil
 }
 

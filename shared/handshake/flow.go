@@ -67,10 +67,17 @@ func (m *Machine) receive(msg Message) error {
 	if !ok || read[step] == nil {
 		return m.unexpected(step, msg)
 	}
-	if err := step.CheckLength(len(msg.Body)); err != nil {
+	if err := m.CheckLength(step, len(msg.Body)); err != nil {
 		return err
 	}
-	if err := m.run(func() error { return read[step](m, msg.Body) }); err != nil {
+	err := m.run(func() error {
+		body, err := m.unpack(step, msg)
+		if err != nil {
+			return err
+		}
+		return read[step](m, body)
+	})
+	if err != nil {
 		if err == ErrNotYet {
 			m.task.reads = true
 		}
@@ -100,11 +107,19 @@ func (m *Machine) unexpected(s Step, msg Message) error {
 
 // CheckLength refuses a body of n bytes, before it is there, if no such message
 // is so long. Where it is only a little too long its parser says so.
-func (s Step) CheckLength(n int) error {
-	if n > max(s.MaxBody(), maxFinished) {
-		return alert.Peerf(alert.IllegalParameter, "%v has %d bytes, more than %d", s, n, s.MaxBody())
+func (m *Machine) CheckLength(s Step, n int) error {
+	if most := m.maxBody(s); n > max(most, maxFinished) {
+		return alert.Peerf(alert.IllegalParameter, "%v has %d bytes, more than %d", s, n, most)
 	}
 	return nil
+}
+
+// maxBody is the largest body of s that is read.
+func (m *Machine) maxBody(s Step) int {
+	if s.Type() == protocol.Certificate && m.config.MaxCertificateList > 0 {
+		return m.config.MaxCertificateList
+	}
+	return s.MaxBody()
 }
 
 // ExpectsChangeCipherSpec reports whether a ChangeCipherSpec may come next. Over
@@ -165,14 +180,21 @@ func (m *Machine) take(e Edge) error {
 // send writes one message and crosses its edge.
 func (m *Machine) send(e Edge) error {
 	var b wire.Builder
-	if err := m.run(func() error { return write[e.To](m, &b) }); err != nil {
+	var kind protocol.HandshakeType
+	err := m.run(func() (err error) {
+		if err = write[e.To](m, &b); err == nil {
+			kind, err = m.pack(e.To, &b)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	body, err := b.Bytes()
 	if err != nil {
 		return alert.Localf(alert.InternalError, "%v: %w", e.To, err)
 	}
-	msg := Message{Content: protocol.Handshake, Type: e.To.Type(), Level: m.writeLevel, Body: body}
+	msg := Message{Content: protocol.Handshake, Type: kind, Level: m.writeLevel, Body: body}
 	if e.To == ClientChangeCipherSpec || e.To == ServerChangeCipherSpec {
 		msg.Content = protocol.ChangeCipherSpec
 	} else {

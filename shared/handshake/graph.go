@@ -240,7 +240,8 @@ func (s Step) Type() protocol.HandshakeType { return steps[s].Type }
 // Transcribed reports whether s is part of the transcript.
 func (s Step) Transcribed() bool { return steps[s].Transcribed }
 
-// MaxBody is the largest body, in bytes, that is read of s.
+// MaxBody is the largest body of s, in bytes, that is read if the Config says
+// nothing else.
 func (s Step) MaxBody() int { return steps[s].MaxBody }
 
 // An Edge says that To may follow From when every fact in If holds and no fact

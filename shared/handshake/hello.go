@@ -29,6 +29,9 @@ type hello struct {
 	authorities          [][]byte              // certificate_authorities
 	protocols            []string              // ALPN
 	srtpProfiles         message.Uint16s
+	clientTypes          []CertificateType // client_certificate_type
+	serverTypes          []CertificateType // server_certificate_type
+	compression          message.Uint16s   // compress_certificate
 	shares               message.KeyShares
 	extendedMasterSecret bool
 	wantsStaple          bool // an OCSP response
@@ -176,6 +179,7 @@ func sameHello(a, b hello) bool {
 	return bytes.Equal(a.sessionID, b.sessionID) && bytes.Equal(a.suites, b.suites) &&
 		bytes.Equal(a.versions, b.versions) && bytes.Equal(a.groups, b.groups) &&
 		slices.Equal(a.schemes, b.schemes) && slices.Equal(a.protocols, b.protocols) &&
+		slices.Equal(a.clientTypes, b.clientTypes) && slices.Equal(a.serverTypes, b.serverTypes) &&
 		a.serverName == b.serverName && a.extendedMasterSecret == b.extendedMasterSecret
 }
 

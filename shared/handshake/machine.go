@@ -12,7 +12,6 @@ package handshake
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -76,15 +75,16 @@ type Machine struct {
 
 	// Authentication.
 	credential *Credential         // ours; nil if we have or need none
+	shows      CertificateType     // how we show it; X509, if nothing else was agreed
 	scheme     tls.SignatureScheme // ours
 	staple     []byte              // OCSP response for our certificate, if the peer wants it
 	peer       struct {
-		shown      [][]byte // its Certificate, before it is verified
-		maySend    bool     // 1.2: CertificateStatus may follow
+		verified
+		shows      CertificateType // how it shows its key; X509, if nothing else was agreed
+		shown      [][]byte        // its Certificate, before it is verified
+		maySend    bool            // 1.2: CertificateStatus may follow
 		staple     []byte
 		timestamps [][]byte
-		chain      []*x509.Certificate
-		verified   [][]*x509.Certificate
 		scheme     tls.SignatureScheme
 	}
 	request demand // the server's, read by the client
@@ -273,7 +273,8 @@ func (m *Machine) State() ConnectionState {
 		SRTPProfile:          m.srtpProfile,
 		ServerName:           m.hello.serverName,
 		PeerCertificates:     m.peer.chain,
-		VerifiedChains:       m.peer.verified,
+		VerifiedChains:       m.peer.chains,
+		PeerRawPublicKey:     m.peer.rawKey,
 		OCSPResponse:         m.peer.staple,
 		ECHAccepted:          m.encrypted,
 		HelloRetryRequest:    m.hello.retried,

@@ -179,8 +179,9 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	m.place.Learn(CertRequested, m.config.ClientAuth != tls.NoClientCert)
 	if m.config.ClientAuth == tls.NoClientCert {
 		m.place.Learn(ClientCert, false)
+		return nil
 	}
-	return nil
+	return m.chooseClientType()
 }
 
 func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {

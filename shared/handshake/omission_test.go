@@ -201,14 +201,15 @@ func TestDoubled(t *testing.T) {
 
 // TestLengthBound: what is too long is refused before it is parsed.
 func TestLengthBound(t *testing.T) {
+	m := &Machine{config: &Config{}}
 	for s := range numSteps {
 		if s.Writer() == Nobody {
 			continue
 		}
-		if err := s.CheckLength(s.MaxBody()); err != nil {
+		if err := m.CheckLength(s, s.MaxBody()); err != nil {
 			t.Errorf("%v: %v", s, err)
 		}
-		expectAlert(t, s.CheckLength(max(s.MaxBody(), maxFinished)+1), alert.IllegalParameter)
+		expectAlert(t, m.CheckLength(s, max(s.MaxBody(), maxFinished)+1), alert.IllegalParameter)
 	}
 	client, server := configs(0)
 	p := newPair(t, protocol.Stream, client, server)

@@ -44,13 +44,17 @@ func (c *Config) resumable(role Role, s *session.State, name string, now time.Ti
 	if s.Check() != nil || s.Expired(now) || s.ServerName != name { // RFC 9846 4.7.1
 		return nil, false
 	}
-	peer, err := c.reverify(role, s.Chain)
+	peer, err := c.reverify(role, s)
 	return &resumption{state: s, peer: peer}, err == nil
 }
 
-// reverify checks a chain of an earlier handshake. What a server wants of a
-// client's certificate, it wants of that chain.
-func (c *Config) reverify(role Role, raw [][]byte) (v verified, err error) {
+// reverify checks what the peer has shown in an earlier handshake. What a server
+// wants of a client's certificate, it wants of that chain.
+func (c *Config) reverify(role Role, s *session.State) (v verified, err error) {
+	raw, shown := s.Chain, protocol.X509
+	if s.RawPublicKey != nil {
+		raw, shown = [][]byte{s.RawPublicKey}, protocol.RawPublicKey
+	}
 	required := c.ClientAuth == tls.RequireAnyClientCert || c.ClientAuth == tls.RequireAndVerifyClientCert
 	switch {
 	case len(raw) == 0 && (role == Client || required):
@@ -59,6 +63,10 @@ func (c *Config) reverify(role Role, raw [][]byte) (v verified, err error) {
 		return v, nil
 	case role == Server && c.ClientAuth == tls.NoClientCert:
 		return v, errNotResumable
+	case !c.takes(shown):
+		return v, errNotResumable
+	case shown == protocol.RawPublicKey:
+		return c.verifyRawPublicKey(role, suite.ByID(s.Suite), raw)
 	}
 	if v.chain, err = cert.Parse(raw); err != nil {
 		return v, err
@@ -197,7 +205,7 @@ func (m *Machine) settleResumption() error {
 	} else if r := m.resumption; suite.ByID(r.state.Suite).Hash != m.suite.Hash { // RFC 9846 4.3.11
 		return alert.Peerf(alert.IllegalParameter, "%s has another hash than the PSK that was selected", m.suite.Name)
 	} else {
-		m.peer.chain, m.peer.verified = r.peer.chain, r.peer.chains
+		m.peer.verified = r.peer
 		// Some servers of 1.2 show theirs again, as RFC 6962 3.3 forgot to forbid.
 		m.peer.staple, m.peer.timestamps = r.state.Staple, r.state.Timestamps
 		m.peer.scheme = r.state.Signature
@@ -250,6 +258,8 @@ func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State 
 		Staple:     m.peer.staple,
 		Timestamps: m.peer.timestamps,
 		Signature:  m.peer.scheme,
+
+		RawPublicKey: m.peer.rawKey,
 	}
 	if m.group != nil {
 		s.Group = m.group.ID
@@ -389,7 +399,7 @@ func (m *Machine) prepareTickets() {
 // ticketFits reports whether the client's certificates, and what came with them,
 // fit into a ticket.
 func (m *Machine) ticketFits() bool {
-	size := len(m.peer.staple)
+	size := len(m.peer.staple) + len(m.peer.rawKey)
 	for _, c := range m.peer.chain {
 		size += len(c.Raw)
 	}

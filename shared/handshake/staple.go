@@ -89,7 +89,7 @@ func answerSCTs(m *Machine, at where, b *wire.Builder) bool {
 	if at == inRequest {
 		return m.config.RequestSCTs
 	}
-	if m.credential == nil || len(m.credential.Certificate.SignedCertificateTimestamps) == 0 {
+	if m.credential == nil || m.credential.Certificate == nil || len(m.credential.Certificate.SignedCertificateTimestamps) == 0 {
 		return false
 	}
 	message.AppendSCTs(b, m.credential.Certificate.SignedCertificateTimestamps)
@@ -120,7 +120,7 @@ func checkTimestamps(c *tls.Certificate) error {
 
 // chooseStaple finds a server's staple, if the client wants one and there is one.
 func (m *Machine) chooseStaple() error {
-	if !m.hello.wantsStaple {
+	if !m.hello.wantsStaple || m.credential.Certificate == nil {
 		return m.staples(nil)
 	}
 	staple := m.credential.Certificate.OCSPStaple
@@ -140,8 +140,10 @@ func (m *Machine) staples(staple []byte) error {
 	if m.staple = staple; len(staple) == 0 {
 		m.staple = nil
 	}
-	if err := checkTimestamps(m.credential.Certificate); err != nil {
-		return alert.Localf(alert.InternalError, "our certificate: %w", err)
+	if c := m.credential.Certificate; c != nil {
+		if err := checkTimestamps(c); err != nil {
+			return alert.Localf(alert.InternalError, "our certificate: %w", err)
+		}
 	}
 	return nil
 }

@@ -30,6 +30,10 @@ type ConnectionState struct {
 	OCSPResponse                []byte
 	SignedCertificateTimestamps [][]byte
 
+	// PeerRawPublicKey is the SubjectPublicKeyInfo, in DER, of a peer that showed
+	// no certificate but a raw public key (RFC 7250); nil otherwise.
+	PeerRawPublicKey []byte
+
 	ECHAccepted bool // the ClientHello went encrypted (RFC 9849)
 
 	HelloRetryRequest bool

@@ -84,6 +84,8 @@ func blank(t protocol.HandshakeType, v protocol.Version) interface{ Parse(body [
 			return new(Certificate13)
 		}
 		return new(Certificate12)
+	case protocol.CompressedCertificate:
+		return new(CompressedCertificate)
 	case protocol.CertificateStatus:
 		return new(CertificateStatus)
 	case protocol.ServerKeyExchange:

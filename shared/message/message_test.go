@@ -119,6 +119,9 @@ var samples = []sample{
 		}
 		return m
 	}},
+	{"CompressedCertificate", protocol.CompressedCertificate, protocol.VersionTLS13, func(s source) any {
+		return &message.CompressedCertificate{Algorithm: uint16(s.Uint32()), Length: s.IntN(1 << 24), Compressed: s.bytes(1, 500)}
+	}},
 	{"CertificateStatus", protocol.CertificateStatus, protocol.VersionTLS12, func(s source) any {
 		return &message.CertificateStatus{Response: s.bytes(1, 500)}
 	}},
@@ -284,6 +287,7 @@ func TestMessagesRefuse(t *testing.T) {
 		{protocol.Certificate, protocol.VersionTLS12, "\x00\x00\x03\x00\x00\x00", alert.DecodeError, "Certificate: certificate: length 0"},
 		{protocol.Certificate, protocol.VersionTLS13, "\x00" + "\x00\x00\x05\x00\x00\x00\x00\x00", alert.DecodeError, "Certificate: cert_data: length 0"},
 		{protocol.Certificate, protocol.VersionTLS13, "\x00" + "\x00\x00\x0e\x00\x00\x01c\x00\x08\x00\x05\x00\x00\x00\x05\x00\x00", alert.IllegalParameter, "Certificate: extensions"},
+		{protocol.CompressedCertificate, protocol.VersionTLS13, "\x00\x01\x00\x00\x01\x00\x00\x00", alert.DecodeError, "CompressedCertificate: compressed_certificate_message: length 0"},
 		{protocol.CertificateStatus, protocol.VersionTLS12, "\x02\x00\x00\x01r", alert.IllegalParameter, "CertificateStatus: status_type: got 2"},
 		{protocol.CertificateStatus, protocol.VersionTLS12, "\x01\x00\x00\x00", alert.DecodeError, "CertificateStatus: response: length 0"},
 		{protocol.ServerKeyExchange, protocol.VersionTLS12, "\x01\x00\x17\x01p\x04\x03\x00\x00", alert.IllegalParameter, "ServerKeyExchange: curve_type: got 1, want named_curve"},

@@ -53,6 +53,11 @@ func (r *reader) uint16(field string) (v uint16) {
 	return v
 }
 
+func (r *reader) uint24(field string) (v uint32) {
+	r.fits(r.rest.ReadUint24(&v), field)
+	return v
+}
+
 func (r *reader) uint32(field string) (v uint32) {
 	r.fits(r.rest.ReadUint32(&v), field)
 	return v
