@@ -47,6 +47,7 @@ type Engine struct {
 
 	// What goes out.
 	write       writeLevel
+	unpacked    []byte // handshake messages that are in no record yet
 	out         []byte // records
 	transmitted int    // bytes of out that Transmit has given
 	greeted     bool   // our first message is in out
@@ -169,6 +170,9 @@ func (e *Engine) Write(p []byte, now time.Time) error {
 		return ErrEarlyDataRejected
 	}
 	e.now = now
+	if err := e.settle(e.machine.BeforeData()); err != nil {
+		return e.fail(err)
+	}
 	for len(p) > 0 {
 		n := min(len(p), maxPlaintext)
 		if err := e.guardKeys(); err != nil {

@@ -15,13 +15,17 @@ type layer Engine
 
 var _ handshake.Layer = (*layer)(nil)
 
-// Send writes a message, behind its header (RFC 9846 4), into records of its
-// own:
+// Send writes a message, behind its header (RFC 9846 4):
 //
 //	uint8 msg_type; uint24 length
+//
+// It waits for others that go under the same keys, so that records are full.
 func (l *layer) Send(m handshake.Message) {
 	e := (*Engine)(l)
-	if e.closing.sent {
+	if e.answersTooEarly() {
+		e.failed(errExcess("our answer is due"))
+	}
+	if e.closing.sent || e.failure != nil {
 		return // nothing follows a close_notify, RFC 9846 6.1
 	}
 	if m.Content == protocol.ChangeCipherSpec {
@@ -39,14 +43,24 @@ func (l *layer) Send(m handshake.Message) {
 	b.Bytes24(m.Body)
 	whole, err := b.Bytes()
 	e.failed(err)
-	for fragment := range slices.Chunk(whole, maxPlaintext) {
-		e.failed(e.append(protocol.Handshake, fragment))
-	}
+	e.unpacked = append(e.unpacked, whole...)
 	e.traceMessage(handshake.Sent, m.Type, len(m.Body))
 	e.greeted = true
 	if e.machine.Role() == handshake.Server {
 		e.disguise() // right after the first message
 	}
+}
+
+// pack makes records of the messages that wait.
+func (e *Engine) pack() error {
+	waiting := e.unpacked
+	e.unpacked = nil // append packs, too
+	for fragment := range slices.Chunk(waiting, maxPlaintext) {
+		if err := e.append(protocol.Handshake, fragment); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // disguise sends the ChangeCipherSpec of 1.3, once: it means nothing, but makes
@@ -57,6 +71,7 @@ func (e *Engine) disguise() {
 		return
 	}
 	e.disguised = true
+	e.failed(e.pack())
 	var clear writeLevel
 	e.out, _ = clear.append(e.out, protocol.VersionTLS13, protocol.ChangeCipherSpec, []byte{1})
 	e.traceRecord(handshake.Sent, protocol.ChangeCipherSpec, protocol.RecordNumber{}, headerSize+1)
@@ -69,14 +84,21 @@ func (e *Engine) failed(err error) {
 	}
 }
 
-// Flush ends a flight. Records went out one by one; but where the peer must
-// read the flight before it answers, it can't have written more handshake
-// messages already.
-func (l *layer) Flush(reply handshake.Reply) {
+// Flush ends a flight.
+func (l *layer) Flush(handshake.Reply) {
 	e := (*Engine)(l)
-	if reply == handshake.AwaitReply && e.leftOver() {
-		e.failed(alert.Peerf(alert.UnexpectedMessage, "handshake data goes on where our answer is due"))
-	}
+	e.failed(e.pack())
+}
+
+// answersTooEarly reports whether the peer has written more handshake messages
+// than those that we answer: it can't have read the answer yet. Nothing of it is
+// sent then, so that the peer gets our alert under keys that it knows.
+func (e *Engine) answersTooEarly() bool { return !e.machine.Open() && e.leftOver() }
+
+// errExcess is about handshake bytes behind a message that ends a flight, or
+// after which the keys change (RFC 9846 5.1).
+func errExcess(where string) error {
+	return alert.Peerf(alert.UnexpectedMessage, "%w: %s", alert.ExcessHandshakeData, where)
 }
 
 // leftOver reports whether handshake bytes follow the message that the machine
@@ -89,6 +111,10 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
 	e := (*Engine)(l)
+	e.failed(e.pack())
+	if e.failure != nil {
+		return e.failure
+	}
 	if e.machine.Role() == handshake.Client {
 		e.disguise() // before whatever goes under keys, be it an alert or early data
 	}
@@ -101,7 +127,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	e := (*Engine)(l)
 	if e.leftOver() {
-		return alert.Peerf(alert.UnexpectedMessage, "handshake data goes on after the keys changed") // RFC 9846 5.1
+		return errExcess("the peer's keys change here")
 	}
 	r, err := newReadLevel(k)
 	if err != nil {
@@ -125,8 +151,14 @@ func (l *layer) Finish() {
 	}
 }
 
-// append makes one record of a fragment, for Transmit.
+// append makes one record of a fragment, for Transmit, behind the messages that
+// wait.
 func (e *Engine) append(content protocol.ContentType, fragment []byte) error {
+	if len(e.unpacked) > 0 {
+		if err := e.pack(); err != nil {
+			return err
+		}
+	}
 	start, number := len(e.out), e.number(e.write.level)
 	var err error
 	e.out, err = e.write.append(e.out, e.version, content, fragment)
@@ -143,7 +175,7 @@ func (e *Engine) number(l level) protocol.RecordNumber {
 // sendAlert sends one alert (RFC 9846 6).
 func (e *Engine) sendAlert(a alert.Alert) error {
 	level := byte(alertFatal)
-	if a == alert.CloseNotify || a == alert.NoRenegotiation && e.machine.Role() == handshake.Client {
+	if a == alert.CloseNotify {
 		level = alertWarning
 	}
 	e.traceAlert(handshake.Sent, a)

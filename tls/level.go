@@ -107,13 +107,16 @@ func (r *readLevel) open(v protocol.Version, h header, whole []byte) (protocol.C
 	if !v.Is13() {
 		return h.content, plaintext, checkLength(len(plaintext))
 	}
+	if h.content != protocol.ApplicationData { // RFC 9846 5.2
+		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "%w: %v", alert.OuterContentType, h.content)
+	}
 	// TLSInnerPlaintext: content, its type, and zeros (RFC 9846 5.4).
 	if err := checkLength(len(plaintext) - 1); err != nil {
 		return 0, nil, err
 	}
 	inner := bytes.TrimRight(plaintext, "\x00")
 	if len(inner) == 0 {
-		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "a record has no content type")
+		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "%w", alert.NoContentType)
 	}
 	last := len(inner) - 1
 	return protocol.ContentType(inner[last]), inner[:last], nil
@@ -121,7 +124,7 @@ func (r *readLevel) open(v protocol.Version, h header, whole []byte) (protocol.C
 
 func checkLength(n int) error {
 	if n > maxPlaintext {
-		return alert.Peerf(alert.RecordOverflow, "a record has %d bytes of plaintext, more than %d", n, maxPlaintext)
+		return alert.Peerf(alert.RecordOverflow, "%w: %d bytes, more than %d", alert.PlaintextTooLong, n, maxPlaintext)
 	}
 	return nil
 }

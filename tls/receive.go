@@ -2,6 +2,7 @@ package tls
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
@@ -22,15 +23,15 @@ import (
 // An idle counts what a peer may send without getting anywhere, so that it
 // can't keep us busy for nothing.
 type idle struct {
-	empty    int // records without content, in a row
-	warnings int // alerts, in a row
-	messages int // KeyUpdates and HelloRequests since the last application data
+	empty    int // records without content since one that got somewhere
+	warnings int // alerts, likewise
+	updates  int // KeyUpdates since the last application data
 }
 
 const (
 	maxEmpty    = 32
 	maxWarnings = 4
-	maxMessages = 32
+	maxUpdates  = 32
 )
 
 // process reads what is here, as far as it can.
@@ -70,29 +71,48 @@ func (e *Engine) receiveRecord() (bool, error) {
 
 // checkHeader refuses a record before its fragment is awaited.
 func (e *Engine) checkHeader(h header) error {
-	switch h.content {
-	case protocol.ChangeCipherSpec, protocol.Alert, protocol.Handshake, protocol.ApplicationData:
-	default:
-		return alert.Peerf(alert.UnexpectedMessage, "the peer does not speak TLS: a record starts with % x", h.append(nil))
+	if err := e.checkTLS(h); err != nil {
+		return err
 	}
 	// RFC 9846 5.1 says to ignore the version. But once it is known, no stack in
 	// use sends another one, and a wrong one shows a lost boundary at once. Only
 	// the alert of a client that did not get that far has 1.0.
 	known := e.version != 0 && h.content != protocol.Alert
 	if h.version>>8 != protocol.VersionTLS12>>8 || known && h.version != protocol.VersionTLS12 {
-		return alert.Peerf(alert.ProtocolVersion, "a record has %v, expected %v", h.version, protocol.VersionTLS12)
+		return alert.Peerf(alert.ProtocolVersion, "%w: %v, expected %v", alert.RecordVersion, h.version, protocol.VersionTLS12)
+	}
+	switch h.content {
+	case protocol.ChangeCipherSpec, protocol.Alert, protocol.Handshake, protocol.ApplicationData:
+	default:
+		return alert.Peerf(alert.UnexpectedMessage, "%w of %v", alert.UnexpectedRecord, h.content)
 	}
 	limit := maxPlaintext
 	switch {
-	case e.version.Is13() && h.content == protocol.ApplicationData: // all that is protected, and skipped 0-RTT
+	case e.version.Is13() && (e.read.opener != nil || h.content == protocol.ApplicationData): // 0-RTT may be skipped
 		limit += maxExpansion13
 	case e.read.opener != nil && !e.version.Is13():
 		limit += maxExpansion12
 	}
 	if h.length > limit {
-		return alert.Peerf(alert.RecordOverflow, "a record has %d bytes, more than %d", h.length, limit)
+		return alert.Peerf(alert.RecordOverflow, "%w: %d bytes, more than %d", alert.RecordTooLong, h.length, limit)
 	}
 	return nil
+}
+
+// checkTLS tells other protocols from TLS by how they begin: by a mistake that
+// many make, or by a record of no version.
+func (e *Engine) checkTLS(h header) error {
+	if h.version>>8 == protocol.VersionTLS12>>8 || e.version != 0 {
+		return nil
+	}
+	begin := string(h.append(nil))
+	switch {
+	case begin == "CONNE":
+		return alert.Peerf(alert.UnexpectedMessage, "%w: it starts with %q", alert.HTTPProxyRequest, begin)
+	case strings.HasPrefix(begin, "GET ") || strings.HasPrefix(begin, "POST ") || strings.HasPrefix(begin, "HEAD ") || strings.HasPrefix(begin, "PUT "):
+		return alert.Peerf(alert.UnexpectedMessage, "%w: it starts with %q", alert.HTTPRequest, begin)
+	}
+	return alert.Peerf(alert.ProtocolVersion, "%w: a record starts with % x", alert.NotTLS, begin)
 }
 
 // open takes a whole record.
@@ -105,16 +125,18 @@ func (e *Engine) open(h header, whole []byte) error {
 		e.traceRecord(handshake.Received, h.content, number, len(whole))
 		return e.receiveDisguise(body)
 	case !protected && h.content == protocol.ApplicationData:
-		return e.skipEarly(whole, alert.Peerf(alert.UnexpectedMessage, "application data without protection"))
+		return e.skipEarly(whole, alert.Peerf(alert.UnexpectedMessage, "%w: application data without protection", alert.UnexpectedRecord))
 	case !protected, e.refusedInTheClear(h):
 		e.traceRecord(handshake.Received, h.content, number, len(whole))
 		return e.dispatch(h.content, body)
-	case e.version.Is13() && h.content != protocol.ApplicationData:
-		return alert.Peerf(alert.UnexpectedMessage, "%v without protection, after the keys changed", h.content)
 	}
 	content, plaintext, err := e.read.open(e.version, h, whole)
 	if errors.Is(err, record.ErrOpen) {
-		return e.skipEarly(whole, alert.Peerf(alert.BadRecordMAC, "record %v does not authenticate", number))
+		err = alert.Peerf(alert.BadRecordMAC, "record %v does not authenticate", number)
+		if h.content == protocol.ApplicationData {
+			err = e.skipEarly(whole, err)
+		}
+		return err
 	}
 	if err != nil {
 		return err
@@ -138,9 +160,9 @@ func (e *Engine) ignoresChangeCipherSpec() bool {
 func (e *Engine) receiveDisguise(body []byte) error {
 	switch {
 	case len(body) != 1 || body[0] != 1:
-		return alert.Peerf(alert.UnexpectedMessage, "ChangeCipherSpec is % x, expected 01", body[:min(len(body), 8)])
+		return alert.Peerf(alert.UnexpectedMessage, "%w: % x, expected 01", alert.BadChangeCipherSpec, body[:min(len(body), 8)])
 	case e.read.number >= handshake.LevelApplication:
-		return alert.Peerf(alert.UnexpectedMessage, "ChangeCipherSpec after Finished")
+		return alert.Peerf(alert.UnexpectedMessage, "%w: ChangeCipherSpec after Finished", alert.UnexpectedRecord)
 	case len(e.messages) > 0:
 		return errInterleaved(protocol.ChangeCipherSpec)
 	}
@@ -156,27 +178,25 @@ func (e *Engine) refusedInTheClear(h header) bool {
 
 func (e *Engine) countEmpty() error {
 	if e.idle.empty++; e.idle.empty > maxEmpty {
-		return alert.Peerf(alert.UnexpectedMessage, "more than %d empty records in a row", maxEmpty)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: more than %d in a row", alert.TooManyEmptyRecords, maxEmpty)
 	}
 	return nil
 }
 
 // dispatch takes the content of a record.
 func (e *Engine) dispatch(content protocol.ContentType, body []byte) error {
-	switch {
-	case len(body) > 0:
-		e.idle.empty = 0
-	case content != protocol.ApplicationData: // RFC 9846 5.1, 5.4
-		return alert.Peerf(alert.UnexpectedMessage, "an empty record of %v", content)
-	default:
+	if len(body) == 0 {
+		if content != protocol.ApplicationData { // RFC 9846 5.1, 5.4
+			return alert.Peerf(alert.UnexpectedMessage, "%w of %v, an empty one", alert.UnexpectedRecord, content)
+		}
 		if err := e.countEmpty(); err != nil {
 			return err
 		}
-	}
-	if content == protocol.Alert {
+	} else if content == protocol.Alert {
 		return e.receiveAlert(body)
+	} else {
+		e.idle.empty, e.idle.warnings = 0, 0
 	}
-	e.idle.warnings = 0
 	if content == protocol.Handshake {
 		e.skip = skip{}
 		e.messages = append(e.messages, body...)
@@ -191,12 +211,12 @@ func (e *Engine) dispatch(content protocol.ContentType, body []byte) error {
 	case content == protocol.ChangeCipherSpec && !e.version.Is13():
 		return e.settle(e.machine.Receive(handshake.Message{Content: content, Body: body}, e.now))
 	}
-	return alert.Peerf(alert.UnexpectedMessage, "a protected record of %v", content)
+	return alert.Peerf(alert.UnexpectedMessage, "%w of %v, a protected one", alert.UnexpectedRecord, content)
 }
 
 // errInterleaved is RFC 9846 5.1: no other record inside of a message.
 func errInterleaved(content protocol.ContentType) error {
-	return alert.Peerf(alert.UnexpectedMessage, "%v inside of a handshake message", content)
+	return alert.Peerf(alert.UnexpectedMessage, "%w of %v inside of a handshake message", alert.UnexpectedRecord, content)
 }
 
 func (e *Engine) receiveData(body []byte) error {
@@ -204,10 +224,10 @@ func (e *Engine) receiveData(body []byte) error {
 		return e.receiveEarly(body)
 	}
 	if !e.machine.Open() {
-		return alert.Peerf(alert.UnexpectedMessage, "application data before the handshake's end")
+		return alert.Peerf(alert.UnexpectedMessage, "%w: application data before the handshake's end", alert.UnexpectedRecord)
 	}
 	if len(body) > 0 {
-		e.idle.messages = 0
+		e.idle.updates = 0
 		e.data = body
 	}
 	return nil
@@ -224,7 +244,7 @@ const (
 // and only they may be warnings.
 func (e *Engine) receiveAlert(body []byte) error {
 	if len(body) != alertSize {
-		return alert.Peerf(alert.DecodeError, "an alert of %d bytes, expected %d", len(body), alertSize)
+		return alert.Peerf(alert.DecodeError, "%w of %d bytes, expected %d", alert.MalformedAlert, len(body), alertSize)
 	}
 	level, a := body[0], alert.Alert(body[1])
 	e.traceAlert(handshake.Received, a)
@@ -236,9 +256,9 @@ func (e *Engine) receiveAlert(body []byte) error {
 		level == alertWarning && !e.version.Is13() && a != alert.CloseNotify:
 		return e.countWarning()
 	case level != alertWarning && level != alertFatal:
-		return alert.Peerf(alert.IllegalParameter, "an alert of level %d", level)
+		return alert.Peerf(alert.IllegalParameter, "%w, %d", alert.UnknownAlertLevel, level)
 	case level == alertWarning && e.version.Is13() && a != alert.CloseNotify:
-		return alert.Peerf(alert.DecodeError, "the alert %v as a warning, which 1.3 does not have", a)
+		return alert.Peerf(alert.DecodeError, "%w: %v", alert.UnexpectedWarning, a)
 	}
 	err := &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
 	e.end(err) // and not answered
@@ -247,7 +267,7 @@ func (e *Engine) receiveAlert(body []byte) error {
 
 func (e *Engine) countWarning() error {
 	if e.idle.warnings++; e.idle.warnings > maxWarnings {
-		return alert.Peerf(alert.UnexpectedMessage, "more than %d warnings in a row", maxWarnings)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: more than %d in a row", alert.TooManyWarnings, maxWarnings)
 	}
 	return nil
 }
@@ -288,31 +308,36 @@ func (e *Engine) receiveMessage() (bool, error) {
 // checkMessage refuses a message before its body is awaited: by its type where
 // only that is wrong, and by a length that no such message has.
 func (e *Engine) checkMessage(kind protocol.HandshakeType, length int) error {
-	if e.isHelloRequest(kind) {
-		if length > 0 {
-			return alert.Peerf(alert.DecodeError, "HelloRequest of %d bytes, expected none", length)
-		}
-		return nil
-	}
 	place := e.machine.Standing()
-	if kind == protocol.ClientHello && e.machine.Open() && !e.version.Is13() {
-		return alert.Peerf(alert.NoRenegotiation, "the client wants to renegotiate")
+	if e.renegotiates(kind) {
+		return alert.Peerf(alert.NoRenegotiation, "%w: %v", alert.Renegotiation, kind)
 	}
 	step := place.Classify(kind, nil, e.machine.Role().Peer())
 	if step == handshake.Start {
-		return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", kind, place.At)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: %v came after %v", alert.MessageNotDue, kind, place.At)
 	}
 	return e.machine.CheckLength(step, length)
 }
 
+// renegotiates reports whether a message asks for another handshake on an open
+// connection of 1.2, which there is none of here. RFC 5246 7.2.2 has a warning
+// as the answer; stacks in use end the connection, because most peers can't go
+// on after it. While the first handshake runs, RFC 5246 7.4.1.1 wants a client to
+// ignore HelloRequest; but a lawful server has no reason to send one then, and
+// the message stands in no transcript.
+func (e *Engine) renegotiates(kind protocol.HandshakeType) bool {
+	asks := protocol.ClientHello
+	if e.machine.Role() == handshake.Client {
+		asks = protocol.HelloRequest
+	}
+	return kind == asks && e.machine.Open() && !e.version.Is13()
+}
+
 // offer hands the first message, of size bytes with its header, to the machine.
 func (e *Engine) offer(kind protocol.HandshakeType, size int) error {
-	if e.isHelloRequest(kind) {
-		return e.refuseRenegotiation()
-	}
 	if kind == protocol.KeyUpdate && e.machine.Open() {
-		if err := e.countIdle(kind); err != nil {
-			return err
+		if e.idle.updates++; e.idle.updates > maxUpdates {
+			return alert.Peerf(alert.UnexpectedMessage, "%w: more than %d without data", alert.TooManyKeyUpdates, maxUpdates)
 		}
 	}
 	if !e.waited {
@@ -324,27 +349,4 @@ func (e *Engine) offer(kind protocol.HandshakeType, size int) error {
 	}, e.now))
 	e.offered, e.waited = 0, err == handshake.ErrNotYet
 	return err
-}
-
-// isHelloRequest reports whether a message is HelloRequest, which is no step of
-// the graph: a server of 1.2 may send it at any time (RFC 5246 7.4.1.1), even
-// before its ServerHello has said that it is one.
-func (e *Engine) isHelloRequest(kind protocol.HandshakeType) bool {
-	return kind == protocol.HelloRequest && e.machine.Role() == handshake.Client &&
-		!e.version.Is13() && e.config.Enabled(protocol.VersionTLS12)
-}
-
-// refuseRenegotiation answers a HelloRequest. During the handshake it is ignored.
-func (e *Engine) refuseRenegotiation() error {
-	if err := e.countIdle(protocol.HelloRequest); err != nil || !e.machine.Open() || e.closing.sent {
-		return err
-	}
-	return e.sendAlert(alert.NoRenegotiation) // RFC 5246 7.2.2
-}
-
-func (e *Engine) countIdle(kind protocol.HandshakeType) error {
-	if e.idle.messages++; e.idle.messages > maxMessages {
-		return alert.Peerf(alert.UnexpectedMessage, "%v: more than %d such messages without data", kind, maxMessages)
-	}
-	return nil
 }

@@ -2,12 +2,15 @@ package tls
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
@@ -29,6 +32,15 @@ func (m misdeed) records(n int, content protocol.ContentType, fragment string) {
 	for range n {
 		m.record(content, fragment)
 	}
+}
+
+// outer sends a protected record whose header has a content type, and whose
+// plaintext ends with another.
+func (m misdeed) outer(content protocol.ContentType, plaintext string) {
+	w := &m.write
+	out := header{content, protocol.VersionTLS12, w.sealer.SealedLen(len(plaintext))}.append(nil)
+	m.out = append(m.out, append(out, w.sealer.Seal([]byte(plaintext), out, w.sequence)...)...)
+	w.sequence++
 }
 
 // raw sends bytes that are no proper record.
@@ -58,7 +70,7 @@ func TestMisdeeds(t *testing.T) {
 		want     alert.Alert
 	}{
 		// Headers.
-		{"another protocol", both, func(m misdeed) { m.raw("GET / HTTP/1.1\r\n") }, alert.UnexpectedMessage},
+		{"another protocol", both, func(m misdeed) { m.raw("GET / HTTP/1.1\r\n") }, alert.ProtocolVersion},
 		{"unknown content type", both, func(m misdeed) { m.raw("\x18\x03\x03\x00\x01") }, alert.UnexpectedMessage},
 		{"record version", both, func(m misdeed) { m.raw("\x17\x03\x01\x00\x01") }, alert.ProtocolVersion},
 		{"ciphertext too long", only13, func(m misdeed) { m.raw("\x17\x03\x03\x41\x01") }, alert.RecordOverflow},
@@ -72,9 +84,10 @@ func TestMisdeeds(t *testing.T) {
 		{"shorter than a tag", both, func(m misdeed) { m.raw("\x17\x03\x03\x00\x0f" + strings.Repeat("x", 15)) }, alert.BadRecordMAC},
 		{"nothing at all", both, func(m misdeed) { m.raw("\x17\x03\x03\x00\x00") }, alert.BadRecordMAC},
 		{"a record twice", both, func(m misdeed) { m.record(data, "x"); m.out = append(m.out, m.out...) }, alert.BadRecordMAC},
-		{"handshake in the clear", only13, func(m misdeed) { m.raw("\x16\x03\x03\x00\x05" + keyUpdate) }, alert.UnexpectedMessage},
+		{"handshake in the clear", only13, func(m misdeed) { m.raw("\x16\x03\x03\x00\x05" + keyUpdate) }, alert.BadRecordMAC},
+		{"outer type", only13, func(m misdeed) { m.outer(hs, "x\x17") }, alert.UnexpectedMessage},
 		{"data in the clear", both, func(m misdeed) { m.raw("\x17\x03\x03\x00\x01x") }, alert.BadRecordMAC},
-		{"alert in the clear", only13, func(m misdeed) { m.raw("\x15\x03\x03\x00\x02\x02\x28") }, alert.UnexpectedMessage},
+		{"alert in the clear", only13, func(m misdeed) { m.raw("\x15\x03\x03\x00\x02\x02\x28") }, alert.BadRecordMAC},
 		{"no content type", only13, func(m misdeed) { m.record(0, "\x00\x00") }, alert.UnexpectedMessage},
 		{"padding", only13, func(m misdeed) { m.record(0, "x\x17\x00\x00\x00") }, none},
 		{"padding too long", only13, func(m misdeed) { m.record(0, "x\x17"+strings.Repeat("\x00", maxPlaintext)) }, alert.RecordOverflow},
@@ -88,6 +101,9 @@ func TestMisdeeds(t *testing.T) {
 			m.record(data, "x")
 			m.records(32, data, "")
 		}, none},
+		{"32 empty records and 4 warnings", only12, func(m misdeed) { alternate(m, 32, 4) }, none},
+		{"33 empty records and 4 warnings", only12, func(m misdeed) { alternate(m, 33, 4) }, alert.UnexpectedMessage},
+		{"32 empty records and 5 warnings", only12, func(m misdeed) { alternate(m, 32, 5) }, alert.UnexpectedMessage},
 		{"empty handshake record", both, func(m misdeed) { m.record(hs, "") }, alert.UnexpectedMessage},
 		{"empty alert record", both, func(m misdeed) { m.record(alrt, "") }, alert.UnexpectedMessage},
 
@@ -163,6 +179,15 @@ func checkTold(t *testing.T, p *pair, a alert.Alert) {
 	}
 }
 
+// alternate sends empty records with warnings between them: neither gets
+// anywhere, so neither counts as a break of the other.
+func alternate(m misdeed, empty, warnings int) {
+	for i := range max(empty, warnings) {
+		m.records(min(1, max(0, empty-i)), data, "")
+		m.records(min(1, max(0, warnings-i)), alrt, "\x01\x70")
+	}
+}
+
 func keyUpdates(m misdeed, n int) {
 	for range n {
 		if err := m.KeyUpdate(UpdateNotRequested, testTime); err != nil {
@@ -215,7 +240,9 @@ func TestEarlyMisdeeds(t *testing.T) {
 		want alert.Alert
 	}{
 		{"HTTP", "GET / HTTP/1.1\r\n", alert.UnexpectedMessage},
-		{"SSL 2", "\x80\x2e\x01\x03\x01", alert.UnexpectedMessage},
+		{"HTTP proxy", "CONNECT example.com", alert.UnexpectedMessage},
+		{"SSL 2", "\x80\x2e\x01\x03\x01", alert.ProtocolVersion},
+		{"unknown content type", "\x63\x03\x01\x00\x01", alert.UnexpectedMessage},
 		{"version", "\x16\xff\xff\x00\x01", alert.ProtocolVersion},
 		{"ChangeCipherSpec", "\x14\x03\x01\x00\x01\x01", alert.UnexpectedMessage},
 		{"data", "\x17\x03\x01\x00\x01x", alert.UnexpectedMessage},
@@ -255,24 +282,29 @@ func TestExcessHandshakeData(t *testing.T) {
 	}
 }
 
+// There is no renegotiation: a server that asks for it loses the connection, and
+// one that asks during the handshake, too.
 func TestHelloRequest(t *testing.T) {
 	p := connectedVersion(t, VersionTLS12)
-	m := misdeed{t, p.server}
-	m.record(hs, "\x00\x00\x00\x00")
+	misdeed{t, p.server}.record(hs, "\x00\x00\x00\x00")
 	p.client.Receive(drain(p.server), testTime)
-	if !p.client.Pending() {
-		t.Error("not answered")
+	wantAlert(t, "client", p.client.Err(), alert.NoRenegotiation, false)
+	if !errors.Is(p.client.Err(), alert.Renegotiation) {
+		t.Errorf("%v has another reason", p.client.Err())
 	}
-	p.exchange(t) // a warning, RFC 5246 7.2.2
-	m.records(33, hs, "\x00\x00\x00\x00")
-	p.client.Receive(drain(p.server), testTime)
-	wantAlert(t, "client", p.client.Err(), alert.UnexpectedMessage, false)
+	p.pump()
+	wantAlert(t, "server", p.server.Err(), alert.NoRenegotiation, true)
 
-	// Before and during the handshake it is ignored (RFC 5246 7.4.1.1).
+	for _, version := range []uint16{VersionTLS12, 0} {
+		client, server := configs(version)
+		p = newPair(t, client, server)
+		p.client.Start(testTime)
+		p.client.Receive([]byte("\x16\x03\x01\x00\x04\x00\x00\x00\x00"), testTime)
+		wantAlert(t, "client before ServerHello", p.client.Err(), alert.UnexpectedMessage, false)
+	}
+
 	client, server := configs(VersionTLS12)
 	p = newPair(t, client, server)
-	p.client.Start(testTime)
-	p.client.Receive([]byte("\x16\x03\x01\x00\x04\x00\x00\x00\x00"), testTime)
 	p.cut = func(b []byte) [][]byte {
 		if len(b) > 0 && protocol.ContentType(b[0]) == hs && b[headerSize] == byte(protocol.ServerHello) {
 			b = append(b, "\x16\x03\x03\x00\x04\x00\x00\x00\x00"...)
@@ -280,8 +312,36 @@ func TestHelloRequest(t *testing.T) {
 		return [][]byte{b}
 	}
 	p.connect()
-	p.cut = nil
-	p.exchange(t)
+	wantAlert(t, "client behind ServerHelloDone", p.client.Err(), alert.UnexpectedMessage, false)
+}
+
+// What a side writes under one key fills its records.
+func TestHandshakeRecordsAreFull(t *testing.T) {
+	client, server := configs(VersionTLS13)
+	server.Certificates = []tls.Certificate{longChain(t, 3*maxPlaintext)}
+	client.InsecureSkipVerify = true
+	var sizes []int
+	client.Trace = func(e Event) {
+		if e.Kind == handshake.EventRecord && e.Direction == handshake.Received && e.Content == hs && e.Number.Epoch == handshake.LevelHandshake {
+			sizes = append(sizes, e.Size)
+		}
+	}
+	connected(t, client, server)
+	for i, size := range sizes {
+		if full := headerSize + maxPlaintext + 1 + 16; len(sizes) < 4 || i < len(sizes)-1 && size != full {
+			t.Errorf("records of %d bytes, a full one has %d", sizes, full)
+			break
+		}
+	}
+}
+
+// longChain is a certificate with so many bytes behind it.
+func longChain(t *testing.T, size int) tls.Certificate {
+	c := pki().ecdsa
+	for n := 0; n < size; n += len(c.Certificate[0]) {
+		c.Certificate = append(slices.Clip(c.Certificate), c.Certificate[0])
+	}
+	return c
 }
 
 // A client of 1.3 that can't take the ServerHello has no keys for its alert.
@@ -307,7 +367,7 @@ func TestSkipEarly(t *testing.T) {
 	}{
 		{"enough", 3 * len(early), strings.Repeat(early, 3), none},
 		{"too much", 3*len(early) - 1, strings.Repeat(early, 3), alert.UnexpectedMessage},
-		{"handshake in the clear", 3 * len(early), early + clear, alert.UnexpectedMessage},
+		{"handshake in the clear", 3 * len(early), early + clear, alert.BadRecordMAC},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := configs(VersionTLS13)
@@ -378,7 +438,21 @@ func TestKeyUpdate(t *testing.T) {
 	p.server.KeyUpdate(UpdateRequested, testTime)
 	p.client.KeyUpdate(UpdateRequested, testTime)
 	p.exchange(t)
+	levels(6, 6, 6, 6) // the client had no request yet when it wrote
+	p.exchange(t)
 	levels(7, 7, 6, 6)
+
+	// However often it is asked, a side answers once, and before its next data
+	// only (RFC 9846 4.7.3).
+	for range 3 {
+		m := misdeed{t, p.client}
+		m.record(hs, "\x18\x00\x00\x01\x01")
+		nextKey(m)
+	}
+	p.pump()
+	levels(10, 10, 6, 6)
+	p.exchange(t)
+	levels(10, 10, 7, 7)
 
 	// After close_notify nothing is sent, not even an answer (RFC 9846 6.1).
 	p.server.Close(testTime)

@@ -60,6 +60,38 @@ const (
 	BadOuterExtensions   Reason = "bad ech_outer_extensions"
 )
 
+// Records that are wrong in themselves, or come where they may not.
+const (
+	NotTLS              Reason = "the peer does not speak TLS"
+	HTTPRequest         Reason = "the peer speaks HTTP without TLS"
+	HTTPProxyRequest    Reason = "the peer takes this for an HTTP proxy"
+	RecordVersion       Reason = "a record of another version"
+	RecordTooLong       Reason = "a record is too long"
+	PlaintextTooLong    Reason = "a record has too much plaintext"
+	NoContentType       Reason = "a record without content type"
+	OuterContentType    Reason = "a protected record says that it is something else"
+	UnexpectedRecord    Reason = "unexpected record"
+	TooManyEmptyRecords Reason = "too many empty records"
+	BadChangeCipherSpec Reason = "malformed ChangeCipherSpec"
+)
+
+// Alerts that the peer should not have sent.
+const (
+	MalformedAlert    Reason = "malformed alert"
+	UnknownAlertLevel Reason = "an alert of an unknown level"
+	TooManyWarnings   Reason = "too many warnings"
+	UnexpectedWarning Reason = "a warning that the version does not have"
+)
+
+// Handshake messages that come where they may not.
+const (
+	MessageNotDue       Reason = "a message that is not due"
+	ExcessHandshakeData Reason = "handshake data goes on where it may not"
+	TooManyKeyUpdates   Reason = "too many KeyUpdates"
+	MessageTooLong      Reason = "a message is too long"
+	Renegotiation       Reason = "the peer wants to renegotiate"
+)
+
 // Reason is why the connection ended; empty if its alert says all that is known.
 func (e *Error) Reason() Reason {
 	var r Reason

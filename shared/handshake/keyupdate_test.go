@@ -15,9 +15,17 @@ func eachTransport13(t *testing.T, test func(t *testing.T, p *pair)) {
 	})
 }
 
-// update makes a side update its keys.
+// update makes a side update its keys, and both write data then.
 func (p *pair) update(side *peer, request message.KeyUpdateRequest) {
 	side.fail(side.m.KeyUpdate(request))
+	p.run()
+	p.write()
+}
+
+// write lets both sides write what must come before data.
+func (p *pair) write() {
+	p.client.fail(p.client.m.BeforeData())
+	p.server.fail(p.server.m.BeforeData())
 	p.run()
 }
 
@@ -52,12 +60,35 @@ func TestKeyUpdate(t *testing.T) {
 	})
 }
 
+// TestKeyUpdateIsAnsweredOnce: on a stream, before the next data, however often
+// it was asked for; a side without data to write is silent (RFC 9846 4.7.3).
+func TestKeyUpdateIsAnsweredOnce(t *testing.T) {
+	client, server := configs(protocol.VersionTLS13)
+	p := complete(t, protocol.Stream, client, server)
+	p.server.fail(p.server.m.BeforeData())
+	p.expectLevels(t, 3, 3)
+	ask := Message{Content: protocol.Handshake, Type: protocol.KeyUpdate, Body: []byte{byte(message.Requested)}}
+	for range 5 {
+		p.server.take(ask)
+	}
+	if newest(p.server.writes) != 3 {
+		t.Error("the server answers with nothing to write")
+	}
+	for range 2 {
+		p.server.fail(p.server.m.BeforeData())
+		if got := newest(p.server.writes); got != 4 || p.server.err != nil {
+			t.Errorf("the server writes under level %d, want 4: %v", got, p.server.err)
+		}
+	}
+}
+
 // TestKeyUpdateCrossing: both ask at once, and both are answered (RFC 9846 4.7.3).
 func TestKeyUpdateCrossing(t *testing.T) {
 	eachTransport13(t, func(t *testing.T, p *pair) {
 		p.client.fail(p.client.m.KeyUpdate(message.Requested))
 		p.server.fail(p.server.m.KeyUpdate(message.Requested))
 		p.run()
+		p.write()
 		p.expectLevels(t, 5, 5)
 	})
 }
@@ -80,6 +111,7 @@ func TestKeyUpdateRequestedOnce(t *testing.T) {
 			}
 		}
 		p.run()
+		p.write()
 		p.expectAgreement(t)
 		// Answered, it may ask again.
 		p.update(p.client, message.Requested)

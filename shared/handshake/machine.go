@@ -120,6 +120,7 @@ type Machine struct {
 	updateDue     bool // a KeyUpdate is to be written
 	updateRequest message.KeyUpdateRequest
 	requested     bool // the peer owes us a KeyUpdate
+	answerDue     bool // we owe it one, before the next data
 	unconfirmed   bool // what was sent last isn't acknowledged yet
 	rekey         bool // a KeyUpdate of ours awaits its ACK
 }

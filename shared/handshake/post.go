@@ -109,7 +109,7 @@ func writeKeyUpdate(m *Machine, b *wire.Builder) error {
 	out := message.KeyUpdate{Request: m.updateRequest}
 	out.Append(b)
 	m.requested = m.requested || out.Request == message.Requested
-	m.updateDue, m.updateRequest = false, message.NotRequested
+	m.updateDue, m.answerDue, m.updateRequest = false, false, message.NotRequested
 	return nil
 }
 
@@ -120,9 +120,21 @@ func readKeyUpdate(m *Machine, body []byte) error {
 	}
 	m.requested = false
 	if in.Request == message.Requested && m.updatable() { // else ignored, RFC 9846 4.7.3
-		m.updateDue = true
+		// Over datagrams the answer takes a round trip until it counts.
+		m.updateDue, m.answerDue = m.transport == protocol.Datagram, m.transport == protocol.Stream
 	}
 	return nil
+}
+
+// BeforeData writes what must come before the next application data on a stream:
+// one KeyUpdate, however many the peer has asked for since our last data (RFC
+// 9846 4.7.3). A side that is silent owes none.
+func (m *Machine) BeforeData() error {
+	if !m.answerDue {
+		return nil
+	}
+	m.updateDue = true
+	return m.latch(m.post())
 }
 
 // crossedKeyUpdate changes the reader's keys at once. The writer's change at
