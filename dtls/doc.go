@@ -108,6 +108,10 @@ const (
 	SRTPAEADAES256GCM       = protocol.SRTPAEADAES256GCM
 )
 
+// MLKEM1024 is for Config.CurvePreferences, whose other groups crypto/tls names.
+// No Config has it unless it says so.
+const MLKEM1024 = suite.MLKEM1024
+
 // The cipher suites for Config.CipherSuites.
 const (
 	TLS_AES_128_GCM_SHA256       = suite.TLS_AES_128_GCM_SHA256

@@ -30,7 +30,7 @@ func TestHandshakes(t *testing.T) {
 		for _, g := range suite.Groups {
 			for key, certificate := range keyTypes() {
 				is13 := s.Version.Is13()
-				if !is13 && (g.Hybrid || (s.Auth == suite.RSA) != (key == "RSA")) {
+				if !is13 && (g.PostQuantum || (s.Auth == suite.RSA) != (key == "RSA")) {
 					continue
 				}
 				for _, auth := range []string{"none", "empty", "ECDSA", "RSA", "Ed25519"} {

@@ -185,10 +185,10 @@ type Config struct {
 
 	// CurvePreferences are the key exchange groups, most preferred first; nil
 	// means X25519MLKEM768, X25519, P-256, P-384, P-521, SecP256r1MLKEM768,
-	// SecP384r1MLKEM1024. A client sends key shares for the first hybrid and
-	// the first other one. With a hybrid share the ClientHello no longer fits
-	// into one datagram, which some old DTLS stacks don't take: leave the
-	// hybrids out for those.
+	// SecP384r1MLKEM1024. MLKEM1024 is on only if it stands here. A client sends
+	// key shares for the first group with ML-KEM and the first other one. With
+	// one of the former the ClientHello no longer fits into one datagram, which
+	// some old DTLS stacks don't take: leave those groups out for them.
 	CurvePreferences []tls.CurveID
 
 	// KeyShares are those of the groups in CurvePreferences that a client of 1.3
@@ -532,12 +532,12 @@ func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
 	return func(yield func(*suite.Group) bool) {
 		for i, id := range c.CurvePreferences {
 			g := suite.GroupByID(id)
-			if (v.Is13() || !g.Hybrid) && !slices.Contains(c.CurvePreferences[:i], id) && !yield(g) {
+			if (v.Is13() || !g.PostQuantum) && !slices.Contains(c.CurvePreferences[:i], id) && !yield(g) {
 				return
 			}
 		}
 		for _, g := range suite.Groups {
-			if len(c.CurvePreferences) == 0 && (v.Is13() || !g.Hybrid) && !yield(g) {
+			if len(c.CurvePreferences) == 0 && !g.ByName && (v.Is13() || !g.PostQuantum) && !yield(g) {
 				return
 			}
 		}

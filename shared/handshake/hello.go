@@ -135,11 +135,11 @@ func (c *Config) shareGroups() []tls.CurveID {
 	var ids []tls.CurveID
 	var hybrid, plain bool
 	for g := range c.groups(protocol.VersionTLS13) {
-		first := g.Hybrid && !hybrid || !g.Hybrid && !plain
+		first := g.PostQuantum && !hybrid || !g.PostQuantum && !plain
 		if c.KeyShares == nil && first || slices.Contains(c.KeyShares, g.ID) {
 			ids = append(ids, g.ID)
 		}
-		hybrid, plain = hybrid || g.Hybrid, plain || !g.Hybrid
+		hybrid, plain = hybrid || g.PostQuantum, plain || !g.PostQuantum
 	}
 	return ids
 }

@@ -30,7 +30,7 @@ var clientAuths = []clientAuth{unasked, shown, none}
 // it and none for g.
 func decoy(g *suite.Group) tls.CurveID {
 	for _, other := range suite.Groups {
-		if other.Hybrid == g.Hybrid && other != g {
+		if other.PostQuantum == g.PostQuantum && other != g {
 			return other.ID
 		}
 	}
@@ -48,7 +48,7 @@ func TestEveryHandshakeCompletes(t *testing.T) {
 				continue
 			}
 			for _, g := range suite.Groups {
-				if g.Hybrid && !v.Is13() {
+				if g.PostQuantum && !v.Is13() {
 					continue
 				}
 				for _, kind := range keyKinds {

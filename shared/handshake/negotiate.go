@@ -85,7 +85,7 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 		if choice.Group == nil || shared && choice.NeedShare {
 			choice.Group, choice.NeedShare = g, !shared
 		}
-		if !choice.NeedShare || choice.Group.Hybrid {
+		if !choice.NeedShare || choice.Group.PostQuantum {
 			return nil
 		}
 	}

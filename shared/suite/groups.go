@@ -10,22 +10,26 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 )
 
-// A Group is a key exchange: Diffie-Hellman on a curve, or that together with
-// ML-KEM. It is never modified.
-//
-// A share of a plain curve is a public key: 32 bytes for X25519, else an
-// uncompressed point of 65, 97 or 133 bytes (RFC 9846 4.3.8.2). A hybrid share
-// is a public key and, from the client, an ML-KEM encapsulation key; from the
-// server, a ciphertext. The two secrets are concatenated in the same order.
-type Group struct {
-	ID     tls.CurveID
-	Name   string // IANA's
-	Hybrid bool   // with ML-KEM, which needs a 1.3 key_share: not for 1.2
+// MLKEM1024 is ML-KEM without a curve beside it (draft-ietf-tls-mlkem).
+const MLKEM1024 tls.CurveID = 0x0202
 
-	curve      ecdh.Curve
-	publicLen  int  // bytes of a public key on curve
-	kem        *kem // nil unless Hybrid
-	curveFirst bool // the curve's part comes first
+// A Group is a key exchange: Diffie-Hellman on a curve, ML-KEM, or both
+// together. It is never modified.
+//
+// A share of a curve is a public key: 32 bytes for X25519, else an uncompressed
+// point of 65, 97 or 133 bytes (RFC 9846 4.3.8.2). A share of ML-KEM is, from the
+// client, an encapsulation key; from the server, a ciphertext. Where there are
+// both, shares and secrets are concatenated in the same order.
+type Group struct {
+	ID          tls.CurveID
+	Name        string // IANA's
+	PostQuantum bool   // with ML-KEM, which needs a 1.3 key_share: not for 1.2
+	ByName      bool   // used only where its name is asked for
+
+	curve      ecdh.Curve // nil: ML-KEM alone
+	publicLen  int        // bytes of a public key on curve
+	kem        *kem       // nil unless PostQuantum
+	curveFirst bool       // the curve's part comes first
 }
 
 // A kem is a parameter set of ML-KEM.
@@ -51,13 +55,14 @@ var (
 
 // Groups lists all groups in the default order of preference.
 var Groups = []*Group{
-	{tls.X25519MLKEM768, "X25519MLKEM768", true, ecdh.X25519(), 32, mlkem768, false},
-	{tls.X25519, "x25519", false, ecdh.X25519(), 32, nil, false},
-	{tls.CurveP256, "secp256r1", false, ecdh.P256(), 65, nil, false},
-	{tls.CurveP384, "secp384r1", false, ecdh.P384(), 97, nil, false},
-	{tls.CurveP521, "secp521r1", false, ecdh.P521(), 133, nil, false},
-	{tls.SecP256r1MLKEM768, "SecP256r1MLKEM768", true, ecdh.P256(), 65, mlkem768, true},
-	{tls.SecP384r1MLKEM1024, "SecP384r1MLKEM1024", true, ecdh.P384(), 97, mlkem1024, true},
+	{tls.X25519MLKEM768, "X25519MLKEM768", true, false, ecdh.X25519(), 32, mlkem768, false},
+	{tls.X25519, "x25519", false, false, ecdh.X25519(), 32, nil, false},
+	{tls.CurveP256, "secp256r1", false, false, ecdh.P256(), 65, nil, false},
+	{tls.CurveP384, "secp384r1", false, false, ecdh.P384(), 97, nil, false},
+	{tls.CurveP521, "secp521r1", false, false, ecdh.P521(), 133, nil, false},
+	{tls.SecP256r1MLKEM768, "SecP256r1MLKEM768", true, false, ecdh.P256(), 65, mlkem768, true},
+	{tls.SecP384r1MLKEM1024, "SecP384r1MLKEM1024", true, false, ecdh.P384(), 97, mlkem1024, true},
+	{MLKEM1024, "MLKEM1024", true, true, nil, 0, mlkem1024, false},
 }
 
 // GroupByID returns the group with this number, or nil.
@@ -84,8 +89,8 @@ func GroupByName(name string) *Group {
 // side's in 1.2.
 type PrivateKey struct {
 	group *Group
-	curve *ecdh.PrivateKey
-	kem   crypto.Decapsulator // nil unless the group is hybrid
+	curve *ecdh.PrivateKey    // nil if the group has none
+	kem   crypto.Decapsulator // nil unless the group is PostQuantum
 }
 
 // Generate makes a key for each of the groups, in their order. Groups of one
@@ -107,7 +112,7 @@ func Generate(ids ...tls.CurveID) ([]*PrivateKey, error) {
 			curves[g.curve] = key
 		}
 		k := &PrivateKey{group: g, curve: curves[g.curve]}
-		if g.Hybrid {
+		if g.PostQuantum {
 			var err error
 			if k.kem, err = g.kem.generate(); err != nil {
 				return nil, alert.Localf(alert.InternalError, "%s: generating a key: %w", g.Name, err)
@@ -123,8 +128,8 @@ func (k *PrivateKey) Group() *Group { return k.group }
 
 // Public is the share that goes to the peer.
 func (k *PrivateKey) Public() []byte {
-	public := k.curve.PublicKey().Bytes()
-	if !k.group.Hybrid {
+	public := publicOf(k.curve)
+	if !k.group.PostQuantum {
 		return public
 	}
 	return k.group.join(public, k.kem.Encapsulator().Bytes())
@@ -135,7 +140,7 @@ func (k *PrivateKey) Public() []byte {
 // peer.
 func (k *PrivateKey) Shared(peer []byte) ([]byte, error) {
 	g := k.group
-	if !g.Hybrid {
+	if !g.PostQuantum {
 		return g.agree(k.curve, peer)
 	}
 	public, ciphertext, err := g.split(peer, g.kem.ciphertextLen)
@@ -157,7 +162,7 @@ func (k *PrivateKey) Shared(peer []byte) ([]byte, error) {
 // its own, and with the secret that both agree on. Errors are those of
 // [PrivateKey.Shared].
 func (g *Group) Respond(clientShare []byte) (share, secret []byte, err error) {
-	if !g.Hybrid {
+	if !g.PostQuantum {
 		return g.respond(clientShare)
 	}
 	clientPublic, clientKEM, err := g.split(clientShare, g.kem.keyLen)
@@ -186,11 +191,23 @@ func (g *Group) respond(peer []byte) (public, secret []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return key.PublicKey().Bytes(), secret, nil
+	return publicOf(key), secret, nil
+}
+
+// Without a curve the key is nil, and its share and secret are empty.
+
+func publicOf(key *ecdh.PrivateKey) []byte {
+	if key == nil {
+		return nil
+	}
+	return key.PublicKey().Bytes()
 }
 
 // generate makes a key on the curve.
 func (g *Group) generate() (*ecdh.PrivateKey, error) {
+	if g.curve == nil {
+		return nil, nil
+	}
 	key, err := g.curve.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, alert.Localf(alert.InternalError, "%s: generating a key: %w", g.Name, err)
@@ -204,6 +221,9 @@ func (g *Group) generate() (*ecdh.PrivateKey, error) {
 func (g *Group) agree(own *ecdh.PrivateKey, peer []byte) ([]byte, error) {
 	if len(peer) != g.publicLen {
 		return nil, alert.Peerf(alert.IllegalParameter, "%s: expected a public key of %d bytes, got %d", g.Name, g.publicLen, len(peer))
+	}
+	if g.curve == nil {
+		return nil, nil
 	}
 	public, err := g.curve.NewPublicKey(peer)
 	if err != nil {
