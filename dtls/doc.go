@@ -62,6 +62,9 @@ type (
 	// A SessionState is what resumes a session, for Config.WrapSession and for a
 	// ClientSessionCache.
 	SessionState = handshake.SessionState
+	// A ServerSessionCache is where a server keeps sessions, see
+	// Config.ServerSessionCache.
+	ServerSessionCache = handshake.ServerSessionCache
 	// A ClientSessionCache is where a client keeps its sessions.
 	ClientSessionCache = handshake.ClientSessionCache
 	// An SRTPProfile is a protection profile of DTLS-SRTP, for Config.SRTPProfiles.
@@ -77,6 +80,10 @@ type (
 // NewLRUClientSessionCache returns a ClientSessionCache that holds up to capacity
 // sessions in memory, or 64 if capacity is less than one.
 func NewLRUClientSessionCache(capacity int) ClientSessionCache { return session.NewLRUCache(capacity) }
+
+// NewLRUServerSessionCache returns a ServerSessionCache that holds up to capacity
+// sessions (1024 if it is less than one), and drops the oldest when it is full.
+func NewLRUServerSessionCache(capacity int) ServerSessionCache { return session.NewLRUStore(capacity) }
 
 // ParseSessionState reads what SessionState.Bytes gave.
 func ParseSessionState(data []byte) (*SessionState, error) { return session.ParseState(data) }

@@ -54,6 +54,9 @@ type (
 	// A SessionState is what resumes a session, for Config.WrapSession and for a
 	// ClientSessionCache.
 	SessionState = handshake.SessionState
+	// A ServerSessionCache is where a server keeps sessions, see
+	// Config.ServerSessionCache.
+	ServerSessionCache = handshake.ServerSessionCache
 	// A ClientSessionCache is where a client keeps its sessions.
 	ClientSessionCache = handshake.ClientSessionCache
 	// An AntiReplay recognizes 0-RTT that comes again, for Config.AntiReplay.
@@ -67,6 +70,10 @@ type (
 // NewLRUClientSessionCache returns a ClientSessionCache that holds up to capacity
 // sessions in memory, or 64 if capacity is less than one.
 func NewLRUClientSessionCache(capacity int) ClientSessionCache { return session.NewLRUCache(capacity) }
+
+// NewLRUServerSessionCache returns a ServerSessionCache that holds up to capacity
+// sessions (1024 if it is less than one), and drops the oldest when it is full.
+func NewLRUServerSessionCache(capacity int) ServerSessionCache { return session.NewLRUStore(capacity) }
 
 // ParseSessionState reads what SessionState.Bytes gave.
 func ParseSessionState(data []byte) (*SessionState, error) { return session.ParseState(data) }

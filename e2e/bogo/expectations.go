@@ -38,9 +38,10 @@ type expectations struct {
 	noECHRetry bool    // it offers nothing
 	publicName *string // whom a server that rejects it is verified as; empty: it is not
 
-	sessionMiss bool // nothing is resumed
-	noSession   bool // the client gets none
-	renewal     bool // the client gets a new one when it resumes
+	sessionMiss bool  // nothing is resumed
+	noSession   bool  // the client gets none
+	renewal     bool  // the client gets a new one when it resumes
+	cached      *bool // the server keeps the first
 
 	acceptsEarlyData  bool
 	rejectsEarlyData  bool
@@ -131,6 +132,8 @@ func (e *expectations) checkResumption(c *connection, state dtls.ConnectionState
 	switch {
 	case state.DidResume != resumes:
 		return fmt.Errorf("resumption: expected %t, got %t", resumes, state.DidResume)
+	case !c.again && c.settings.server && e.cached != nil && c.sessions.cached != *e.cached:
+		return fmt.Errorf("the server keeps the session: expected %t, got %t", *e.cached, c.sessions.cached)
 	case c.settings.server || is13(state.Version) || !c.Open(): // tickets come later
 		return nil
 	}

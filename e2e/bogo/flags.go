@@ -277,6 +277,9 @@ var flags = map[string]flag{
 	"expect-peer-verify-pref":         list(func(s *settings) *[]tls.SignatureScheme { return &s.expect.offeredSchemes }),
 	"expect-session-miss":             truth(func(s *settings) *bool { return &s.expect.sessionMiss }),
 	"expect-no-session":               truth(func(s *settings) *bool { return &s.expect.noSession }),
+	"expect-session-id":               {false, func(s *settings, _ string) error { s.expect.cached = new(true); return nil }},
+	"expect-no-session-id":            {false, func(s *settings, _ string) error { s.expect.cached = new(false); return nil }},
+	"expect-ticket-age-skew":          seconds(func(s *settings) *time.Duration { return &s.expect.ticketAgeSkew }),
 	"expect-ticket-renewal":           truth(func(s *settings) *bool { return &s.expect.renewal }),
 
 	"expect-accept-early-data":          truth(func(s *settings) *bool { return &s.expect.acceptsEarlyData }),
@@ -284,7 +287,6 @@ var flags = map[string]flag{
 	"expect-no-offer-early-data":        truth(func(s *settings) *bool { return &s.expect.offersNoEarlyData }),
 	"expect-early-data-reason":          given(func(s *settings) **string { return &s.expect.earlyDataReason }),
 	"expect-ticket-supports-early-data": truth(func(s *settings) *bool { return &s.expect.earlySession }),
-	"expect-ticket-age-skew":            seconds(func(s *settings) *time.Duration { return &s.expect.ticketAgeSkew }),
 
 	"expect-msg-callback": given(func(s *settings) **string { return &s.expect.messages }),
 }

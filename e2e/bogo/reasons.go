@@ -76,6 +76,15 @@ var sentinels = []struct {
 	{alert.MessageTooLong, "EXCESSIVE_MESSAGE_SIZE"},
 	{alert.Renegotiation, "NO_RENEGOTIATION"},
 
+	{alert.UnknownSession, "SERVER_ECHOED_INVALID_SESSION_ID"},
+	{alert.WrongSessionVersion, "OLD_SESSION_VERSION_NOT_RETURNED"},
+	{alert.WrongSessionSuite, "OLD_SESSION_CIPHER_NOT_RETURNED"},
+	{alert.WrongSessionHash, "OLD_SESSION_PRF_HASH_MISMATCH"},
+	{alert.WrongBinderCount, "PSK_IDENTITY_BINDER_COUNT_MISMATCH"},
+	{alert.BadBinder, "DIGEST_CHECK_FAILED"},
+	{alert.PreSharedKeyNotLast, "PRE_SHARED_KEY_MUST_BE_LAST"},
+	{alert.SessionLostMasterSecret, "RESUMED_EMS_SESSION_WITHOUT_EMS_EXTENSION"},
+	{alert.SessionGainedMasterSecret, "RESUMED_NON_EMS_SESSION_WITH_EMS_EXTENSION"},
 	{alert.NoCommonSuite, "NO_SHARED_CIPHER"},
 	{alert.NoCommonScheme, "NO_COMMON_SIGNATURE_ALGORITHMS"},
 	{alert.NoCommonCertificateType, "UNKNOWN_CERTIFICATE_TYPE"},
@@ -202,7 +211,6 @@ var reasons = []struct {
 	{alert.IllegalParameter, "null compression", "INVALID_COMPRESSION_LIST"},
 	{alert.IllegalParameter, "compression methods", "INVALID_COMPRESSION_LIST"},
 	{alert.IllegalParameter, "compression method", "UNSUPPORTED_COMPRESSION_ALGORITHM"},
-	{alert.IllegalParameter, "the server resumes a session", "SERVER_ECHOED_INVALID_SESSION_ID"},
 	{alert.IllegalParameter, "more than", "EXCESSIVE_MESSAGE_SIZE"},
 	{alert.IllegalParameter, "fragment", "FRAGMENT_MISMATCH"},
 

@@ -15,11 +15,12 @@ type family struct {
 	clock      *clock
 	ticketKeys [][32]byte
 	antiReplay dtls.AntiReplay
+	kept       dtls.ServerSessionCache
 	session    *dtls.SessionState // the client's newest, of the connection before
 }
 
 func newFamily() *family {
-	f := &family{clock: newClock(), ticketKeys: make([][32]byte, 1), antiReplay: tls.NewReplayRegister(0)}
+	f := &family{clock: newClock(), ticketKeys: make([][32]byte, 1), antiReplay: tls.NewReplayRegister(0), kept: dtls.NewLRUServerSessionCache(0)}
 	rand.Read(f.ticketKeys[0][:]) // never fails
 	return f
 }
@@ -38,6 +39,7 @@ type sessions struct {
 	taken    *dtls.SessionState
 	good     bool               // taken was given back
 	fresh    *dtls.SessionState // the newest that came
+	cached   bool               // at the server
 }
 
 var errNoSession = errors.New("there is no session to offer")
@@ -53,6 +55,7 @@ func (s *sessions) begin(f *family, c *connection) error {
 
 func (s *sessions) configure(config *dtls.Config) {
 	config.ClientSessionCache = s
+	config.ServerSessionCache = serverSessions{s.family.kept, s}
 	config.TicketKeys = s.family.ticketKeys
 	config.EarlyData = s.settings.earlyData && !s.settings.dtls // the runner has it over TLS alone
 	config.AntiReplay = s.family.antiReplay
@@ -80,6 +83,17 @@ func (s *sessions) Put(_ string, session *dtls.SessionState) {
 		return
 	}
 	s.fresh = session
+}
+
+// serverSessions are the server's cache, which tells when it is used.
+type serverSessions struct {
+	dtls.ServerSessionCache
+	of *sessions
+}
+
+func (s serverSessions) Put(id []byte, state *dtls.SessionState) {
+	s.of.cached = true
+	s.ServerSessionCache.Put(id, state)
 }
 
 func is13(version uint16) bool { return protocol.Version(version).Is13() }

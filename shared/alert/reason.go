@@ -60,6 +60,21 @@ const (
 	BadOuterExtensions   Reason = "bad ech_outer_extensions"
 )
 
+// Sessions.
+const (
+	UnknownSession      Reason = "a session is resumed that was not offered"
+	WrongSessionVersion Reason = "the session is of another version"
+	WrongSessionSuite   Reason = "the session is of another cipher suite"
+	WrongSessionHash    Reason = "the session's secret is for another hash"
+	WrongBinderCount    Reason = "not one binder for each identity"
+	BadBinder           Reason = "the binder does not fit the ClientHello"
+	PreSharedKeyNotLast Reason = "pre_shared_key is not the last extension"
+
+	// RFC 7627 5.3.
+	SessionLostMasterSecret   Reason = "a session with extended_master_secret is resumed without it"
+	SessionGainedMasterSecret Reason = "a session without extended_master_secret is resumed with it"
+)
+
 // Records that are wrong in themselves, or come where they may not.
 const (
 	NotTLS              Reason = "the peer does not speak TLS"

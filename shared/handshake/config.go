@@ -230,8 +230,9 @@ type Config struct {
 	// without decrypting anything.
 	EncryptedClientHelloKeys []tls.EncryptedClientHelloKey
 
-	// SessionTicketsDisabled turns resumption off: a client keeps no sessions, a
-	// server neither gives nor takes tickets.
+	// SessionTicketsDisabled turns tickets off: a client neither keeps nor offers
+	// them, a server neither gives nor takes them. What is left is resumption by
+	// session_id in 1.2.
 	SessionTicketsDisabled bool
 
 	// ClientSessionCache is where a client keeps sessions to resume, by
@@ -244,6 +245,11 @@ type Config struct {
 	// VerifyPeerCertificate doesn't, as no certificate is shown: Configs that
 	// share a cache check with VerifyConnection.
 	ClientSessionCache ClientSessionCache
+
+	// ServerSessionCache is where a server of 1.2 keeps the sessions of clients
+	// without tickets, or of all if SessionTicketsDisabled; nil means that it keeps
+	// none. NewLRUServerSessionCache makes one in memory.
+	ServerSessionCache ServerSessionCache
 
 	// SessionTickets is how many tickets a server of 1.3 gives to each client
 	// that can use them; zero means 2, the most is 255. In 1.2 it gives one, in a
@@ -261,7 +267,8 @@ type Config struct {
 
 	// WrapSession makes the ticket for a session, instead of TicketKeys: its
 	// SessionState.Bytes encrypted, or the name under which they are stored. It
-	// runs when the client's Finished is verified. An error ends the connection.
+	// runs when the client's Finished is verified. Without one (nil, nil) the client
+	// gets none; an error ends the connection.
 	//
 	// UnwrapSession finds the session again; ParseSessionState reads it. Without
 	// one (nil, nil) there is a full handshake; an error ends the handshake. Here
@@ -356,6 +363,9 @@ type SRTPProfile = protocol.SRTPProfile
 // A SessionState is what resumes a session, for WrapSession and
 // ClientSessionCache.
 type SessionState = session.State
+
+// A ServerSessionCache keeps a server's sessions.
+type ServerSessionCache = session.Store
 
 // A ClientSessionCache keeps a client's sessions.
 type ClientSessionCache = session.Cache

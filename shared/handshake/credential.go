@@ -186,10 +186,7 @@ func (m *Machine) chooseServerCredential() error {
 	if err != nil {
 		return err
 	}
-	if err := m.chooseCredential(candidates); err != nil {
-		return err
-	}
-	return m.chooseStaple()
+	return m.chooseCredential(candidates)
 }
 
 // serverCandidates are what GetCertificate says; or the Credentials, and then the

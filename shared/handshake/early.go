@@ -212,8 +212,6 @@ func (m *Machine) judgeEarlyData() (EarlyDataReason, error) {
 		return EarlyDataALPNMismatch, nil
 	case m.early.skew.Abs() > maxTicketAgeSkew:
 		return EarlyDataTicketAge, nil
-	case s.Suite != m.suite.ID:
-		return EarlyDataSuiteMismatch, nil
 	case m.hello.retried:
 		return EarlyDataHelloRetry, nil
 	}
@@ -231,7 +229,7 @@ func (m *Machine) sessionOf13() *session.State {
 // measureAge compares the age of the ticket as the client tells it with that
 // which we know (RFC 9846 8.3).
 func (m *Machine) measureAge(s *session.State, obfuscated uint32) {
-	m.early.skew = time.Duration(obfuscated-s.AgeAdd)*time.Millisecond - m.now.Sub(s.Created).Truncate(time.Millisecond)
+	m.early.skew = s.Skew(obfuscated, m.now)
 }
 
 // recordEarlyData asks AntiReplay about the ClientHello. Its binder stands for

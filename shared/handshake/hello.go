@@ -37,10 +37,12 @@ type hello struct {
 	wantsStaple          bool // an OCSP response
 	earlyData            bool // 0-RTT data follow
 	pskModes             []byte
+	pskOffer             []byte // of pre_shared_key
 	psks                 message.OfferedPSKs
-	ticket               []byte // of session_ticket
-	raw                  []byte // the peer's, whole: its binders are over it
-	inner                bool   // it went encrypted in another one (RFC 9849)
+	inner                bool     // it went encrypted in another one (RFC 9849)
+	dropped              [][]byte // tickets of the first ClientHello, if the second has none
+	ticket               []byte   // of session_ticket
+	raw                  []byte   // the peer's, whole: its binders are over it
 
 	legacyCookie []byte // of HelloVerifyRequest
 	cookie       []byte // of HelloRetryRequest
@@ -115,11 +117,7 @@ func (m *Machine) prepareHello() error {
 	}
 	m.hello.suites = message.MakeUint16s(suites)
 	is13 := m.config.Enabled(protocol.VersionTLS13)
-	if m.transport == protocol.Stream && is13 || m.offers12() {
-		// For middleboxes (RFC 9846 E.4; over datagrams it stays empty, RFC 9147
-		// 5.3), or to see whether the session is resumed (RFC 5077 3.4).
-		m.hello.sessionID = randomBytes(32)
-	}
+	m.offerSessionID()
 	if !is13 {
 		return nil
 	}
@@ -159,6 +157,9 @@ func readClientHello(m *Machine, body []byte) error {
 	m.random.client, m.hello.sessionID, m.hello.suites = in.Random, in.SessionID, in.CipherSuites
 	if err := m.receiveExtensions(in.Extensions); err != nil {
 		return err
+	}
+	if again && m.hello.pskOffer == nil {
+		m.hello.dropped = append(first.tickets(), first.dropped...)
 	}
 	if m.hello.suites.Contains(emptyRenegotiationInfo) && !slices.Contains(m.hello.offered, protocol.ExtRenegotiationInfo) {
 		// This suite offers the extension, as an empty one (RFC 5746 3.6).
@@ -319,6 +320,9 @@ func writeServerHello(m *Machine, b *wire.Builder) error {
 			copy(m.random.server[24:], message.DowngradeTLS12)
 		}
 		m.keepTranscript()
+		if !m.version.Is13() && !m.selected {
+			m.nameSession()
+		}
 	}
 	out := message.ServerHello{
 		Version:     protocol.VersionTLS12.Over(m.transport),
@@ -330,6 +334,8 @@ func writeServerHello(m *Machine, b *wire.Builder) error {
 		at, out.SessionID = inServerHello13, m.sessionEcho()
 	} else if m.selected {
 		out.SessionID = m.hello.sessionID // RFC 5077 3.4
+	} else {
+		out.SessionID = m.sessionID
 	}
 	var err error
 	if out.Extensions, err = m.answerExtensions(at); err != nil {
@@ -395,6 +401,11 @@ func (m *Machine) readSelected(in *message.ServerHello) error {
 		return alert.Peerf(alert.IllegalParameter, "the server chose %v after %v", selected, m.version)
 	}
 	m.setVersion(selected)
+	if !selected.Is13() {
+		if err := m.readSessionID12(in); err != nil {
+			return err
+		}
+	}
 	s := suite.ByID(in.CipherSuite)
 	switch {
 	case s == nil || !m.hello.suites.Contains(in.CipherSuite) || s.Version != selected.Over(protocol.Stream):
@@ -445,7 +456,7 @@ func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 			return alert.Peerf(alert.IllegalParameter, "the server has 1.3 and yet chose %v: somebody changed the hello", m.version)
 		}
 	}
-	if err := m.checkResumed12(in); err != nil {
+	if err := m.checkResumed12(); err != nil {
 		return err
 	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {

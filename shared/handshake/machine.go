@@ -101,6 +101,7 @@ type Machine struct {
 	selected   bool                         // the server takes it
 	ticketsDue int                          // tickets to be made
 	tickets    []message.NewSessionTicket13 // and to be written
+	sessionID  []byte                       // 1.2: the name that the server gives this session, if it keeps it
 	promised   bool                         // 1.2: the server said that it gives a ticket
 	ticket     message.NewSessionTicket12
 
@@ -198,7 +199,10 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 			m.place.Learn(Stapled, false)
 		}
 		if !m.resumes() {
-			m.place.Learn(Resumed|Ticket, false)
+			m.place.Learn(Resumed, false)
+		}
+		if !m.resumes() || c.SessionTicketsDisabled {
+			m.place.Learn(Ticket, false)
 		}
 		if !c.Enabled(protocol.VersionTLS12) || !c.Enabled(protocol.VersionTLS13) {
 			m.place.Learn(V13, c.Enabled(protocol.VersionTLS13))

@@ -195,6 +195,9 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	case m.hello.schemes == nil:
 		return alert.Peerf(alert.MissingExtension, "ClientHello of 1.3 without signature_algorithms")
 	}
+	if err := m.readPreSharedKey(); err != nil {
+		return err
+	}
 	retry := m.place.At == Start && choice.NeedShare
 	if m.place.At != Start {
 		if err := m.checkRetried(in, &choice); err != nil {
@@ -218,6 +221,9 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 		return m.respond()
 	}
 	if err := m.chooseServerCredential(); err != nil {
+		return err
+	}
+	if err := m.chooseStaple(); err != nil {
 		return err
 	}
 	return m.respond()
@@ -262,9 +268,6 @@ func (m *Machine) negotiate12() error {
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
 	}
-	if err := m.findSession12(); err != nil || m.selected {
-		return err
-	}
 	for g := range m.config.groups(m.version) {
 		// RFC 8422 4 lets a client without supported_groups leave the choice to us.
 		// As stacks in use do we take it for one without ECDHE.
@@ -276,7 +279,13 @@ func (m *Machine) negotiate12() error {
 	if m.group == nil {
 		return alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
 	}
-	return m.chooseServerCredential()
+	if err := m.chooseServerCredential(); err != nil {
+		return err
+	}
+	if err := m.findSession12(); err != nil || m.selected {
+		return err
+	}
+	return m.chooseStaple()
 }
 
 // clientHelloInfo is the ClientHello as the application sees it.

@@ -45,7 +45,10 @@ func (c *Config) resumable(role Role, s *session.State, name string, now time.Ti
 		return nil, false
 	}
 	peer, err := c.reverify(role, s)
-	return &resumption{state: s, peer: peer}, err == nil
+	if err != nil {
+		return nil, false
+	}
+	return &resumption{state: s, peer: peer}, true
 }
 
 // reverify checks what the peer has shown in an earlier handshake. What a server
@@ -90,10 +93,7 @@ func (m *Machine) sessionKey() string {
 }
 
 // resumes reports whether this client keeps and offers sessions.
-func (m *Machine) resumes() bool {
-	c := m.config
-	return m.role == Client && c.ClientSessionCache != nil && !c.SessionTicketsDisabled
-}
+func (m *Machine) resumes() bool { return m.role == Client && m.config.ClientSessionCache != nil }
 
 // takeSession takes a session to offer out of the cache, if there is one.
 func (m *Machine) takeSession() error {
@@ -122,11 +122,14 @@ func (m *Machine) takeSession() error {
 // offers reports whether a session is one over this transport, of a version that
 // is enabled, and of a suite that is offered; in 1.3 one with its hash is enough.
 func (c *Config) offers(s *session.State, t protocol.Transport) bool {
-	if s.Check() != nil || s.Version.Over(t) != s.Version || !c.Enabled(s.Version) || len(s.Ticket) == 0 {
+	byTicket := len(s.Ticket) > 0
+	switch {
+	case s.Check() != nil || s.Version.Over(t) != s.Version || !c.Enabled(s.Version):
 		return false
-	}
-	if !s.Version.Is13() {
-		return c.has(suite.ByID(s.Suite))
+	case byTicket && c.SessionTicketsDisabled || !byTicket && len(s.SessionID) == 0:
+		return false
+	case !s.Version.Is13():
+		return c.has(suite.ByID(s.Suite)) && (s.ExtendedMasterSecret || c.InsecureAllowMissingEMS)
 	}
 	for known := range c.suites(s.Version) {
 		if known.Hash == suite.ByID(s.Suite).Hash {
@@ -140,7 +143,7 @@ func (c *Config) offers(s *session.State, t protocol.Transport) bool {
 
 func offerPSKModes(m *Machine, b *wire.Builder) bool {
 	message.AppendPSKModes(b, []byte{message.PSKWithECDHE})
-	return m.resumes() && m.config.Enabled(protocol.VersionTLS13)
+	return m.resumes() && !m.config.SessionTicketsDisabled && m.config.Enabled(protocol.VersionTLS13)
 }
 
 func receivePSKModes(m *Machine, body []byte) (err error) {
@@ -203,7 +206,7 @@ func (m *Machine) settleResumption() error {
 	if !m.selected {
 		m.resumption = nil
 	} else if r := m.resumption; suite.ByID(r.state.Suite).Hash != m.suite.Hash { // RFC 9846 4.3.11
-		return alert.Peerf(alert.IllegalParameter, "%s has another hash than the PSK that was selected", m.suite.Name)
+		return alert.Peerf(alert.IllegalParameter, "%w than %s", alert.WrongSessionHash, m.suite.Name)
 	} else {
 		m.peer.verified = r.peer
 		// Some servers of 1.2 show theirs again, as RFC 6962 3.3 forgot to forbid.
@@ -230,7 +233,7 @@ func readPostTicket(m *Machine, body []byte) error {
 			return err
 		}
 	}
-	if in.Lifetime == 0 || !m.resumes() { // zero: to be discarded at once, RFC 9846 4.7.1
+	if in.Lifetime == 0 || !m.resumes() || m.config.SessionTicketsDisabled { // zero: to be discarded at once, RFC 9846 4.7.1
 		return nil
 	}
 	s := m.session(m.secrets13.resumption.PSK(in.Nonce), min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime))
@@ -284,14 +287,20 @@ var maxChain = [...]int{protocol.Stream: 1 << 14, protocol.Datagram: 1536}
 // maxIdentities is how many tickets of one ClientHello are tried.
 const maxIdentities = 5
 
-func receivePreSharedKey(m *Machine, body []byte) (err error) {
-	if !m.config.Enabled(protocol.VersionTLS13) {
+func receivePreSharedKey(m *Machine, body []byte) error {
+	m.hello.pskOffer = body // it means something in 1.3 only
+	return nil
+}
+
+// readPreSharedKey reads the client's offer.
+func (m *Machine) readPreSharedKey() (err error) {
+	if m.hello.pskOffer == nil {
 		return nil
 	}
 	if last, _ := m.hello.block.Last(); last != protocol.ExtPreSharedKey { // RFC 9846 4.3.11
-		return alert.Peerf(alert.IllegalParameter, "pre_shared_key is not the last extension of the ClientHello but %v", last)
+		return alert.Peerf(alert.IllegalParameter, "%w but %v", alert.PreSharedKeyNotLast, last)
 	}
-	m.hello.psks, err = message.ParsePreSharedKey(body)
+	m.hello.psks, err = message.ParsePreSharedKey(m.hello.pskOffer)
 	return err
 }
 
@@ -309,6 +318,8 @@ func (m *Machine) findSession() error {
 	m.resumption, m.selected = nil, false
 	offered := m.hello.psks.Identities
 	switch {
+	case len(offered) == 0 && m.hello.dropped != nil:
+		return m.checkDropped()
 	case len(offered) == 0:
 		return nil
 	case m.hello.pskModes == nil: // RFC 9846 4.3.9
@@ -316,35 +327,50 @@ func (m *Machine) findSession() error {
 	case m.config.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE):
 		return nil
 	}
-	var tickets [][]byte
-	for _, id := range offered[:min(len(offered), maxIdentities)] {
-		tickets = append(tickets, id.Identity)
-	}
-	hash := m.suite.Hash
-	found, err := m.openTickets(tickets, func(s *session.State) bool { return suite.ByID(s.Suite).Hash == hash })
+	found, err := m.openTickets(m.hello.tickets())
 	if err != nil || found == nil {
 		return err
 	}
 	binder := m.hello.psks.Binders[found.selected]
 	if !hmac.Equal(binder, m.binder(&m.transcript, found.state, m.hello.raw, m.hello.psks.BindersLen())) {
-		return alert.Peerf(alert.DecryptError, "the binder does not fit the ClientHello")
+		return alert.Peerf(alert.DecryptError, "%w", alert.BadBinder)
 	}
 	m.resumption, m.selected = found, true
 	m.measureAge(found.state, offered[found.selected].ObfuscatedAge)
 	return nil
 }
 
-// openTickets finds the first ticket of a session that fits and can be resumed.
-func (m *Machine) openTickets(tickets [][]byte, fits func(*session.State) bool) (*resumption, error) {
+// tickets are those of a ClientHello that are tried.
+func (h *hello) tickets() (tickets [][]byte) {
+	for _, id := range h.psks.Identities[:min(len(h.psks.Identities), maxIdentities)] {
+		tickets = append(tickets, id.Identity)
+	}
+	return tickets
+}
+
+// checkDropped refuses a second ClientHello without the PSKs of the first,
+// unless there was none that goes with the suite (RFC 9846 4.2.2).
+func (m *Machine) checkDropped() error {
+	found, err := m.openTickets(m.hello.dropped)
+	if err == nil && found != nil {
+		err = alert.Peerf(alert.MissingExtension, "the second ClientHello has no pre_shared_key, the first had one of a session for %s", m.suite.Name)
+	}
+	return err
+}
+
+// openTickets finds the first ticket of a session that can be resumed with the
+// suite of this handshake. 1.3 would take another one with the same hash too, but
+// what is preferred now counts, and 0-RTT data needs the very suite.
+func (m *Machine) openTickets(tickets [][]byte) (*resumption, error) {
 	c, k, state, now := m.config, m.ticketKeys(), m.State(), m.now
-	version, name := m.version, m.hello.serverName
+	version, name, chosen := m.version, m.hello.serverName, m.suite.ID
 	found, err := later(m, func() (*resumption, error) {
 		for i, ticket := range tickets {
 			s, err := c.unwrap(k, ticket, state, now)
 			if err != nil {
 				return nil, err
 			}
-			if s == nil || s.Check() != nil || s.Version != version || !fits(s) {
+			if s == nil || s.Check() != nil || s.Version != version || s.Suite != chosen {
 				continue
 			}
 			if r, ok := c.resumable(Server, s, name, now); ok {
@@ -373,8 +399,8 @@ func (m *Machine) wrapper() func(*session.State) ([]byte, error) {
 			return k.Seal(s, now)
 		}
 		ticket, err := wrap(state, s)
-		if err == nil && (len(ticket) == 0 || len(ticket) > math.MaxUint16) {
-			err = fmt.Errorf("a ticket has 1 to 65535 bytes, not %d", len(ticket))
+		if err == nil && len(ticket) > math.MaxUint16 {
+			err = fmt.Errorf("a ticket has at most 65535 bytes, not %d", len(ticket))
 		}
 		return ticket, err
 	}
@@ -427,7 +453,9 @@ func (m *Machine) makeTickets() error {
 			if out.Ticket, err = wrapped(&s); err != nil {
 				return nil, err
 			}
-			tickets = append(tickets, out)
+			if len(out.Ticket) > 0 {
+				tickets = append(tickets, out)
+			}
 		}
 		return tickets, nil
 	})

@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -14,10 +13,11 @@ import (
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
-// Resumption in 1.2 is by ticket (RFC 5077): a server gives one within a full
-// handshake, after it has verified the client's Finished, and takes it until it
-// expires. Only sessions with an extended master secret are resumed, as others
-// are not bound to their handshake (RFC 7627 5.3).
+// Resumption in 1.2 is by ticket (RFC 5077), which a server gives within a full
+// handshake, after it has verified the client's Finished, and takes until it
+// expires; or by session_id (sessionid.go). A session without an extended master
+// secret is not bound to its handshake, and only resumed where a Config accepts
+// such connections (RFC 7627 5.3, 6.2).
 
 // offers12 reports whether the session that this client offers is of 1.2.
 func (m *Machine) offers12() bool { return m.resumption != nil && !m.resumption.state.Version.Is13() }
@@ -28,7 +28,7 @@ func offerSessionTicket(m *Machine, b *wire.Builder) bool {
 	if m.offers12() {
 		b.Raw(m.resumption.state.Ticket)
 	}
-	return m.resumes() && m.offersVersion(protocol.VersionTLS12)
+	return m.resumes() && !m.config.SessionTicketsDisabled && m.offersVersion(protocol.VersionTLS12)
 }
 
 func receiveSessionTicket(m *Machine, body []byte) error {
@@ -46,22 +46,38 @@ func acceptSessionTicket(m *Machine, _ where, body []byte) error {
 
 // --- The client
 
-// checkResumed12 checks a ServerHello that echoes our session_id: it resumes the
-// session (RFC 5077 3.4), with all that was agreed in it.
-func (m *Machine) checkResumed12(in *message.ServerHello) error {
-	if len(in.SessionID) == 0 || !bytes.Equal(in.SessionID, m.hello.sessionID) {
+// has reports whether a suite is enabled.
+func (c *Config) has(s *suite.Suite) bool {
+	for enabled := range c.suites(s.Version) {
+		if enabled == s {
+			return true
+		}
+	}
+	return false
+}
+
+// checkResumed12 checks a ServerHello that resumes the session: with all that was
+// agreed in it.
+func (m *Machine) checkResumed12() error {
+	if !m.selected {
 		return nil
 	}
-	switch {
-	case !m.offers12():
-		// Ours was made up for 1.3.
-		return alert.Peerf(alert.IllegalParameter, "the server resumes a session that was never made")
-	case m.suite.ID != m.resumption.state.Suite: // RFC 5246 7.4.1.3
-		return alert.Peerf(alert.IllegalParameter, "the server resumes a session of another suite with %s", m.suite.Name)
-	case !m.hello.extendedMasterSecret: // RFC 7627 5.3
-		return alert.Peerf(alert.HandshakeFailure, "the server resumes a session without its extended_master_secret")
+	s := m.resumption.state
+	if m.suite.ID != s.Suite { // RFC 5246 7.4.1.3
+		return alert.Peerf(alert.IllegalParameter, "%w, and resumed with %s", alert.WrongSessionSuite, m.suite.Name)
 	}
-	m.selected = true
+	return m.checkResumedMaster(s, "server")
+}
+
+// checkResumedMaster holds what the peer says of extended_master_secret against
+// its session (RFC 7627 5.3).
+func (m *Machine) checkResumedMaster(s *session.State, peer string) error {
+	switch has := m.hello.extendedMasterSecret; {
+	case s.ExtendedMasterSecret && !has:
+		return alert.Peerf(alert.HandshakeFailure, "%w at the %s", alert.SessionLostMasterSecret, peer)
+	case !s.ExtendedMasterSecret && has:
+		return alert.Peerf(alert.HandshakeFailure, "%w at the %s", alert.SessionGainedMasterSecret, peer)
+	}
 	return nil
 }
 
@@ -75,74 +91,101 @@ func readNewSessionTicket(m *Machine, body []byte) error {
 	return nil
 }
 
-// keepSession12 puts the session of a complete handshake into the cache: with
-// a new ticket, or with the one that was good again.
+// keepSession12 keeps the session of a handshake that is about to be complete.
 func (m *Machine) keepSession12() error {
 	switch {
-	case m.version.Is13() || !m.resumes() || !m.hello.extendedMasterSecret:
+	case m.version.Is13():
+		return nil
+	case m.role == Server:
+		return m.storeSession()
+	case !m.resumes() || !m.resumable12():
+		return nil
 	case len(m.ticket.Ticket) > 0:
 		lifetime := session.MaxLifetime // if the server says nothing
 		if m.ticket.Lifetime > 0 {
 			lifetime = min(lifetime, time.Duration(m.ticket.Lifetime)*time.Second)
 		}
-		s := m.session(m.secrets12.master.Bytes(), lifetime)
+		s := m.session12(lifetime)
 		s.Ticket = m.ticket.Ticket
 		return m.keep(s)
 	case m.selected:
 		return m.keep(m.resumption.state)
+	case len(m.sessionID) > 0:
+		s := m.session12(session.MaxLifetime)
+		s.SessionID = m.sessionID
+		return m.keep(s)
 	}
 	return nil
+}
+
+// resumable12 reports whether a session of this handshake may be resumed.
+func (m *Machine) resumable12() bool {
+	return m.hello.extendedMasterSecret || m.config.InsecureAllowMissingEMS
+}
+
+// session12 is this connection's session of 1.2.
+func (m *Machine) session12(lifetime time.Duration) *session.State {
+	s := m.session(m.secrets12.master.Bytes(), lifetime)
+	s.ExtendedMasterSecret = m.hello.extendedMasterSecret
+	return s
 }
 
 // --- The server
 
-// findSession12 finds the session of the client's ticket. Without one there is a
-// full handshake.
+// findSession12 finds the session of the client's ticket, or else of its
+// session_id (RFC 5077 3.4). It must have the suite that a full handshake would
+// have, so that what is preferred now counts. Without one there is a full
+// handshake.
 func (m *Machine) findSession12() error {
 	m.resumption, m.selected = nil, false
-	if len(m.hello.ticket) == 0 || m.config.SessionTicketsDisabled {
-		return nil
-	}
-	found, err := m.openTickets([][]byte{m.hello.ticket}, func(s *session.State) bool {
-		return m.hello.suites.Contains(s.Suite) && m.config.has(suite.ByID(s.Suite))
-	})
-	switch {
-	case err != nil || found == nil:
+	found, err := m.lookUp12()
+	if err != nil || found == nil || found.state.Suite != m.suite.ID {
 		return err
-	case !m.hello.extendedMasterSecret: // RFC 7627 5.3
-		return alert.Peerf(alert.HandshakeFailure, "the client resumes a session without its extended_master_secret")
 	}
-	m.resumption, m.selected, m.suite = found, true, suite.ByID(found.state.Suite)
+	s := found.state
+	if !s.ExtendedMasterSecret && (m.hello.extendedMasterSecret || !m.config.InsecureAllowMissingEMS) {
+		return nil // RFC 7627 5.3
+	}
+	if err := m.checkResumedMaster(s, "client"); err != nil {
+		return err
+	}
+	m.resumption, m.selected = found, true
+	m.credential, m.scheme = nil, 0 // nobody shows one
 	return nil
 }
 
-// has reports whether a suite is enabled.
-func (c *Config) has(s *suite.Suite) bool {
-	for enabled := range c.suites(s.Version) {
-		if enabled == s {
-			return true
-		}
+// lookUp12 finds it by what the client sent.
+func (m *Machine) lookUp12() (*resumption, error) {
+	if m.takesTickets12() && len(m.hello.ticket) > 0 {
+		return m.openTickets([][]byte{m.hello.ticket})
 	}
-	return false
+	return m.findSessionByID()
 }
 
 // givesTicket12 reports whether a ServerHello promises a ticket. One that is
-// resumed stays good for as long as it lives.
+// resumed stays good for as long as it lives, unless it is to be renewed.
 func (m *Machine) givesTicket12() bool {
-	return !m.version.Is13() && !m.selected && m.hello.extendedMasterSecret && !m.config.SessionTicketsDisabled &&
-		slices.Contains(m.hello.offered, protocol.ExtSessionTicket)
+	return !m.version.Is13() && (!m.selected || m.resumption.state.Renew) && m.resumable12() && m.takesTickets12()
+}
+
+// takesTickets12 reports whether tickets are on, here and at the client.
+func (m *Machine) takesTickets12() bool {
+	return !m.config.SessionTicketsDisabled && slices.Contains(m.hello.offered, protocol.ExtSessionTicket)
 }
 
 func writeNewSessionTicket(m *Machine, b *wire.Builder) error {
 	var out message.NewSessionTicket12 // empty if there is to be none after all, RFC 5077 3.3
 	if m.ticketFits() {
-		s := m.session(m.secrets12.master.Bytes(), session.MaxLifetime)
-		wrapped := m.wrapper()
+		s, wrapped := m.session12(session.MaxLifetime), m.wrapper()
+		if m.selected { // a new ticket makes the secret no younger
+			s.Created, s.Lifetime = m.resumption.state.Created, m.resumption.state.Lifetime
+		}
 		ticket, err := later(m, func() ([]byte, error) { return wrapped(s) })
 		if err != nil {
 			return wrap(err, alert.InternalError, "WrapSession")
 		}
-		out = message.NewSessionTicket12{Lifetime: uint32(s.Lifetime / time.Second), Ticket: ticket}
+		left := s.Lifetime - m.now.Sub(s.Created)
+		out = message.NewSessionTicket12{Lifetime: uint32(left / time.Second), Ticket: ticket}
 	}
 	out.Append(b)
 	return nil

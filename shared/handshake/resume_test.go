@@ -143,13 +143,47 @@ func TestExtendedMasterSecretAndSessions(t *testing.T) {
 		p.client.take(editServerHello(t, p.client.pop(), drop(protocol.ExtExtendedMasterSecret)))
 		p.client.expectRefused(t, alert.HandshakeFailure)
 
-		// A session without it is never resumed: there is no ticket.
-		kept.sessions = nil
+		// The client's session has none, the server's has: which it says.
+		complete(t, transport, client, server)
+		kept.sessions[0].ExtendedMasterSecret = false
 		p = begin(t, transport, client, server)
-		p.client.work()
-		p.server.take(editClientHello(t, transport, p.server.pop(), without))
-		if slices.Contains(typesOf(p.server.sent), protocol.NewSessionTicket) || p.server.m.place.Is(Ticket) {
-			t.Error("a ticket without extended_master_secret")
+		p.run()
+		p.client.expectRefused(t, alert.HandshakeFailure)
+
+		// Neither's has, but now both have it: a full handshake.
+		server.WrapSession = func(_ ConnectionState, s *SessionState) ([]byte, error) {
+			old := *s
+			old.ExtendedMasterSecret = false
+			return old.Bytes()
+		}
+		server.UnwrapSession = func(ticket []byte, _ ConnectionState) (*SessionState, error) { return session.ParseState(ticket) }
+		complete(t, transport, client, server)
+		kept.sessions[0].ExtendedMasterSecret = false
+		if p := complete(t, transport, client, server); p.client.m.State().DidResume {
+			t.Error("a session without extended_master_secret is resumed with it")
+		}
+
+		// A client that insists on it offers no such session; the hello of one that
+		// doesn't, without it, resumes it only at a server that doesn't either.
+		kept.sessions[0].ExtendedMasterSecret = false
+		strict := *client
+		strict.InsecureAllowMissingEMS = false
+		if p := begin(t, transport, &strict, server); p.client.m.resumption != nil {
+			t.Error("a session without extended_master_secret is offered")
+		}
+		for _, allowed := range []bool{false, true} {
+			kept.sessions = nil
+			complete(t, transport, client, server)
+			kept.sessions[0].ExtendedMasterSecret = false
+			theirs := *server
+			theirs.InsecureAllowMissingEMS = allowed
+			p := begin(t, transport, client, &theirs)
+			p.client.work()
+			p.server.take(editClientHello(t, transport, p.server.pop(), without))
+			p.server.work()
+			if p.server.m.place.Is(Resumed) != allowed {
+				t.Errorf("allowed %v: resumed %v, %v", allowed, !allowed, p.server.err)
+			}
 		}
 	})
 }

@@ -125,7 +125,8 @@ type PSKIdentity struct {
 
 // OfferedPSKs is pre_shared_key as a client sends it (RFC 9846 4.3.11):
 // PskIdentity identities<7..2^16-1>; PskBinderEntry binders<33..2^16-1>, each
-// opaque<32..255>, one for each identity.
+// opaque<32..255>, one for each identity. A binder of another length is read all
+// the same: it fits no ClientHello, which is a fault of its own.
 type OfferedPSKs struct {
 	Identities []PSKIdentity
 	Binders    [][]byte
@@ -151,13 +152,16 @@ func ParsePreSharedKey(body []byte) (OfferedPSKs, error) {
 		identity := r.vector16("identity", 1, max16)
 		o.Identities = append(o.Identities, PSKIdentity{identity, r.uint32("obfuscated_ticket_age")})
 	})
-	r.each(r.vector16("binders", 33, max16), func() {
-		o.Binders = append(o.Binders, r.vector8("binder", 32, max8))
+	r.each(r.vector16("binders", 1, max16), func() {
+		o.Binders = append(o.Binders, r.vector8("binder", 0, max8))
 	})
-	if len(o.Identities) != len(o.Binders) {
-		r.fail(alert.IllegalParameter, "binders", "%d for %d identities", len(o.Binders), len(o.Identities))
+	if err := r.done(); err != nil {
+		return o, err
 	}
-	return o, r.done()
+	if len(o.Identities) != len(o.Binders) {
+		return o, alert.Peerf(alert.IllegalParameter, "pre_shared_key: %w: %d for %d", alert.WrongBinderCount, len(o.Binders), len(o.Identities))
+	}
+	return o, nil
 }
 
 // AppendPreSharedKey appends a client's pre_shared_key.

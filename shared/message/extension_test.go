@@ -178,8 +178,8 @@ func TestExtensionBodiesRefuse(t *testing.T) {
 		{protocol.ExtPSKModes, "", "\x00", alert.DecodeError, "ke_modes: length 0"},
 		{protocol.ExtPreSharedKey, "client", "\x00\x00\x00\x21" + binder, alert.DecodeError, "identities: length 0"},
 		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x00\x00\x00\x00\x07\x00" + "\x00\x21" + binder, alert.DecodeError, "identity: length 0"},
-		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x01a\x00\x00\x00\x07" + "\x00\x21\x1f" + strings.Repeat("z", 31) + "\x00", alert.DecodeError, "binder: length 31"},
-		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x01a\x00\x00\x00\x07" + "\x00\x42" + binder + binder, alert.IllegalParameter, "binders: 2 for 1 identities"},
+		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x01a\x00\x00\x00\x07" + "\x00\x00", alert.DecodeError, "binders: length 0"},
+		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x01a\x00\x00\x00\x07" + "\x00\x42" + binder + binder, alert.IllegalParameter, "2 for 1"},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.typ, " ", test.text), func(t *testing.T) {

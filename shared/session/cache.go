@@ -1,6 +1,7 @@
 package session
 
 import (
+	"container/list"
 	"slices"
 	"sync"
 )
@@ -55,4 +56,74 @@ func (c *lru) Put(key string, s *State) {
 		c.entries = slices.Delete(c.entries, 0, 1)
 	}
 	c.entries = append(c.entries, entry{key, s})
+}
+
+// A Store is where a server keeps sessions that their clients know only the
+// name of: a session_id of 1.2, or a ticket that is good once. Its methods may be
+// called from several goroutines; several servers that share one share their
+// sessions.
+type Store interface {
+	// Put keeps a session under a name of 32 random bytes, for its Lifetime or
+	// less.
+	Put(id []byte, s *State)
+	// Get finds it again.
+	Get(id []byte) (*State, bool)
+	// Delete removes it, and reports whether it was there: of several that ask at
+	// once, one gets true.
+	Delete(id []byte) bool
+}
+
+// NewLRUStore returns a Store of at most capacity sessions, 1024 if it is less
+// than one. When it is full, the oldest goes.
+func NewLRUStore(capacity int) Store {
+	if capacity < 1 {
+		capacity = 1024
+	}
+	return &store{capacity: capacity, sessions: make(map[string]*list.Element)}
+}
+
+type store struct {
+	mu       sync.Mutex
+	capacity int
+	sessions map[string]*list.Element // of named
+	order    list.List                // oldest first
+}
+
+type named struct {
+	id    string
+	state *State
+}
+
+func (c *store) Put(id []byte, s *State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(c.sessions[string(id)])
+	if len(c.sessions) == c.capacity {
+		c.remove(c.order.Front())
+	}
+	c.sessions[string(id)] = c.order.PushBack(named{string(id), s})
+}
+
+func (c *store) Get(id []byte) (*State, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.sessions[string(id)]
+	if e == nil {
+		return nil, false
+	}
+	return e.Value.(named).state, true
+}
+
+func (c *store) Delete(id []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.remove(c.sessions[string(id)])
+}
+
+func (c *store) remove(e *list.Element) bool {
+	if e == nil {
+		return false
+	}
+	delete(c.sessions, c.order.Remove(e).(named).id)
+	return true
 }

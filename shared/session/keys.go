@@ -95,13 +95,13 @@ func (k *TicketKeys) Seal(s *State, now time.Time) ([]byte, error) {
 }
 
 // Open returns the State of a ticket, or nil: it is not ours, was changed, or
-// has expired.
+// has expired. One that is not sealed with the newest key is to be renewed.
 func (k *TicketKeys) Open(ticket []byte, now time.Time) *State {
 	if len(ticket) < sealed {
 		return nil
 	}
 	name, rest := ticket[:nameSize], ticket[nameSize:]
-	aead := k.find([nameSize]byte(name))
+	aead, newest := k.find([nameSize]byte(name), now)
 	if aead == nil {
 		return nil
 	}
@@ -113,6 +113,7 @@ func (k *TicketKeys) Open(ticket []byte, now time.Time) *State {
 	if err != nil || s.Expired(now) {
 		return nil
 	}
+	s.Renew = !newest
 	return s
 }
 
@@ -128,13 +129,14 @@ func (k *TicketKeys) AntiReplay() *ReplayRegister {
 	return k.replays
 }
 
-func (k *TicketKeys) find(name [nameSize]byte) cipher.AEAD {
+func (k *TicketKeys) find(name [nameSize]byte, now time.Time) (aead cipher.AEAD, newest bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.rotate(now)
 	for i := range k.keys {
 		if k.keys[i].name == name {
-			return k.keys[i].aead
+			return k.keys[i].aead, i == 0
 		}
 	}
-	return nil
+	return nil, false
 }

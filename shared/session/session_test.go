@@ -22,6 +22,7 @@ func example() *State {
 		ServerName: "server.example", Protocol: "h2", RawPublicKey: []byte("key"), Chain: [][]byte{{1, 2}, {3}},
 		Staple: []byte("staple"), Timestamps: [][]byte{{4}, {5, 6}},
 		Group: 29, Signature: 0x0807, Ticket: []byte("ticket"),
+		ExtendedMasterSecret: true, SessionID: []byte("id"),
 	}
 }
 
@@ -226,4 +227,47 @@ func FuzzOpen(f *testing.F) {
 			t.Error("a forgery opens")
 		}
 	})
+}
+
+func TestStore(t *testing.T) {
+	c := NewLRUStore(2)
+	c.Put([]byte("a"), example())
+	c.Put([]byte("b"), example())
+	c.Put([]byte("a"), example()) // again: now b is the oldest
+	c.Put([]byte("c"), example())
+	for id, want := range map[string]bool{"a": true, "b": false, "c": true, "": false} {
+		if _, ok := c.Get([]byte(id)); ok != want {
+			t.Errorf("%q is there: %v", id, ok)
+		}
+	}
+	if !c.Delete([]byte("a")) || c.Delete([]byte("a")) || c.Delete([]byte("b")) {
+		t.Error("Delete says that it removed what wasn't there, or not what was")
+	}
+	if _, ok := c.Get([]byte("a")); ok {
+		t.Error("a session is there that was deleted")
+	}
+}
+
+// A ticket under a key that is not the newest is to be renewed.
+func TestRenew(t *testing.T) {
+	ticket, err := NewTicketKeys([][32]byte{{1}}).Seal(example(), testTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		keys  [][32]byte
+		renew bool
+	}{{[][32]byte{{1}, {2}}, false}, {[][32]byte{{2}, {1}}, true}} {
+		if s := NewTicketKeys(c.keys).Open(ticket, testTime); s == nil || s.Renew != c.renew {
+			t.Errorf("keys %v: %+v", c.keys, s)
+		}
+	}
+	own := new(TicketKeys)
+	if ticket, err = own.Seal(example(), testTime); err != nil {
+		t.Fatal(err)
+	}
+	later := testTime.Add(keyLifetime)
+	if s := own.Open(ticket, later); s == nil || !s.Renew {
+		t.Errorf("after the key's time: %+v", s)
+	}
 }

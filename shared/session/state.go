@@ -34,6 +34,9 @@ type State struct {
 	Lifetime time.Duration // in whole seconds, at most MaxLifetime
 	AgeAdd   uint32        // hides the ticket's age (RFC 9846 4.3.11.1)
 
+	// ExtendedMasterSecret is of 1.2 only: the key schedule of 1.3 does the same.
+	ExtendedMasterSecret bool
+
 	MaxEarlyData uint32     // 1.3: how many bytes of 0-RTT the server takes; zero: none
 	Client       netip.Addr // DTLS 1.3 with 0-RTT: the client's address, which was validated; else not valid
 
@@ -50,7 +53,13 @@ type State struct {
 	Group     tls.CurveID
 	Signature tls.SignatureScheme
 
-	Ticket []byte // at the client: what to send back
+	// At the client: what to send back. Of 1.2, SessionID is instead of a ticket.
+	Ticket, SessionID []byte
+
+	// Renew, set by a server's UnwrapSession, gives a client of 1.2 a new ticket
+	// for the same session. In 1.3 every connection brings new ones anyway. It is
+	// not part of Bytes.
+	Renew bool
 }
 
 // Expired reports whether the session is too old at now, or from the future.
@@ -68,6 +77,12 @@ func (s *State) Age(now time.Time) uint32 {
 	return uint32(now.Sub(s.Created).Milliseconds()) + s.AgeAdd
 }
 
+// Skew is by how much a client's obfuscated_ticket_age says more than the
+// server's clock (RFC 9846 8.3).
+func (s *State) Skew(age uint32, now time.Time) time.Duration {
+	return time.Duration(int32(age-s.Age(now))) * time.Millisecond
+}
+
 // format is the first byte of a State's encoding. Another one is from another
 // version of this library.
 const format = 1
@@ -76,10 +91,11 @@ const format = 1
 // is not encrypted. It fails if a field is longer than its length can say.
 //
 //	u8 format | u16 version | u16 suite | opaque8 secret | u64 created, in ms
-//	| u32 lifetime, in s | u32 age_add | u32 max_early_data | opaque8 client address
+//	| u32 lifetime, in s | u32 age_add | u8 flags | u32 max_early_data | opaque8 client address
 //	| opaque8 server name | opaque8 protocol
 //	| opaque16 raw public key | opaque24 (certificates, each opaque24) | opaque24 staple
-//	| opaque16 (timestamps, each opaque16) | u16 group | u16 signature | opaque16 ticket
+//	| opaque16 (timestamps, each opaque16) | u16 group | u16 signature
+//	| opaque16 ticket | opaque8 session_id
 func (s *State) Bytes() ([]byte, error) {
 	var b wire.Builder
 	b.Uint8(format)
@@ -89,6 +105,7 @@ func (s *State) Bytes() ([]byte, error) {
 	b.Uint64(uint64(s.Created.UnixMilli()))
 	b.Uint32(uint32(s.Lifetime / time.Second))
 	b.Uint32(s.AgeAdd)
+	b.Uint8(s.flags())
 	b.Uint32(s.MaxEarlyData)
 	b.Bytes8(s.Client.AsSlice())
 	b.Bytes8([]byte(s.ServerName))
@@ -108,6 +125,7 @@ func (s *State) Bytes() ([]byte, error) {
 	b.Uint16(uint16(s.Group))
 	b.Uint16(uint16(s.Signature))
 	b.Bytes16(s.Ticket)
+	b.Bytes8(s.SessionID)
 	return b.Bytes()
 }
 
@@ -115,17 +133,19 @@ func (s *State) Bytes() ([]byte, error) {
 // State of a version or suite that this library doesn't have, too.
 func ParseState(data []byte) (*State, error) {
 	var (
-		kind             uint8
-		version          uint16
-		created          uint64
-		lifetime         uint32
-		secret, name     cryptobyte.String
-		rawKey           cryptobyte.String
-		alpn, chain      cryptobyte.String
-		staple, scts     cryptobyte.String
-		client           cryptobyte.String
-		ticket, original cryptobyte.String
-		s                State
+		kind         uint8
+		version      uint16
+		created      uint64
+		lifetime     uint32
+		flags        uint8
+		secret, name cryptobyte.String
+		rawKey       cryptobyte.String
+		alpn, chain  cryptobyte.String
+		staple, scts cryptobyte.String
+		client       cryptobyte.String
+		ticket, id   cryptobyte.String
+		original     cryptobyte.String
+		s            State
 	)
 	original = append(original, data...)
 	in := original
@@ -134,12 +154,12 @@ func ParseState(data []byte) (*State, error) {
 	}
 	if !in.ReadUint16(&version) || !in.ReadUint16(&s.Suite) || !in.ReadUint8LengthPrefixed(&secret) ||
 		!in.ReadUint64(&created) || !in.ReadUint32(&lifetime) || !in.ReadUint32(&s.AgeAdd) ||
-		!in.ReadUint32(&s.MaxEarlyData) || !in.ReadUint8LengthPrefixed(&client) ||
+		!in.ReadUint8(&flags) || !in.ReadUint32(&s.MaxEarlyData) || !in.ReadUint8LengthPrefixed(&client) ||
 		!in.ReadUint8LengthPrefixed(&name) || !in.ReadUint8LengthPrefixed(&alpn) ||
 		!in.ReadUint16LengthPrefixed(&rawKey) ||
 		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint24LengthPrefixed(&staple) || !in.ReadUint16LengthPrefixed(&scts) ||
 		!in.ReadUint16((*uint16)(&s.Group)) || !in.ReadUint16((*uint16)(&s.Signature)) ||
-		!in.ReadUint16LengthPrefixed(&ticket) || !in.Empty() {
+		!in.ReadUint16LengthPrefixed(&ticket) || !in.ReadUint8LengthPrefixed(&id) || !in.Empty() {
 		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
 	}
 	if len(client) > 0 {
@@ -168,6 +188,10 @@ func ParseState(data []byte) (*State, error) {
 	if len(staple) > 0 {
 		s.Staple = staple
 	}
+	if len(id) > 0 {
+		s.SessionID = id
+	}
+	s.ExtendedMasterSecret = flags&flagEMS != 0
 	s.Version = protocol.Version(version)
 	s.Secret, s.ServerName, s.Protocol, s.Ticket = secret, string(name), string(alpn), ticket
 	s.Created, s.Lifetime = time.UnixMilli(int64(created)), time.Duration(lifetime)*time.Second
@@ -175,6 +199,16 @@ func ParseState(data []byte) (*State, error) {
 		return nil, err
 	}
 	return &s, nil
+}
+
+// The flags of the encoding.
+const flagEMS = 1 << iota
+
+func (s *State) flags() (flags uint8) {
+	if s.ExtendedMasterSecret {
+		flags |= flagEMS
+	}
+	return flags
 }
 
 const masterLen = 48 // RFC 5246 8.1
