@@ -52,6 +52,8 @@ type (
 	CertificateCompressor = handshake.CertificateCompressor
 	// ZlibCompressor is the CertificateCompressor that is here already.
 	ZlibCompressor = cert.Zlib
+	// A CertificateRequestInfo is what Config.GetClientCredential sees.
+	CertificateRequestInfo = handshake.CertificateRequestInfo
 	// ConnectionState describes a connection.
 	ConnectionState = handshake.ConnectionState
 	// An Error ended a connection: it says whose fault it was and which alert

@@ -15,6 +15,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	config := &dtls.Config{
 		CipherSuites:            s.suites,
 		CurvePreferences:        s.groups,
+		EqualCurves:             s.equalGroups(),
 		KeyShares:               s.keyShares,
 		MinVersion:              s.minVersion,
 		MaxVersion:              s.maxVersion,
@@ -39,7 +40,8 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		VerifyConnection:        c.verify,
 		RequestOCSPStaple:       s.requestStaple && !s.server, // BoringSSL's option is the client's
 		RequestSCTs:             s.requestTimestamps && !s.server,
-		GetClientCertificate:    c.observer.asked,
+		GetClientCredential:     c.observer.asked,
+		CertificateAuthorities:  s.authorities,
 		Trace:                   c.observer.traced,
 		KeyLogWriter:            c.observer,
 	}
@@ -66,6 +68,22 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	return config, err
 }
 
+// equalGroups are the groups of which a flag says that they are as good as the
+// next.
+func (s *settings) equalGroups() (sets [][]tls.CurveID) {
+	for i, flag := range s.groupFlags {
+		if flag == 0 || i+1 >= len(s.groups) {
+			continue
+		}
+		if last := len(sets) - 1; last >= 0 && slices.Contains(sets[last], s.groups[i]) {
+			sets[last] = append(sets[last], s.groups[i+1])
+		} else {
+			sets = append(sets, []tls.CurveID{s.groups[i], s.groups[i+1]})
+		}
+	}
+	return sets
+}
+
 // bound translates what versions are left.
 func (s *settings) bound(config *dtls.Config) {
 	if config.MinVersion != 0 && older(config.MinVersion) {
@@ -86,8 +104,8 @@ var errCertificateCallback = errors.New("the certificate callback fails, as the 
 
 // asked is called when a client's certificate is to be chosen. It leaves the
 // choice to the library.
-func (o *observer) asked(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	o.offeredSchemes = info.SignatureSchemes
+func (o *observer) asked(info *dtls.CertificateRequestInfo) (*dtls.Credential, error) {
+	o.offeredSchemes, o.offeredTypes, o.offeredAuthorities = info.SignatureSchemes, info.CertificateTypes, info.AcceptableCAs
 	if o.settings.failCertificate {
 		return nil, errCertificateCallback
 	}

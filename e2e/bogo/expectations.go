@@ -18,6 +18,8 @@ type expectations struct {
 	protocol             *string
 	offeredProtocols     *string // as they stand on the wire
 	offeredSchemes       []tls.SignatureScheme
+	offeredTypes         []byte
+	offeredAuthorities   [][]byte
 	retry                *bool // a HelloRetryRequest
 	group                *tls.CurveID
 	suite                *uint16
@@ -66,6 +68,7 @@ func (e *expectations) check(c *connection) error {
 		differ("peer's signature scheme", e.peerScheme, &state.PeerSignature),
 		differ("peer's certificate type", e.peerType, new(peerType(state))),
 		e.checkPeer(state),
+		e.checkOffered(c.observer),
 		e.checkResumption(c, state),
 		e.checkStaples(c, state),
 		e.checkEarlyData(c),
@@ -80,8 +83,18 @@ func (e *expectations) check(c *connection) error {
 	if e.extendedMasterSecret && !state.ExtendedMasterSecret {
 		return fmt.Errorf("expected extended_master_secret, it was not negotiated")
 	}
-	if e.offeredSchemes != nil && !slices.Equal(e.offeredSchemes, c.observer.offeredSchemes) {
-		return fmt.Errorf("expected the peer's schemes %v, got %v", e.offeredSchemes, c.observer.offeredSchemes)
+	return nil
+}
+
+// checkOffered is for what the peer says of our certificate.
+func (e *expectations) checkOffered(o *observer) error {
+	switch {
+	case e.offeredSchemes != nil && !slices.Equal(e.offeredSchemes, o.offeredSchemes):
+		return fmt.Errorf("expected the peer's schemes %v, got %v", e.offeredSchemes, o.offeredSchemes)
+	case e.offeredTypes != nil && !bytes.Equal(e.offeredTypes, o.offeredTypes):
+		return fmt.Errorf("expected the certificate types %v, got %v", e.offeredTypes, o.offeredTypes)
+	case e.offeredAuthorities != nil && !slices.EqualFunc(e.offeredAuthorities, o.offeredAuthorities, bytes.Equal):
+		return fmt.Errorf("expected the authorities %x, got %x", e.offeredAuthorities, o.offeredAuthorities)
 	}
 	return nil
 }

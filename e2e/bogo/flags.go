@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ type settings struct {
 
 	// The peer's certificate.
 	peerSchemes        []tls.SignatureScheme // by which it may sign
+	authorities        [][]byte              // that it shall be of
 	verifyPeer         bool
 	verifyCustom       bool
 	verifyFails        bool
@@ -81,6 +83,7 @@ type settings struct {
 	minVersion, maxVersion uint16
 	suites                 []uint16
 	groups                 []tls.CurveID
+	groupFlags             []int // what of each
 	keyShares              []tls.CurveID
 	hostName               string
 	ignoreName             bool
@@ -160,6 +163,7 @@ var flags = map[string]flag{
 	"min-version":                 number(func(s *settings) *uint16 { return &s.minVersion }),
 	"max-version":                 number(func(s *settings) *uint16 { return &s.maxVersion }),
 	"cipher":                      {true, setSuites},
+	"curves-flags":                {true, appendGroupFlag},
 	"curves":                      {true, appendGroup},
 	"key-shares":                  {true, appendKeyShare},
 	"no-key-shares":               {false, func(s *settings, _ string) error { s.keyShares = []tls.CurveID{}; return nil }},
@@ -207,6 +211,7 @@ var flags = map[string]flag{
 	"private-key-delay-ms":         milliseconds(func(s *settings) *time.Duration { return &s.privateKeyDelay }),
 
 	"verify-prefs":                   list(func(s *settings) *[]tls.SignatureScheme { return &s.peerSchemes }),
+	"use-client-ca-list":             authorities(func(s *settings) *[][]byte { return &s.authorities }),
 	"verify-peer":                    truth(func(s *settings) *bool { return &s.verifyPeer }),
 	"use-custom-verify-callback":     truth(func(s *settings) *bool { return &s.verifyCustom }),
 	"verify-fail":                    truth(func(s *settings) *bool { return &s.verifyFails }),
@@ -275,6 +280,8 @@ var flags = map[string]flag{
 	"expect-signed-cert-timestamps":   encoded(func(s *settings) *[]byte { return &s.expect.timestamps }),
 	"expect-verify-result":            truth(func(s *settings) *bool { return &s.expect.verifyResult }),
 	"expect-peer-verify-pref":         list(func(s *settings) *[]tls.SignatureScheme { return &s.expect.offeredSchemes }),
+	"expect-certificate-types":        encoded(func(s *settings) *[]byte { return &s.expect.offeredTypes }),
+	"expect-client-ca-list":           authorities(func(s *settings) *[][]byte { return &s.expect.offeredAuthorities }),
 	"expect-session-miss":             truth(func(s *settings) *bool { return &s.expect.sessionMiss }),
 	"expect-no-session":               truth(func(s *settings) *bool { return &s.expect.noSession }),
 	"expect-session-id":               {false, func(s *settings, _ string) error { s.expect.cached = new(true); return nil }},
@@ -377,6 +384,24 @@ func list[T ~uint8 | ~uint16](field func(*settings) *[]T) flag {
 	}}
 }
 
+// authorities are distinguished names in hex, with commas between them.
+func authorities(list func(s *settings) *[][]byte) flag {
+	return flag{true, func(s *settings, v string) error {
+		*list(s) = [][]byte{}
+		if v == "<EMPTY>" || v == "<NULL>" {
+			return nil
+		}
+		for digits := range strings.SplitSeq(v, ",") {
+			name, err := hex.DecodeString(digits)
+			if err != nil {
+				return err
+			}
+			*list(s) = append(*list(s), name)
+		}
+		return nil
+	}}
+}
+
 // given is a value that nil stands for the absence of.
 func given[T ~int | ~uint8 | ~uint16 | ~string](field func(*settings) **T) flag {
 	return flag{true, func(s *settings, v string) error {
@@ -409,6 +434,13 @@ func appendGroup(s *settings, v string) error {
 		return errUnimplemented
 	}
 	s.groups = append(s.groups, id)
+	return err
+}
+
+func appendGroupFlag(s *settings, v string) error {
+	var flag int
+	err := scan(v, &flag)
+	s.groupFlags = append(s.groupFlags, flag)
 	return err
 }
 

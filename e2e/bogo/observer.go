@@ -15,14 +15,16 @@ import (
 
 // An observer keeps what the library's callbacks say about a connection.
 type observer struct {
-	settings         *settings
-	connection       *connection
-	verified         bool // the peer
-	offeredProtocols []string
-	offeredSchemes   []tls.SignatureScheme
-	messages         strings.Builder
-	lastMessage      int // of the peer: its type
-	keyLog           bytes.Buffer
+	settings           *settings
+	connection         *connection
+	verified           bool // the peer
+	offeredProtocols   []string
+	offeredSchemes     []tls.SignatureScheme
+	offeredTypes       []byte // of certificates
+	offeredAuthorities [][]byte
+	messages           strings.Builder
+	lastMessage        int // of the peer: its type
+	keyLog             bytes.Buffer
 }
 
 // traced writes messages, ChangeCipherSpecs, ACKs and alerts down as the runner

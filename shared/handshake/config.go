@@ -61,11 +61,15 @@ type Config struct {
 	// its SupportsCertificate works; its Context is nil.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-	// GetClientCertificate chooses a client's certificate when the server asks for
-	// one, before Credentials and Certificates. A certificate without contents
-	// means that there is none to give; nil, nil, which crypto/tls does not allow,
-	// falls back to Credentials and Certificates.
+	// GetClientCertificate chooses a client's certificate, instead of Credentials
+	// and Certificates, when the server asks for one; a certificate without
+	// contents means that there is none to give.
 	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+
+	// GetClientCredential is GetClientCertificate for credentials of any kind, and
+	// is asked before it. A credential of no kind means that there is none to give;
+	// nil, nil goes on as if it had not been asked.
+	GetClientCredential func(*CertificateRequestInfo) (*Credential, error)
 
 	// GetConfigForClient may replace a server's Config after it saw the
 	// ClientHello; nil, nil keeps it. Behind a Listener's cookie it can't
@@ -115,8 +119,7 @@ type Config struct {
 
 	// LocalCertificateTypes are what this client says that it can show, most
 	// preferred first; nil means the types of its Credentials and Certificates, in
-	// their order. Where GetClientCertificate may answer, that is for this field to
-	// say. Ignored by servers.
+	// their order. Where a callback may answer, that is for this field to say. Ignored by servers.
 	LocalCertificateTypes []CertificateType
 
 	// CertificateCompression are the ways to compress Certificate messages of 1.3
@@ -126,6 +129,13 @@ type Config struct {
 	// MaxCertificateList is the largest Certificate message that is read of the
 	// peer, in bytes; zero means 262144.
 	MaxCertificateList int
+
+	// CertificateAuthorities are the authorities whose certificates the peer shall
+	// show, if it can, each a distinguished name in DER: a client sends them with
+	// its ClientHello (servers of 1.3 heed it), a server with its CertificateRequest.
+	// Nil means none for a client and the subjects of ClientCAs for a server; empty
+	// means none.
+	CertificateAuthorities [][]byte
 
 	// RootCAs are the roots that a client trusts; nil means the system's.
 	RootCAs *x509.CertPool
@@ -190,6 +200,10 @@ type Config struct {
 	// one of the former the ClientHello no longer fits into one datagram, which
 	// some old DTLS stacks don't take: leave those groups out for them.
 	CurvePreferences []tls.CurveID
+
+	// EqualCurves are sets of enabled groups that a server prefers alike: among the
+	// groups of one set it takes the client's first.
+	EqualCurves [][]tls.CurveID
 
 	// KeyShares are those of the groups in CurvePreferences that a client of 1.3
 	// sends a key share for, in that order of preference. Nil means the first
@@ -462,6 +476,11 @@ func (c *Config) validateLists(t protocol.Transport) error {
 			return unusable("KeyShares", "%d is not one of the enabled groups", id)
 		}
 	}
+	for _, id := range slices.Concat(c.EqualCurves...) {
+		if suite.GroupByID(id) == nil {
+			return unusable("EqualCurves", "%d is not a group that this library has", id)
+		}
+	}
 	if len(slices.Collect(c.groups(c.highest(t)))) == 0 {
 		return unusable("CurvePreferences", "no group for 1.2, which has no hybrid ones")
 	}
@@ -471,6 +490,9 @@ func (c *Config) validateLists(t protocol.Transport) error {
 		if total += 1 + len(p); p == "" || len(p) > 255 || total > mostProtocols {
 			return unusable("NextProtos", "a protocol name has 1 to 255 bytes, all together at most %d", mostProtocols)
 		}
+	}
+	if err := c.validateAuthorities(); err != nil {
+		return err
 	}
 	if len(c.verifiable(c.use(c.highest(t), Client))) == 0 {
 		return unusable("PeerSignatureSchemes", "none of %v can be used", c.PeerSignatureSchemes)
@@ -552,16 +574,6 @@ func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
 			}
 		}
 	}
-}
-
-// authorities are the distinguished names that a server asks client
-// certificates for.
-func (c *Config) authorities() [][]byte {
-	if c.ClientCAs == nil {
-		return nil
-	}
-	//lint:ignore SA1019 deprecated for the system's pool only, which this is not
-	return c.ClientCAs.Subjects()
 }
 
 // verifyTime is the time for certificates; zero lets crypto/x509 ask the system.

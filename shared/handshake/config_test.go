@@ -60,6 +60,10 @@ func TestValidate(t *testing.T) {
 		{"Credentials", Server, func(c *Config) {
 			c.Credentials = []Credential{{Certificate: &good, SignatureSchemes: []tls.SignatureScheme{tls.Ed25519}}}
 		}},
+		{"CertificateAuthorities", Client, func(c *Config) { c.CertificateAuthorities = [][]byte{{1}, {}} }},
+		{"CertificateAuthorities", Server, func(c *Config) { c.CertificateAuthorities = [][]byte{make([]byte, 1<<14)} }},
+		{"", Server, func(c *Config) { c.CertificateAuthorities = [][]byte{} }},
+		{"EqualCurves", Server, func(c *Config) { c.EqualCurves = [][]tls.CurveID{{x25519, 0x2a2a}} }},
 		{"PeerSignatureSchemes", Client, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{} }},
 		{"PeerSignatureSchemes", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{0x2a2a, tls.PKCS1WithSHA1} }},
 		{"", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{0x2a2a, tls.PKCS1WithSHA256} }},

@@ -251,20 +251,20 @@ func (m *Machine) chooseClientCredential() error {
 	return m.staples(m.credential.Certificate.OCSPStaple)
 }
 
-// clientCandidates are what GetClientCertificate says; or the Credentials, and
-// then the Certificates that the server asks for: crypto/tls shows no others.
+// clientCandidates are what a callback says; or the Credentials, and then the
+// Certificates that the server asks for: crypto/tls shows no others.
 func (m *Machine) clientCandidates() ([]*Credential, error) {
 	if m.hides(rejected) { // the server is not the one that we want (RFC 9849 6.1.6)
 		return nil, nil
 	}
-	c, err := m.askClientCertificate()
+	c, err := m.askClientCredential()
 	switch {
 	case err != nil:
 		return nil, err
-	case c != nil && len(c.Certificate) == 0:
+	case c != nil && c.none():
 		return nil, nil
 	case c != nil:
-		return []*Credential{{Certificate: c}}, nil
+		return []*Credential{c}, nil
 	}
 	candidates := pointers(m.config.Credentials)
 	for i := range m.config.Certificates {
@@ -277,19 +277,49 @@ func (m *Machine) clientCandidates() ([]*Credential, error) {
 	return candidates, nil
 }
 
-// askClientCertificate asks the application for a certificate.
-func (m *Machine) askClientCertificate() (*tls.Certificate, error) {
-	ask := m.config.GetClientCertificate
-	if ask == nil {
-		return nil, nil
-	}
-	info := &tls.CertificateRequestInfo{
+// none reports whether a callback means that there is nothing to give.
+func (c *Credential) none() bool {
+	return c.RawPublicKey == nil && (c.Certificate == nil || len(c.Certificate.Certificate) == 0)
+}
+
+// A CertificateRequestInfo is a server's CertificateRequest as
+// Config.GetClientCredential sees it.
+type CertificateRequestInfo struct {
+	// The embedded info is crypto/tls's: of the Schemes only those that go with
+	// CertificateTypes, and Version in TLS's numbers, for datagrams too, so that
+	// SupportsCertificate works.
+	tls.CertificateRequestInfo
+
+	// CertificateTypes are the kinds of key that a server of 1.2 takes
+	// (RFC 5246 7.4.4): 1 is RSA, 64 ECDSA and Ed25519. Nil in 1.3.
+	CertificateTypes []uint8
+}
+
+// askClientCredential asks the application, in one way or the other; it returns
+// nil if the choice is ours.
+func (m *Machine) askClientCredential() (*Credential, error) {
+	info := &CertificateRequestInfo{CertificateTypes: m.request.types, CertificateRequestInfo: tls.CertificateRequestInfo{
 		AcceptableCAs: m.request.authorities,
 		SignatureSchemes: slices.DeleteFunc(slices.Clone(m.request.schemes), func(s tls.SignatureScheme) bool {
 			return m.request.types != nil && !slices.Contains(m.request.types, typeOf(cert.SchemeKind(s)))
 		}),
 		Version: uint16(m.version.Over(protocol.Stream)),
+	}}
+	if ask := m.config.GetClientCredential; ask != nil {
+		c, err := later(m, func() (*Credential, error) { return ask(info) })
+		if c != nil && err == nil && !c.none() {
+			err = c.validate()
+		}
+		if c != nil || err != nil {
+			return c, wrap(err, alert.InternalError, "GetClientCredential")
+		}
 	}
-	answer, err := later(m, func() (*tls.Certificate, error) { return ask(info) })
-	return answer, wrap(err, alert.InternalError, "GetClientCertificate")
+	if ask := m.config.GetClientCertificate; ask != nil {
+		c, err := later(m, func() (*tls.Certificate, error) { return ask(&info.CertificateRequestInfo) })
+		if c == nil && err == nil {
+			return nil, alert.Localf(alert.InternalError, "GetClientCertificate returned neither a certificate nor an error")
+		}
+		return &Credential{Certificate: c}, wrap(err, alert.InternalError, "GetClientCertificate")
+	}
+	return nil, nil
 }

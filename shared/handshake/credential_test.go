@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
@@ -155,14 +156,105 @@ func TestCredentialsAndCertificates(t *testing.T) {
 			t.Errorf("the client showed %v", got)
 		}
 		asked := 0
-		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		client.GetClientCredential = func(*CertificateRequestInfo) (*Credential, error) {
 			asked++
 			return nil, nil
 		}
 		client.Certificates = append(client.Certificates, p.leaf[p256])
 		q = complete(t, transport, client, server)
 		if got := q.client.m.State().LocalCredential; got == nil || got.Certificate != &client.Certificates[1] || asked != 1 {
-			t.Errorf("the client showed %v, GetClientCertificate was asked %d times", got, asked)
+			t.Errorf("the client showed %v, GetClientCredential was asked %d times", got, asked)
+		}
+	})
+}
+
+// TestGetClientCredential: what it sees, and what becomes of its answer.
+func TestGetClientCredential(t *testing.T) {
+	p := testPKI()
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server := configs(v)
+		server.ClientAuth = tls.RequestClientCert
+		server.CertificateAuthorities = [][]byte{{1, 2}, {3}}
+		client.Credentials = []Credential{p.credential(p256)}
+		chosen := p.credential(edwards)
+		client.GetClientCredential = func(info *CertificateRequestInfo) (*Credential, error) {
+			types := []uint8{64, 1}
+			if v.Is13() {
+				types = nil
+			}
+			if !slices.Equal(info.CertificateTypes, types) || !slices.EqualFunc(info.AcceptableCAs, server.CertificateAuthorities, slices.Equal) ||
+				info.SupportsCertificate(&p.stranger) == nil || len(info.SignatureSchemes) == 0 {
+				t.Errorf("%+v", info)
+			}
+			return &chosen, nil
+		}
+		if got := complete(t, transport, client, server).client.m.State().LocalCredential; got != &chosen {
+			t.Errorf("the client showed %v", got)
+		}
+		client.GetClientCredential = func(*CertificateRequestInfo) (*Credential, error) { return &Credential{}, nil }
+		if got := complete(t, transport, client, server).client.m.State().LocalCredential; got != nil {
+			t.Errorf("the client showed %v", got)
+		}
+		client.GetClientCredential = func(*CertificateRequestInfo) (*Credential, error) {
+			return &Credential{Certificate: chosen.Certificate, RawPublicKey: newKey(p256)}, nil
+		}
+		begin(t, transport, client, server).run().client.expectRefused(t, alert.InternalError)
+		client.GetClientCredential = func(*CertificateRequestInfo) (*Credential, error) { return nil, errors.New("no") }
+		begin(t, transport, client, server).run().client.expectRefused(t, alert.InternalError)
+		client.GetClientCredential = nil
+		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return nil, nil }
+		begin(t, transport, client, server).run().client.expectRefused(t, alert.InternalError)
+	})
+}
+
+// TestCertificateTypes12: a server of 1.2 that takes RSA alone gets nothing else.
+func TestCertificateTypes12(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server := configs(protocol.VersionTLS12.Over(transport))
+		server.ClientAuth = tls.RequestClientCert
+		for name, c := range map[string]struct {
+			ours []Credential
+			want int
+		}{
+			"one that fits": {[]Credential{testPKI().credential(p256), testPKI().credential(rsaKey)}, 1},
+			"none":          {[]Credential{testPKI().credential(p256)}, -1},
+		} {
+			client.Credentials = c.ours
+			p := begin(t, transport, client, server)
+			p.onWay = func(_ *peer, m Message) []Message {
+				if m.Type == protocol.CertificateRequest {
+					var in message.CertificateRequest12
+					if err := in.Parse(m.Body); err != nil {
+						t.Fatal(err)
+					}
+					in.Types = []byte{1}
+					m.Body = appended(in.Append)
+				}
+				return []Message{m}
+			}
+			p.run()
+			switch {
+			case c.want < 0 && !errors.Is(p.client.err, alert.NoCommonCertificateType):
+				t.Errorf("%s: the client ended with %v", name, p.client.err)
+			case c.want >= 0 && p.client.m.credential != &c.ours[c.want]:
+				t.Errorf("%s: the client chose %v", name, p.client.m.credential)
+			}
+		}
+	})
+}
+
+// TestCertificateAuthorities: a client says with its hello whom it trusts, and a
+// server of 1.3 may heed it.
+func TestCertificateAuthorities(t *testing.T) {
+	p := testPKI()
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server := configs(v)
+		server.Certificates = nil
+		server.Credentials = []Credential{p.credential(edwards, ofStranger, matchingIssuer), p.credential(p256, matchingIssuer)}
+		begin(t, transport, client, server).run().server.expectRefused(t, alert.HandshakeFailure)
+		client.CertificateAuthorities = [][]byte{p.root.Leaf.RawSubject}
+		if got := complete(t, transport, client, server).server.m.State().LocalCredential; got != &server.Credentials[1] {
+			t.Errorf("the server showed %v", got)
 		}
 	})
 }

@@ -74,7 +74,7 @@ var extensions = []extension{
 	{protocol.ExtServerCertType, inServerHello12 | inEncrypted, offerServerCertType, receiveServerCertType, answerServerCertType, acceptServerCertType},
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
 	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
-	{protocol.ExtCertAuthorities, inRequest, nil, receiveCertAuthorities, answerCertAuthorities, acceptCertAuthorities},
+	{protocol.ExtCertAuthorities, inRequest, offerCertAuthorities, receiveCertAuthorities, answerCertAuthorities, acceptCertAuthorities},
 	{protocol.ExtStatusRequest, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerStatusRequest, receiveStatusRequest, answerStatusRequest, acceptStatusRequest},
 	{protocol.ExtSCT, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerSCTs, receiveSCTs, answerSCTs, acceptSCTs},
 	{protocol.ExtCompressCertificate, inRequest, offerCompressCertificate, receiveCompressCertificate, answerCompressCertificate, acceptCompressCertificate},
@@ -426,27 +426,6 @@ func offerSignatureAlgsCert(m *Machine, b *wire.Builder) bool {
 func answerSignatureAlgsCert(_ *Machine, _ where, b *wire.Builder) bool {
 	message.AppendSignatureAlgsCert(b, message.MakeUint16s(cert.Schemes(nil, cert.Use{Version: protocol.VersionTLS12})))
 	return true
-}
-
-// --- certificate_authorities (RFC 9846 4.3.4), in ClientHello and CertificateRequest
-
-func receiveCertAuthorities(m *Machine, body []byte) (err error) {
-	m.hello.authorities, err = message.ParseCertAuthorities(body)
-	return err
-}
-
-func answerCertAuthorities(m *Machine, _ where, b *wire.Builder) bool {
-	names := m.config.authorities()
-	if len(names) == 0 {
-		return false
-	}
-	message.AppendCertAuthorities(b, names)
-	return true
-}
-
-func acceptCertAuthorities(m *Machine, _ where, body []byte) (err error) {
-	m.request.authorities, err = message.ParseCertAuthorities(body)
-	return err
 }
 
 // --- supported_versions (RFC 9846 4.3.1)

@@ -81,6 +81,7 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 		if !groups.Contains(uint16(g.ID)) {
 			continue
 		}
+		g = c.firstEqual(g, groups, choice.Version)
 		_, shared := shares.Find(uint16(g.ID))
 		if choice.Group == nil || shared && choice.NeedShare {
 			choice.Group, choice.NeedShare = g, !shared
@@ -93,6 +94,23 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 		return alert.Peerf(alert.HandshakeFailure, "no key exchange group in common")
 	}
 	return nil
+}
+
+// firstEqual is the first of their groups that we prefer no less than g.
+func (c *Config) firstEqual(g *suite.Group, theirs message.Uint16s, v protocol.Version) *suite.Group {
+	for _, set := range c.EqualCurves {
+		if !slices.Contains(set, g.ID) {
+			continue
+		}
+		for id := range theirs.All() {
+			for enabled := range c.groups(v) {
+				if enabled.ID == tls.CurveID(id) && slices.Contains(set, enabled.ID) {
+					return enabled
+				}
+			}
+		}
+	}
+	return g
 }
 
 // keyExchangeOffer reads the extensions without which 1.3 has no key exchange
@@ -272,7 +290,7 @@ func (m *Machine) negotiate12() error {
 		// RFC 8422 4 lets a client without supported_groups leave the choice to us.
 		// As stacks in use do we take it for one without ECDHE.
 		if m.hello.groups.Contains(uint16(g.ID)) {
-			m.group = g
+			m.group = m.config.firstEqual(g, m.hello.groups, m.version)
 			break
 		}
 	}

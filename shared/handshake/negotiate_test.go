@@ -59,6 +59,32 @@ func TestChooseGroup(t *testing.T) {
 }
 
 // offer is a client's supported_groups and key_share.
+// TestEqualCurves: among groups that the server prefers alike, the client's order
+// decides, in 1.2 too.
+func TestEqualCurves(t *testing.T) {
+	for _, c := range []struct {
+		ours, theirs []tls.CurveID
+		equal        [][]tls.CurveID
+		want         tls.CurveID
+	}{
+		{[]tls.CurveID{nist256, nist384, x25519}, []tls.CurveID{x25519, nist384, nist256}, nil, nist256},
+		{[]tls.CurveID{nist256, nist384, x25519}, []tls.CurveID{x25519, nist384, nist256}, [][]tls.CurveID{{nist256, nist384}}, nist384},
+		{[]tls.CurveID{nist256, nist384, x25519}, []tls.CurveID{x25519, nist384, nist256}, [][]tls.CurveID{{nist384, x25519}}, nist256},
+		{[]tls.CurveID{nist256, nist384, x25519}, []tls.CurveID{x25519, nist384, nist256}, [][]tls.CurveID{{nist384}, {x25519, nist256}}, x25519},
+		// What isn't enabled isn't, whatever it equals.
+		{[]tls.CurveID{nist256, nist384}, []tls.CurveID{x25519, nist384, nist256}, [][]tls.CurveID{{x25519, nist256}}, nist256},
+	} {
+		eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+			client, server := configs(v)
+			server.CurvePreferences, server.EqualCurves, client.CurvePreferences = c.ours, c.equal, c.theirs
+			client.KeyShares = c.theirs
+			if got := complete(t, transport, client, server).client.m.State().CurveID; got != c.want {
+				t.Errorf("we %v, equal %v, they %v: %v, expected %v", c.ours, c.equal, c.theirs, got, c.want)
+			}
+		})
+	}
+}
+
 func offer(t *testing.T, groups, shares []tls.CurveID) message.Extensions {
 	t.Helper()
 	var entries []message.KeyShare

@@ -26,7 +26,7 @@ func TestPeerSignatureSchemes(t *testing.T) {
 			}
 			return nil, nil
 		}
-		client.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		client.GetClientCredential = func(info *CertificateRequestInfo) (*Credential, error) {
 			if !slices.Equal(info.SignatureSchemes, known) {
 				t.Errorf("the CertificateRequest names %v", info.SignatureSchemes)
 			}
