@@ -365,9 +365,9 @@ func (c *Conn) lost(err error) bool {
 	return true
 }
 
-// maxOverhead is more than any record has beside its payload: 77 bytes with CBC
-// and SHA-256.
-const maxOverhead = 80
+// maxOverhead is more than any record has beside its payload, 77 bytes with CBC
+// and SHA-256, and in 1.3 one with a KeyUpdate before it.
+const maxOverhead = 128
 
 // seal makes a record of p in buf.
 func (c *Conn) seal(buf, p []byte) (int, error) {
@@ -377,7 +377,7 @@ func (c *Conn) seal(buf, p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.engine.Write(buf, p, time.Now())
-	if c.engine.Pending() { // a KeyUpdate was due, or the alert for err
+	if c.engine.Pending() || c.engine.backoff.Armed() { // a KeyUpdate, or the alert for err
 		c.flush()
 	}
 	if err != nil {
@@ -436,6 +436,23 @@ func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
 	}
 	err := c.engine.KeyUpdate(request, time.Now())
 	c.flush()
+	return err
+}
+
+// SetMTU changes the largest datagram of the handshake; see Engine.SetMTU.
+func (c *Conn) SetMTU(mtu int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engine.SetMTU(mtu)
+}
+
+// SetInitialTimeout changes the retransmission timeout; see
+// Engine.SetInitialTimeout.
+func (c *Conn) SetInitialTimeout(d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.engine.SetInitialTimeout(d)
+	c.flush() // sets the timer
 	return err
 }
 

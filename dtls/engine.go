@@ -43,9 +43,8 @@ type Engine struct {
 	changeCipherSpec bool               // one came and waits for its turn
 	authenticated    bool               // a record has opened: plaintext is dropped
 	heard            bool               // application data has come
-	progress         bool               // some of the peer's next flight is here
 	received         retransmit.Received
-	ackAt            time.Time // when to acknowledge a flight that stays incomplete
+	ackSince         time.Time // when the timer of the ACK was started; zero: it doesn't run
 	ackDue           bool
 
 	// Our last flight.
@@ -180,9 +179,9 @@ func (e *Engine) Receive(datagram []byte, now time.Time) error {
 
 // Deadline is when Expire is due next; zero when no timer runs.
 func (e *Engine) Deadline() time.Time {
-	d := e.backoff.Deadline()
-	if d.IsZero() || !e.ackAt.IsZero() && e.ackAt.Before(d) {
-		return e.ackAt
+	d, ack := e.backoff.Deadline(), e.ackDeadline()
+	if d.IsZero() || !ack.IsZero() && ack.Before(d) {
+		return ack
 	}
 	return d
 }
@@ -194,8 +193,8 @@ func (e *Engine) Expire(now time.Time) error {
 		return e.err
 	}
 	e.now = now
-	if !e.ackAt.IsZero() && !now.Before(e.ackAt) {
-		e.ackAt, e.ackDue = time.Time{}, true
+	if ack := e.ackDeadline(); !ack.IsZero() && !now.Before(ack) {
+		e.acknowledge()
 	}
 	if !e.backoff.Expired(now) {
 		return nil
@@ -250,6 +249,18 @@ func (e *Engine) SetMTU(mtu int) error {
 	return nil
 }
 
+// SetInitialTimeout changes the first retransmission timeout, as
+// Config.InitialTimeout, of an association that learns better. The doublings
+// stay, and timers that run move as if they had been started with d: they may be
+// due at once.
+func (e *Engine) SetInitialTimeout(d time.Duration) error {
+	if d <= 0 {
+		return &ConfigError{Field: "InitialTimeout", Reason: "not positive"}
+	}
+	e.backoff.SetInitial(d)
+	return nil
+}
+
 // Open reports whether the handshake is complete.
 func (e *Engine) Open() bool { return e.machine.Open() }
 
@@ -277,7 +288,6 @@ func (e *Engine) Resume(now time.Time) error {
 		if err := e.deliver(); err != nil {
 			return err
 		}
-		e.scheduleACK()
 		return e.receiveHeld()
 	})
 }
@@ -329,7 +339,7 @@ func (e *Engine) call(now time.Time, f func() error) error {
 func (e *Engine) fail(err error) error {
 	e.err = err
 	e.backoff.Stop()
-	e.ackAt, e.ackDue = time.Time{}, false
+	e.ackSince, e.ackDue = time.Time{}, false
 	if e.flushed { // else it says under which keys the alert goes
 		e.flight.Clear()
 	}
@@ -345,8 +355,10 @@ func (e *Engine) sendAlert(a alert.Alert) {
 }
 
 // Write makes one record of p in buf and returns its length: the datagram to
-// send. It fails before the association is open, after Close, and if the
-// record doesn't fit into buf or p has more than 16384 bytes.
+// send. The KeyUpdate that the peer wants to see before more data goes into the
+// same datagram, if buf and the MTU have room for it. Write fails before the
+// association is open, after Close, and if the record doesn't fit into buf or p
+// has more than 16384 bytes.
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if e.err != nil {
 		return 0, e.err
@@ -361,13 +373,29 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, ErrTooLong
 	}
 	e.now = now
+	first, err := e.answer(buf, w.size(len(p)))
+	if err != nil {
+		return 0, e.fail(err)
+	}
+	buf = buf[first:]
 	copy(w.payload(buf), p)
 	n, err := w.finish(buf, protocol.ApplicationData, len(p))
 	if err != nil {
 		return 0, e.fail(err)
 	}
 	e.traceRecord(handshake.Sent, protocol.ApplicationData, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, n)
-	return n, e.guardKeys(w)
+	return first + n, e.guardKeys(w)
+}
+
+// answer puts the KeyUpdate that must precede data into buf, if there is room
+// beside a record of size bytes. Transmit gives it otherwise.
+func (e *Engine) answer(buf []byte, size int) (int, error) {
+	due, err := e.machine.BeforeData()
+	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)]}
+	if due && err == nil {
+		d.addFlight()
+	}
+	return d.n, err
 }
 
 var (

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -41,13 +42,55 @@ func TestKeyUpdate(t *testing.T) {
 	s.exchange()
 	s.server.update(UpdateRequested)
 	s.settle()
-	s.expectEpochs(5, 4)
+	s.expectEpochs(4, 4)
 	s.exchange()
+	s.settle()
+	s.expectEpochs(5, 4)
 	s.client.update(UpdateRequested)
 	s.server.update(UpdateRequested) // they cross
 	s.settle()
+	s.exchange()
+	s.settle()
 	s.expectEpochs(7, 6)
 	s.exchange()
+}
+
+// The KeyUpdate that the peer asked for goes before the next data, into the same
+// datagram if there is room (RFC 9846 4.7.3).
+func TestKeyUpdateAnswer(t *testing.T) {
+	client, server := with()
+	for _, c := range []struct {
+		name     string
+		buf, mtu int
+		data     int
+		shared   bool
+	}{
+		{"room", 200, 1200, 20, true},
+		{"a small buffer", 60, 1200, 20, false},
+		{"a small MTU", 1300, 300, 290, false},
+	} {
+		s := established(t, client, server)
+		s.server.SetMTU(c.mtu)
+		s.client.update(UpdateRequested)
+		s.settle()
+		buf, answer := make([]byte, c.buf), make([]byte, 1200)
+		n, err := s.server.Write(buf, make([]byte, c.data), s.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, rest, _ := parseHeader13(buf[:n])
+		if shared := len(rest) > 0; shared != c.shared || s.server.Pending() == c.shared || h.epoch != 3 {
+			t.Errorf("%s: shared %v, epoch %d", c.name, shared, h.epoch)
+		}
+		if s.client.receive(buf[:n]); len(s.client.read) != 1 {
+			t.Errorf("%s: the data is not read (%v)", c.name, s.client.err)
+		}
+		if n := s.server.Transmit(answer); n > 0 {
+			s.client.receive(answer[:n])
+		}
+		s.settle()
+		s.expectEpochs(4, 4)
+	}
 }
 
 // New keys are used only after the ACK of KeyUpdate (RFC 9147 8); both epochs
@@ -129,8 +172,9 @@ func TestKeyUpdateManyTimes(t *testing.T) {
 		old := s.client.seal("old")
 		s.client.update(UpdateRequested)
 		s.settle()
-		s.expectEpochs(4+n, 4+n)
 		s.exchange()
+		s.settle()
+		s.expectEpochs(4+n, 4+n)
 		s.server.read = nil
 		s.server.receive(old)
 		s.server.once([]string{"old"})
@@ -143,7 +187,7 @@ func TestKeyUpdateManyTimes(t *testing.T) {
 	}
 }
 
-// While one KeyUpdate is under way, further ones are merged into the next.
+// A KeyUpdate that waits for its ACK does for all that ask meanwhile.
 func TestKeyUpdateMerges(t *testing.T) {
 	client, server := with()
 	s := established(t, client, server)
@@ -151,7 +195,7 @@ func TestKeyUpdateMerges(t *testing.T) {
 		s.client.update(UpdateNotRequested)
 	}
 	s.settle()
-	s.expectEpochs(5, 3)
+	s.expectEpochs(4, 3)
 	s.exchange()
 }
 
@@ -216,7 +260,7 @@ func TestKeyUpdateInOrder(t *testing.T) {
 		t.Fatal("it is applied at once")
 	}
 	s.advance(150 * time.Millisecond)
-	if acks := s.server.acks(); len(acks) != 1 || len(acks[0]) != 1 || s.server.readLevel() != 3 {
+	if acks := s.server.acks(); len(acks) != 1 || acks[0][len(acks[0])-1].Epoch != 3 || s.server.readLevel() != 3 {
 		t.Errorf("ACKs %v, epoch %d, want one ACK", acks, s.server.readLevel())
 	}
 }
@@ -261,7 +305,7 @@ func TestKeyUpdateNearLimit(t *testing.T) {
 		s.server.receive(s.client.seal(fmt.Sprint(n)))
 		s.client.transmit()
 		if n%4 == 0 {
-			s.advance(latency) // twice that until the ACK
+			s.advance(6 * latency) // twice that until the ACK
 		}
 	}
 	s.settle()
@@ -357,8 +401,8 @@ func TestSequenceNumbersEnd(t *testing.T) {
 	})
 }
 
-// message_seq does not wrap: when it is used up there is no KeyUpdate any more,
-// and the association goes on without.
+// Epochs do not wrap: when they are used up there is no KeyUpdate any more, and
+// the association goes on without.
 func TestKeyUpdatesEnd(t *testing.T) {
 	client, server := with()
 	s := established(t, client, server)
@@ -371,15 +415,19 @@ func TestKeyUpdatesEnd(t *testing.T) {
 		if err := s.server.Receive(buf[:s.client.Transmit(buf)], s.now); err != nil {
 			t.Fatal(n, err)
 		}
+		s.now = s.server.Deadline()
+		s.server.Expire(s.now)
 		if err := s.client.Receive(buf[:s.server.Transmit(buf)], s.now); err != nil {
 			t.Fatal(n, err)
 		}
 	}
 	expectAlert(t, err, alert.InternalError)
-	if seq := s.server.assembler.Next(); seq < 1<<16-2 {
-		t.Errorf("the end comes at message_seq %d", seq)
+	if !errors.Is(err, alert.TooManyKeyUpdates) || s.client.newest().number != 1<<16-1 {
+		t.Errorf("the end comes in epoch %d: %v", s.client.newest().number, err)
 	}
 	s.server.update(UpdateRequested)
 	s.settle()
 	s.exchange()
+	s.settle()
+	s.expectEpochs(1<<16-1, 4)
 }

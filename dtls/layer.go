@@ -43,7 +43,6 @@ func (l *layer) beginFlight(level uint64) {
 // it is repeated when the peer's is (RFC 6347 4.2.4).
 func (l *layer) Flush(reply handshake.Reply) {
 	l.flushed, l.reply = true, reply
-	l.progress = false
 	if !(*Engine)(l).machine.Open() {
 		l.answer()
 	}
@@ -56,7 +55,7 @@ func (l *layer) Flush(reply handshake.Reply) {
 // theirs (RFC 9147 7.1).
 func (l *layer) answer() {
 	l.received.Clear()
-	l.ackAt, l.ackDue = time.Time{}, false
+	l.ackSince, l.ackDue = time.Time{}, false
 }
 
 func (l *layer) WriteKey(k handshake.TrafficKey) error {
@@ -92,25 +91,23 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	return nil
 }
 
-// Version fixes the version. Only now can it be said what the beginning of the
-// peer's flight means for ours.
-func (l *layer) Version(v protocol.Version) {
-	l.version = v
-	if l.progress {
-		(*Engine)(l).begun()
-	}
-}
+// Version fixes the version.
+func (l *layer) Version(v protocol.Version) { l.version = v }
 
 // SkipEarly has nothing to do: records of an epoch without keys are dropped
 // anyway.
 func (l *layer) SkipEarly(int) {}
 
 // Finish ends the handshake. Either the peer's last flight answers ours, which
-// is then not needed any more, or the one that we are in answers theirs.
+// is then not needed any more, and nothing but an ACK answers theirs; or the one
+// that we are in answers theirs.
 func (l *layer) Finish() {
-	if l.flushed {
-		(*Engine)(l).confirmed()
-	} else {
+	if !l.flushed {
 		l.answer()
+		return
+	}
+	(*Engine)(l).confirmed()
+	if l.version.Is13() {
+		(*Engine)(l).acknowledge()
 	}
 }

@@ -24,8 +24,9 @@ type link interface {
 // A connLink is a link over any net.Conn that preserves datagrams.
 type connLink struct {
 	conn     net.Conn
-	mu       sync.Mutex
-	deadline time.Time // the caller's, while poll uses another
+	mu       sync.Mutex // never held while waiting
+	deadline time.Time  // the caller's
+	pollEnd  time.Time  // that of poll while it runs, unless the caller's is before it
 }
 
 // pollTime is how long poll waits: an expired deadline would fail a read even
@@ -44,17 +45,33 @@ func (l *connLink) receive() (*packet, error) {
 }
 
 func (l *connLink) poll() *packet {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn.SetReadDeadline(time.Now().Add(pollTime)) != nil {
+	if l.beginPoll() != nil {
 		return nil // it might wait forever
 	}
 	p, err := l.receive()
-	l.conn.SetReadDeadline(l.deadline)
+	l.endPoll()
 	if err != nil {
 		return nil
 	}
 	return p
+}
+
+func (l *connLink) beginPoll() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end := time.Now().Add(pollTime)
+	err := l.conn.SetReadDeadline(end)
+	if err == nil {
+		l.pollEnd = end
+	}
+	return err
+}
+
+func (l *connLink) endPoll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pollEnd = time.Time{}
+	l.conn.SetReadDeadline(l.deadline)
 }
 
 func (l *connLink) send(p []byte) error {
@@ -68,5 +85,8 @@ func (l *connLink) setReadDeadline(t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.deadline = t
+	if !l.pollEnd.IsZero() && (t.IsZero() || t.After(l.pollEnd)) {
+		return nil
+	}
 	return l.conn.SetReadDeadline(t)
 }

@@ -268,7 +268,7 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 	for _, acked := range numbers {
 		// The handshake's records are acknowledged in their epoch or above it. Each
 		// side updates its keys on its own, so later epochs don't compare.
-		if acked.Epoch > n.Epoch && n.Epoch < handshake.LevelApplication || acked.Epoch > maxEpoch {
+		if acked.Epoch > n.Epoch && n.Epoch < handshake.LevelApplication || acked.Epoch > handshake.MaxEpoch {
 			return alert.Peerf(alert.DecodeError, "an ACK in epoch %d for record %v", n.Epoch, acked)
 		}
 	}
@@ -280,9 +280,6 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 	return e.machine.Acked()
 }
 
-// maxEpoch is the last epoch (RFC 9147 8).
-const maxEpoch = 1<<48 - 1
-
 // confirmed ends our flight: the peer has all of it, and nothing will go out
 // again under the keys of before.
 func (e *Engine) confirmed() {
@@ -293,7 +290,9 @@ func (e *Engine) confirmed() {
 
 // --- Handshake messages
 
-// receiveHandshake takes the fragments in a record (RFC 9147 5.2).
+// receiveHandshake takes the fragments in a record (RFC 9147 5.2). Until the
+// version is known it can't be said whether ACKs exist, so what comes before
+// starts no timer; the first ACK names it.
 func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error {
 	if len(payload) == 0 {
 		return alert.Peerf(alert.UnexpectedMessage, "record %v is an empty handshake record", n)
@@ -313,24 +312,20 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 	}
 	if complete && e.version != protocol.VersionDTLS12 {
 		e.received.Add(n)
+		e.scheduleACK()
 	}
-	if err := e.deliver(); err != nil {
-		return err
-	}
-	e.scheduleACK()
-	return nil
+	return e.deliver()
 }
 
 // receiveFragment hands one fragment to the Assembler, and reports whether it
 // may be acknowledged: it is kept, or was before.
 func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
 	e.traceMessage(handshake.Received, h, false)
-	if n.Epoch < e.readLevel() && h.Seq >= e.assembler.Next() {
-		return false, alert.Peerf(alert.UnexpectedMessage, "%v in epoch %d, after the keys of epoch %d were ready",
-			protocol.HandshakeType(h.Type), n.Epoch, e.readLevel())
-	}
 	outcome, err := e.assembler.Add(h, body)
 	switch {
+	case outcome != fragment.Old && n.Epoch < e.readLevel():
+		return false, alert.Peerf(alert.UnexpectedMessage, "%v in epoch %d, after the keys of epoch %d were ready",
+			protocol.HandshakeType(h.Type), n.Epoch, e.readLevel())
 	case errors.Is(err, fragment.ErrTooLong):
 		return false, alert.Peerf(alert.IllegalParameter, "%v: %w", protocol.HandshakeType(h.Type), err)
 	case err != nil:
@@ -348,7 +343,6 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 // begun notes that the peer's next flight has begun. In 1.3 that says that it
 // has all of ours (RFC 9147 7.1); in 1.2 our timer runs until it is whole.
 func (e *Engine) begun() {
-	e.progress = true
 	if e.version.Is13() && e.flushed && e.reply == handshake.AwaitReply {
 		e.confirmed()
 	}
@@ -408,15 +402,25 @@ func (e *Engine) nextMessage() *handshake.Message {
 	return &handshake.Message{Content: protocol.Handshake, Type: protocol.HandshakeType(h.Type), Seq: h.Seq, Body: body}
 }
 
-// scheduleACK decides when to acknowledge (RFC 9147 7.1): at once if nothing of
-// ours will answer, after a quarter of the timeout if the peer's flight stays
-// incomplete, and never in 1.2 or before the version is known.
+// scheduleACK starts the timer of the ACK if it doesn't run (RFC 9147 7.1): a
+// flight of the peer's that stays incomplete, messages after the handshake, and
+// what the peer repeats are acknowledged after a quarter of the timeout, unless
+// our answer comes before it.
 func (e *Engine) scheduleACK() {
-	switch {
-	case !e.version.Is13() || e.received.Len() == 0:
-	case e.machine.Open() && !e.assembler.Pending():
-		e.ackDue, e.ackAt = true, time.Time{}
-	case e.progress && e.ackAt.IsZero():
-		e.ackAt = e.now.Add(e.backoff.Timeout() / 4)
+	if e.version.Is13() && e.ackSince.IsZero() && !e.ackDue {
+		e.ackSince = e.now
 	}
+}
+
+// ackDeadline is when the timer of the ACK expires, zero if it doesn't run.
+func (e *Engine) ackDeadline() time.Time {
+	if e.ackSince.IsZero() {
+		return time.Time{}
+	}
+	return e.ackSince.Add(e.backoff.Timeout() / 4)
+}
+
+// acknowledge makes an ACK due, if there is anything to acknowledge.
+func (e *Engine) acknowledge() {
+	e.ackSince, e.ackDue = time.Time{}, e.received.Len() > 0
 }

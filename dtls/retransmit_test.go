@@ -325,14 +325,121 @@ func TestNoACKBeforeVersion(t *testing.T) {
 	}
 }
 
-// A server that has answered waits for what comes of that: a repeated hello is
-// not acknowledged.
-func TestRepeatedHelloIsNotAcknowledged(t *testing.T) {
-	client, server := with()
+// What the peer repeats is acknowledged after a quarter of the timeout, beside
+// the timer of our own flight: the two may run, and expire, at once.
+func TestRepeatedIsAcknowledged(t *testing.T) {
+	client, server := with(retry)
 	s := traced(t, client, server)
-	s.fate = losing(s.server.lost)
-	s.advance(5 * time.Second)
-	if len(s.server.acks()) != 0 || s.server.Stats().Retransmits != 3 || s.client.Stats().Retransmits != 3 {
-		t.Errorf("ACKs %v, retransmits %d and %d", s.server.acks(), s.server.Stats().Retransmits, s.client.Stats().Retransmits)
+	for range 2 { // ClientHello, HelloRetryRequest
+		s.step()
 	}
+	s.fate = losing(func(*parcel) bool { return true })
+	s.air = nil
+	began := s.now
+	repeated := func() {
+		s.server.repeat()
+		buf := make([]byte, 1500)
+		s.client.receive(buf[:s.server.Transmit(buf)])
+	}
+	expectDue := func(after time.Duration) {
+		t.Helper()
+		if due := s.client.Deadline(); due != began.Add(after) {
+			t.Errorf("a timer expires at %v, want %v", due.Sub(began), after)
+		}
+	}
+	expectDue(400 * time.Millisecond)
+	repeated()
+	expectDue(100 * time.Millisecond)
+	s.advance(100 * time.Millisecond)
+	expectDue(400 * time.Millisecond)
+	s.advance(300 * time.Millisecond)
+	expectDue(1200 * time.Millisecond)
+	repeated()
+	expectDue(600 * time.Millisecond)
+	s.now = began.Add(1200 * time.Millisecond)
+	s.client.did(s.client.Expire(s.now))
+	if acks := s.client.acks(); len(acks) != 2 || len(acks[1]) != 2 || s.client.Stats().Retransmits != 2 {
+		t.Errorf("ACKs %v, %d retransmits", acks, s.client.Stats().Retransmits)
+	}
+}
+
+// A ServerHello alone tells the client the version too late to be acknowledged:
+// its hello goes out again until more of the flight is here. Then all that came
+// is named, under the keys of the handshake.
+func TestServerHelloAlone(t *testing.T) {
+	client, server := with(mtu(handshake.MinMTU))
+	s := traced(t, client, server)
+	s.step()
+	flight := s.air
+	s.air, s.fate = nil, losing(func(*parcel) bool { return true })
+	header, rest, ok := parseHeader12(flight[0].data)
+	if !ok || header.kind != protocol.Handshake {
+		t.Fatal("the flight does not begin with a ServerHello")
+	}
+	whole, body, _, err := fragment.Parse(header.body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := s.now
+	for _, from := range []int{0, len(body) / 2} {
+		part := body[from:min(from+len(body)/2+1, len(body))]
+		s.client.receive(forged12(protocol.Handshake, 0, uint64(from), piece(protocol.ServerHello, 0, whole.Length, from, part)))
+		if s.client.Deadline().Before(began.Add(380 * time.Millisecond)) {
+			t.Fatalf("a timer runs out after %v", s.client.Deadline().Sub(began))
+		}
+	}
+	s.advance(time.Second)
+	if s.client.Stats().Retransmits != 1 || len(s.client.acks()) != 0 {
+		t.Fatalf("%d retransmits, ACKs %v", s.client.Stats().Retransmits, s.client.acks())
+	}
+	s.client.receive(rest)
+	s.client.receive(flight[1].data)
+	s.advance(time.Second)
+	if acks := s.client.acks(); len(acks) != 1 || acks[0][0].Epoch != 0 || acks[0][len(acks[0])-1].Epoch != 2 {
+		t.Errorf("ACKs %v", acks)
+	}
+	if !s.client.Deadline().IsZero() || s.client.Stats().Retransmits != 1 {
+		t.Error("the hello goes on")
+	}
+}
+
+// SetInitialTimeout moves the timers that run, and keeps the doublings.
+func TestSetInitialTimeout(t *testing.T) {
+	client, server := with(retry)
+	s := simulate(t, 0, client, server, fated(losing(func(*parcel) bool { return true })))
+	began := epochOfSimulation
+	set := func(ms int, after time.Duration) {
+		t.Helper()
+		if err := s.client.SetInitialTimeout(time.Duration(ms) * time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if due := s.client.Deadline(); due != began.Add(after) {
+			t.Errorf("a timer expires at %v, want %v", due.Sub(began), after)
+		}
+	}
+	set(200, 200*time.Millisecond)
+	set(800, 800*time.Millisecond)
+	s.advance(800 * time.Millisecond)
+	began = s.now
+	set(400, 800*time.Millisecond) // doubled
+	s.now = began.Add(600 * time.Millisecond)
+	set(250, 500*time.Millisecond) // has passed
+	s.client.did(s.client.Expire(s.now))
+	if got := s.client.Stats().Retransmits; got != 2 {
+		t.Errorf("%d retransmits, want 2", got)
+	}
+	if s.client.SetInitialTimeout(0) == nil || s.client.SetInitialTimeout(-1) == nil {
+		t.Error("no time at all is taken")
+	}
+	// The ACK's timer is a quarter of it.
+	s = simulate(t, 0, client, server)
+	for range 2 {
+		s.step()
+	}
+	s.server.repeat()
+	buf := make([]byte, 1500)
+	s.client.receive(buf[:s.server.Transmit(buf)])
+	began = s.now
+	set(200, 50*time.Millisecond)
+	set(800, 200*time.Millisecond)
 }

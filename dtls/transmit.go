@@ -67,7 +67,9 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 	return true
 }
 
-// addACK acknowledges what was received, the newest if not all fit.
+// addACK acknowledges what was received, the newest if not all fit. What was
+// acknowledged before is so again, as that ACK may be lost, until our next flight
+// of the handshake says that we have it (RFC 9147 7).
 func (d *datagram) addACK() {
 	e, w := d.e, d.e.sharedEpoch()
 	const lengthSize, numberSize = 2, 16
@@ -78,9 +80,7 @@ func (d *datagram) addACK() {
 	e.ackDue = false
 	ack := e.received.AppendMax(d.payload(w)[:0], most)
 	e.traceSentACK(ack)
-	if d.finish(w, protocol.ACK, len(ack)) && e.machine.Open() && !e.assembler.Pending() {
-		e.received.Clear() // what comes after is another flight
-	}
+	d.finish(w, protocol.ACK, len(ack))
 }
 
 // addFlight packs what this pass over the flight has left. Records and

@@ -19,8 +19,6 @@ var (
 	ErrMismatch = errors.New("fragment: fragments of one message disagree")
 	// ErrTooLong says that a message is longer than the Assembler's Limit.
 	ErrTooLong = errors.New("fragment: message too long")
-	// ErrSequence says that the peer went on after message_seq 65535, the last one.
-	ErrSequence = errors.New("fragment: message_seq wrapped around")
 )
 
 // An Outcome is what became of a fragment. A record may be acknowledged if none
@@ -86,14 +84,12 @@ func (a *Assembler) Pop() {
 }
 
 // Add takes one fragment as Parse returned it; body is copied. It fails with
-// ErrMismatch, ErrTooLong, ErrSequence or ErrBounds, and then nothing changed.
+// ErrMismatch, ErrTooLong or ErrBounds, and then nothing changed.
 // Fragments of messages that are popped or too far ahead are dropped unread.
 func (a *Assembler) Add(h Header, body []byte) (Outcome, error) {
 	seq := uint32(h.Seq)
 	switch {
-	case a.next > math.MaxUint16 && h.Seq < 1<<15: // the other half are late copies
-		return TooFar, fmt.Errorf("%w: %d after %d", ErrSequence, h.Seq, math.MaxUint16)
-	case seq < a.next:
+	case seq < a.next: // after message 65535, the last one, that is all
 		return Old, nil
 	case seq >= a.next+Ahead:
 		return TooFar, nil

@@ -170,7 +170,8 @@ func (e *Engine) Write(p []byte, now time.Time) error {
 		return ErrEarlyDataRejected
 	}
 	e.now = now
-	if err := e.settle(e.machine.BeforeData()); err != nil {
+	_, err := e.machine.BeforeData()
+	if err = e.settle(err); err != nil {
 		return e.fail(err)
 	}
 	for len(p) > 0 {

@@ -55,7 +55,8 @@ func (a *adaptor) receive() error {
 	case opExpectTimeout:
 		return a.checkTimeout()
 	case opSetTimeout:
-		return fmt.Errorf("changing the timeout of a live connection: %w", errUnimplemented)
+		ms, err := read[uint32](a)
+		return errors.Join(err, a.engine.SetInitialTimeout(time.Duration(ms)*time.Millisecond))
 	}
 	return fmt.Errorf("the runner sent the unknown opcode %q", opcode)
 }

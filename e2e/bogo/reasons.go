@@ -113,6 +113,9 @@ var sentinels = []struct {
 	{alert.BadInnerHello, "INVALID_CLIENT_HELLO_INNER"},
 	{alert.BadOuterExtensions, "INVALID_OUTER_EXTENSION"},
 	{alert.InconsistentECH, "INCONSISTENT_ECH_NEGOTIATION"},
+
+	{alert.TooManyKeyUpdates, "TOO_MANY_KEY_UPDATES"},
+	{alert.MessagesUsedUp, "overflow"},
 }
 
 // configReason is by the field of a Config that can't work.

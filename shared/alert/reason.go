@@ -103,6 +103,7 @@ const (
 	MessageNotDue       Reason = "a message that is not due"
 	ExcessHandshakeData Reason = "handshake data goes on where it may not"
 	TooManyKeyUpdates   Reason = "too many KeyUpdates"
+	MessagesUsedUp      Reason = "message_seq is used up"
 	MessageTooLong      Reason = "a message is too long"
 	Renegotiation       Reason = "the peer wants to renegotiate"
 )

@@ -198,10 +198,10 @@ func (m *Machine) send(e Edge) error {
 	if e.To == ClientChangeCipherSpec || e.To == ServerChangeCipherSpec {
 		msg.Content = protocol.ChangeCipherSpec
 	} else {
-		if m.transport == protocol.Datagram && m.writeSeq == maxSeq {
-			return alert.Localf(alert.InternalError, "message_seq is used up")
+		if m.transport == protocol.Datagram && m.writeSeq > maxSeq {
+			return alert.Localf(alert.InternalError, "%w", alert.MessagesUsedUp)
 		}
-		msg.Seq = m.writeSeq
+		msg.Seq = uint16(m.writeSeq)
 		m.writeSeq++
 	}
 	m.layer.Send(msg)

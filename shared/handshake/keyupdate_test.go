@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -15,17 +16,19 @@ func eachTransport13(t *testing.T, test func(t *testing.T, p *pair)) {
 	})
 }
 
-// update makes a side update its keys, and both write data then.
+// update makes a side update its keys, and both then write data.
 func (p *pair) update(side *peer, request message.KeyUpdateRequest) {
 	side.fail(side.m.KeyUpdate(request))
 	p.run()
-	p.write()
+	p.data()
 }
 
-// write lets both sides write what must come before data.
-func (p *pair) write() {
-	p.client.fail(p.client.m.BeforeData())
-	p.server.fail(p.server.m.BeforeData())
+// data is what precedes data that both sides write.
+func (p *pair) data() {
+	for _, side := range []*peer{p.client, p.server} {
+		_, err := side.m.BeforeData()
+		side.fail(err)
+	}
 	p.run()
 }
 
@@ -60,37 +63,63 @@ func TestKeyUpdate(t *testing.T) {
 	})
 }
 
-// TestKeyUpdateIsAnsweredOnce: on a stream, before the next data, however often
-// it was asked for; a side without data to write is silent (RFC 9846 4.7.3).
-func TestKeyUpdateIsAnsweredOnce(t *testing.T) {
-	client, server := configs(protocol.VersionTLS13)
-	p := complete(t, protocol.Stream, client, server)
-	p.server.fail(p.server.m.BeforeData())
-	p.expectLevels(t, 3, 3)
-	ask := Message{Content: protocol.Handshake, Type: protocol.KeyUpdate, Body: []byte{byte(message.Requested)}}
-	for range 5 {
-		p.server.take(ask)
-	}
-	if newest(p.server.writes) != 3 {
-		t.Error("the server answers with nothing to write")
-	}
-	for range 2 {
-		p.server.fail(p.server.m.BeforeData())
-		if got := newest(p.server.writes); got != 4 || p.server.err != nil {
-			t.Errorf("the server writes under level %d, want 4: %v", got, p.server.err)
-		}
-	}
-}
-
 // TestKeyUpdateCrossing: both ask at once, and both are answered (RFC 9846 4.7.3).
 func TestKeyUpdateCrossing(t *testing.T) {
 	eachTransport13(t, func(t *testing.T, p *pair) {
 		p.client.fail(p.client.m.KeyUpdate(message.Requested))
 		p.server.fail(p.server.m.KeyUpdate(message.Requested))
 		p.run()
-		p.write()
+		p.data()
 		p.expectLevels(t, 5, 5)
 	})
+}
+
+// TestKeyUpdateAnsweredOnce: however often a silent side is asked, it answers
+// with one KeyUpdate, before its next data (RFC 9846 4.7.3).
+func TestKeyUpdateAnsweredOnce(t *testing.T) {
+	ask := Message{Content: protocol.Handshake, Type: protocol.KeyUpdate, Body: []byte{byte(message.Requested)}}
+	eachTransport13(t, func(t *testing.T, p *pair) {
+		for range 3 {
+			sent := len(p.client.sent)
+			for range 5 {
+				p.client.take(ask)
+			}
+			if len(p.client.sent) != sent {
+				t.Fatal("a silent side answers")
+			}
+			p.data()
+			p.data()
+			if answers := p.client.sent[sent:]; len(answers) != 1 || answers[0].Body[0] != byte(message.NotRequested) {
+				t.Fatalf("%d answers", len(answers))
+			}
+		}
+		// One that we write for ourselves will do.
+		sent := len(p.client.sent)
+		p.client.take(ask)
+		p.update(p.client, message.NotRequested)
+		if len(p.client.sent) != sent+1 || p.client.err != nil {
+			t.Errorf("%d KeyUpdates, %v", len(p.client.sent)-sent, p.client.err)
+		}
+	})
+}
+
+// TestKeyUpdateMerges: over datagrams a KeyUpdate that waits for its ACK does
+// for all that ask meanwhile, unless one asks the peer for its keys too.
+func TestKeyUpdateMerges(t *testing.T) {
+	client, server := configs(protocol.VersionDTLS13)
+	p := complete(t, protocol.Datagram, client, server)
+	for range 10 {
+		p.client.fail(p.client.m.KeyUpdate(message.NotRequested))
+	}
+	p.run()
+	p.expectLevels(t, 4, 3)
+	for range 10 {
+		p.client.fail(p.client.m.KeyUpdate(message.NotRequested))
+		p.client.fail(p.client.m.KeyUpdate(message.Requested))
+	}
+	p.run()
+	p.data()
+	p.expectLevels(t, 6, 4)
 }
 
 // TestKeyUpdateRequestedOnce: until the peer has answered, it isn't asked again;
@@ -111,7 +140,7 @@ func TestKeyUpdateRequestedOnce(t *testing.T) {
 			}
 		}
 		p.run()
-		p.write()
+		p.data()
 		p.expectAgreement(t)
 		// Answered, it may ask again.
 		p.update(p.client, message.Requested)
@@ -134,33 +163,63 @@ func TestKeyUpdateWaits(t *testing.T) {
 	p.expectLevels(t, 4, 3)
 }
 
-// TestKeyUpdateLimits: the last level and the last message_seq are the end of
-// updates, not of the connection, and a request is then ignored (RFC 9846 4.7.3).
+// TestKeyUpdateLimits: the last level and the last message_seq can be used. They
+// are the end of updates, not of the connection, and a request is then ignored
+// (RFC 9846 4.7.3).
 func TestKeyUpdateLimits(t *testing.T) {
 	eachTransport13(t, func(t *testing.T, p *pair) {
-		limits := map[string]func(*Machine){"level": func(m *Machine) { m.writeLevel = maxLevel }}
-		if p.client.m.transport == protocol.Datagram {
-			limits["message_seq"] = func(m *Machine) { m.writeSeq = maxSeq }
+		last := map[protocol.Transport]uint64{protocol.Stream: 1<<48 - 1, protocol.Datagram: 1<<16 - 1}[p.client.m.transport]
+		type limit struct {
+			reason    alert.Reason
+			oneBefore func(*peer)
 		}
-		for name, reach := range limits {
+		limits := map[string]limit{"level": {alert.TooManyKeyUpdates, func(p *peer) {
+			p.m.writeLevel, p.writes[len(p.writes)-1].Level = last-1, last-1
+		}}}
+		if p.client.m.transport == protocol.Datagram {
+			limits["message_seq"] = limit{alert.MessagesUsedUp, func(p *peer) { p.m.writeSeq = 1<<16 - 1 }}
+		}
+		for name, limit := range limits {
 			f := p.fork()
-			reach(f.client.m)
-			expectAlert(t, f.client.m.KeyUpdate(message.NotRequested), alert.InternalError)
+			limit.oneBefore(f.client)
+			sent := len(f.client.sent)
+			f.client.fail(f.client.m.KeyUpdate(message.NotRequested))
+			if len(f.client.sent) != sent+1 || f.client.err != nil {
+				t.Errorf("%s: the last one: %v", name, f.client.err)
+			}
+			if f.client.m.transport == protocol.Datagram {
+				f.client.fail(f.client.m.Acked())
+			}
+			err := f.client.m.KeyUpdate(message.NotRequested)
+			if expectAlert(t, err, alert.InternalError); !errors.Is(err, limit.reason) {
+				t.Errorf("%s: %v, expected %v", name, err, limit.reason)
+			}
+			f.server.inbox = nil
 			if !f.client.m.Open() {
 				t.Errorf("%s: the connection is closed", name)
 			}
-			sent := len(f.client.sent)
+			sent = len(f.client.sent)
 			f.update(f.server, message.Requested)
 			if f.client.err != nil || len(f.client.sent) != sent || newest(f.client.reads) != 4 {
 				t.Errorf("%s: a request at the limit: %v, %d messages", name, f.client.err, len(f.client.sent)-sent)
 			}
 		}
-		// The peer's updates are not counted.
+		// Over a stream the peer may go further.
 		f := p.fork()
-		f.client.m.readLevel = maxLevel
+		f.client.m.readLevel = last - 1
+		f.onWay = func(_ *peer, m Message) []Message { return []Message{m} } // whatever its level
 		f.update(f.server, message.NotRequested)
 		if f.client.err != nil {
+			t.Errorf("the last update by the peer: %v", f.client.err)
+		}
+		f.update(f.server, message.NotRequested)
+		if f.client.m.transport == protocol.Stream && f.client.err != nil {
 			t.Errorf("an update by the peer beyond our limit: %v", f.client.err)
+		}
+		if f.client.m.transport == protocol.Datagram {
+			if expectAlert(t, f.client.err, alert.UnexpectedMessage); !errors.Is(f.client.err, alert.TooManyKeyUpdates) {
+				t.Errorf("an update by the peer beyond the last epoch: %v", f.client.err)
+			}
 		}
 	})
 }

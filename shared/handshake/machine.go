@@ -108,10 +108,10 @@ type Machine struct {
 	early early // 0-RTT (early.go)
 
 	writeLevel, readLevel uint64
-	writeSeq              uint16
-	verifyRequests        int  // HelloVerifyRequests seen
-	entered               bool // by a stateless cookie
-	askedShare            bool // our HelloRetryRequest named a group
+	writeSeq              uint32 // message_seq of our next message; 1<<16 after the last
+	verifyRequests        int    // HelloVerifyRequests seen
+	entered               bool   // by a stateless cookie
+	askedShare            bool   // our HelloRetryRequest named a group
 
 	task    *task   // outside work under way (flow.go)
 	answers []*task // work that the running step has got back
@@ -120,8 +120,8 @@ type Machine struct {
 
 	updateDue     bool // a KeyUpdate is to be written
 	updateRequest message.KeyUpdateRequest
+	answerDue     bool // one is to be written before data, as the peer asked for it
 	requested     bool // the peer owes us a KeyUpdate
-	answerDue     bool // we owe it one, before the next data
 	unconfirmed   bool // what was sent last isn't acknowledged yet
 	rekey         bool // a KeyUpdate of ours awaits its ACK
 }
@@ -223,7 +223,7 @@ type Entry struct {
 // Enter puts a fresh server at the place it had when it sent its cookie: after
 // HelloVerifyRequest, or after HelloRetryRequest.
 func (m *Machine) Enter(e Entry) {
-	m.writeSeq = e.Seq // every hello so far was answered with one message
+	m.writeSeq = uint32(e.Seq) // every hello so far was answered with one message
 	m.entered = true
 	m.setVersion(e.Version)
 	if !e.Version.Is13() {

@@ -11,22 +11,31 @@ import (
 // time: over datagrams the next one waits until the last was acknowledged, and
 // new write keys are used only after the ACK of KeyUpdate (RFC 9147 8).
 
-// maxLevel is the last level that we go to (RFC 9846 4.7.3, RFC 9147 8). The
-// peer may know a reason to go further.
-const maxLevel = 1<<48 - 1
-
-// maxSeq is the message_seq at which we stop: it must not wrap.
-const maxSeq = 1<<16 - 1
+const (
+	// MaxEpoch is the last level over datagrams, for both sides. RFC 9147 8 sets
+	// 2^48-1, but each KeyUpdate takes a message_seq, so no more than 2^16+1 can be
+	// reached; stacks in use stop at 16 bits (draft-ietf-tls-rfc9147bis 8).
+	MaxEpoch = 1<<16 - 1
+	// maxLevel is the last level that we go to over a stream (RFC 9846 4.7.3). The
+	// peer may know a reason to go further.
+	maxLevel = 1<<48 - 1
+	// maxSeq is the last message_seq: it must not wrap.
+	maxSeq = 1<<16 - 1
+)
 
 // KeyUpdate makes a KeyUpdate due: new keys for what we write, and for what the
 // peer writes too if request says so. It fails in 1.2, which has none, and when
-// the connection has no more to give.
+// the connection has no more to give. One that waits for its ACK does for all
+// that ask meanwhile, unless only a further one can ask the peer.
 func (m *Machine) KeyUpdate(request message.KeyUpdateRequest) error {
-	switch {
-	case !m.Open() || !m.version.Is13():
+	if !m.Open() || !m.version.Is13() {
 		return alert.Localf(alert.InternalError, "KeyUpdate needs an open connection of 1.3")
-	case !m.updatable():
-		return alert.Localf(alert.InternalError, "the keys of this connection were updated as often as the protocol allows")
+	}
+	if m.rekey && (request == message.NotRequested || m.requested) {
+		return nil
+	}
+	if err := m.updatable(); err != nil {
+		return err
 	}
 	// Until the peer has answered one request there must not be another.
 	if request == message.Requested && !m.requested {
@@ -36,10 +45,33 @@ func (m *Machine) KeyUpdate(request message.KeyUpdateRequest) error {
 	return m.latch(m.post())
 }
 
-// updatable reports whether one more KeyUpdate of ours is possible, beside one
-// that may be under way.
-func (m *Machine) updatable() bool {
-	return m.writeLevel < maxLevel-1 && (m.transport == protocol.Stream || m.writeSeq < maxSeq)
+// BeforeData is called before application data is written: the KeyUpdate that
+// the peer asked for must precede it, and a side that is silent answers any
+// number of requests with one (RFC 9846 4.7.3). It reports whether one was due.
+func (m *Machine) BeforeData() (answer bool, err error) {
+	if !m.answerDue {
+		return false, nil
+	}
+	m.answerDue, m.updateDue = false, true
+	return true, m.latch(m.post())
+}
+
+// updatable says why no further KeyUpdate of ours is possible, if so.
+func (m *Machine) updatable() error {
+	last, level := uint64(maxLevel), m.writeLevel
+	if m.transport == protocol.Datagram {
+		last = MaxEpoch
+	}
+	if m.rekey {
+		level++ // as soon as its ACK is here
+	}
+	switch {
+	case level >= last:
+		return alert.Localf(alert.InternalError, "%w: our keys are those of level %d, the last", alert.TooManyKeyUpdates, level)
+	case m.transport == protocol.Datagram && m.writeSeq > maxSeq:
+		return alert.Localf(alert.InternalError, "%w", alert.MessagesUsedUp)
+	}
+	return nil
 }
 
 // Acked tells that the peer has acknowledged all that was sent last.
@@ -109,7 +141,8 @@ func writeKeyUpdate(m *Machine, b *wire.Builder) error {
 	out := message.KeyUpdate{Request: m.updateRequest}
 	out.Append(b)
 	m.requested = m.requested || out.Request == message.Requested
-	m.updateDue, m.answerDue, m.updateRequest = false, false, message.NotRequested
+	m.answerDue = m.answerDue && out.Request == message.Requested
+	m.updateDue, m.updateRequest = false, message.NotRequested
 	return nil
 }
 
@@ -118,23 +151,14 @@ func readKeyUpdate(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if m.transport == protocol.Datagram && m.readLevel >= MaxEpoch {
+		return alert.Peerf(alert.UnexpectedMessage, "%w: the peer's keys are those of epoch %d, the last", alert.TooManyKeyUpdates, m.readLevel)
+	}
 	m.requested = false
-	if in.Request == message.Requested && m.updatable() { // else ignored, RFC 9846 4.7.3
-		// Over datagrams the answer takes a round trip until it counts.
-		m.updateDue, m.answerDue = m.transport == protocol.Datagram, m.transport == protocol.Stream
+	if in.Request == message.Requested && m.updatable() == nil { // else ignored, RFC 9846 4.7.3
+		m.answerDue = true
 	}
 	return nil
-}
-
-// BeforeData writes what must come before the next application data on a stream:
-// one KeyUpdate, however many the peer has asked for since our last data (RFC
-// 9846 4.7.3). A side that is silent owes none.
-func (m *Machine) BeforeData() error {
-	if !m.answerDue {
-		return nil
-	}
-	m.updateDue = true
-	return m.latch(m.post())
 }
 
 // crossedKeyUpdate changes the reader's keys at once. The writer's change at
