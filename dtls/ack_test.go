@@ -46,6 +46,24 @@ func TestACKOfWhat(t *testing.T) {
 	}
 }
 
+// ACKs grow, as each names what those before it named. Where they become too
+// large for the path, which says nothing, they are cut.
+func TestACKOnSmallPath(t *testing.T) {
+	client, server := with()
+	s := established(t, client, server)
+	for range 30 {
+		s.server.update(UpdateNotRequested)
+		s.settle()
+	}
+	s.fate = losing(func(p *parcel) bool { return len(p.data) > handshake.MinMTU })
+	s.server.update(UpdateNotRequested)
+	s.settle()
+	s.expectEpochs(3, 34)
+	if got := s.server.Stats().Retransmits; got > 4 {
+		t.Errorf("%d retransmits", got)
+	}
+}
+
 // A record with anything that was discarded is not acknowledged.
 func TestACKNotOfDiscarded(t *testing.T) {
 	client, server := with()

@@ -46,6 +46,8 @@ type Engine struct {
 	received         retransmit.Received
 	ackSince         time.Time // when the timer of the ACK was started; zero: it doesn't run
 	ackDue           bool
+	news             bool // something came that the last ACK didn't name
+	unheard          int  // ACKs in a row without: the peer repeats what they named
 
 	// Our last flight.
 	flight   retransmit.Flight
@@ -203,7 +205,9 @@ func (e *Engine) Expire(now time.Time) error {
 	if e.backoff.Exhausted() {
 		return e.fail(ErrTimeout)
 	}
-	e.lowerMTU()
+	if e.backoff.Expiries() >= 2 {
+		e.lowerMTU()
+	}
 	e.repeat()
 	e.backoff.Arm(now)
 	return nil
@@ -221,10 +225,11 @@ func (e *Engine) rewind() {
 	e.switched = false
 }
 
-// lowerMTU tries smaller datagrams from the second timeout on: a path that
-// drops large ones says nothing (RFC 9147 4.4). An MTU that was set is exact.
+// lowerMTU tries smaller datagrams when those that we sent twice were of no use:
+// a path that drops large ones says nothing (RFC 9147 4.4). An MTU that was set
+// is exact.
 func (e *Engine) lowerMTU() {
-	if e.exactMTU || e.backoff.Expiries() < 2 {
+	if e.exactMTU {
 		return
 	}
 	for _, smaller := range mtuLadder {

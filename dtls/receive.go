@@ -343,6 +343,7 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 // begun notes that the peer's next flight has begun. In 1.3 that says that it
 // has all of ours (RFC 9147 7.1); in 1.2 our timer runs until it is whole.
 func (e *Engine) begun() {
+	e.news = true
 	if e.version.Is13() && e.flushed && e.reply == handshake.AwaitReply {
 		e.confirmed()
 	}
@@ -420,7 +421,15 @@ func (e *Engine) ackDeadline() time.Time {
 	return e.ackSince.Add(e.backoff.Timeout() / 4)
 }
 
-// acknowledge makes an ACK due, if there is anything to acknowledge.
+// acknowledge makes an ACK due, if there is anything to acknowledge. An ACK that
+// names what others named before it grows, so it may be too large for the path.
 func (e *Engine) acknowledge() {
 	e.ackSince, e.ackDue = time.Time{}, e.received.Len() > 0
+	if e.unheard++; e.news {
+		e.unheard = 0
+	}
+	e.news = false
+	if e.unheard > 2 {
+		e.lowerMTU()
+	}
 }

@@ -155,10 +155,16 @@ func (d *demonstration) run(ctx context.Context) error {
 		return err
 	}
 	if protocol.Version(d.conn.ConnectionState().Version).Is13() { // 1.2 can't
-		if err := d.changeKeys(ctx); err != nil {
+		if err := d.conn.KeyUpdate(dtls.UpdateRequested); err != nil {
+			return err
+		}
+		if err := d.awaitKeys(ctx); err != nil { // ours
 			return err
 		}
 		if err := d.exchange(ctx, "eleven days without rest"); err != nil {
+			return err
+		}
+		if err := d.awaitKeys(ctx); err != nil { // the server's, who changes them when it writes
 			return err
 		}
 	}
@@ -223,20 +229,14 @@ func (d *demonstration) exchange(ctx context.Context, text string) error {
 	}
 }
 
-// changeKeys updates the keys of both directions, and waits until they are in
-// use.
-func (d *demonstration) changeKeys(ctx context.Context) error {
-	if err := d.conn.KeyUpdate(dtls.UpdateRequested); err != nil {
-		return err
+// awaitKeys waits until one direction has new keys.
+func (d *demonstration) awaitKeys(ctx context.Context) error {
+	select {
+	case <-d.rekeyed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	for range 2 {
-		select {
-		case <-d.rekeyed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
 }
 
 // await waits for the server's goodbye. A close_notify that was lost is not
