@@ -73,6 +73,7 @@ var sentinels = []struct {
 	{alert.MessageNotDue, "UNEXPECTED_MESSAGE"},
 	{alert.ExcessHandshakeData, "EXCESS_HANDSHAKE_DATA"},
 	{alert.TooManyKeyUpdates, "TOO_MANY_KEY_UPDATES"},
+	{alert.MessagesUsedUp, "overflow"},
 	{alert.MessageTooLong, "EXCESSIVE_MESSAGE_SIZE"},
 	{alert.Renegotiation, "NO_RENEGOTIATION"},
 
@@ -113,9 +114,6 @@ var sentinels = []struct {
 	{alert.BadInnerHello, "INVALID_CLIENT_HELLO_INNER"},
 	{alert.BadOuterExtensions, "INVALID_OUTER_EXTENSION"},
 	{alert.InconsistentECH, "INCONSISTENT_ECH_NEGOTIATION"},
-
-	{alert.TooManyKeyUpdates, "TOO_MANY_KEY_UPDATES"},
-	{alert.MessagesUsedUp, "overflow"},
 }
 
 // configReason is by the field of a Config that can't work.
