@@ -105,6 +105,7 @@ type settings struct {
 	resumptions     int // connections after the first
 	resumptionDelay time.Duration
 	noTickets       bool
+	tickets         ticketFormat
 	earlyData       bool
 	earlyWriteAfter int // this type of message has come
 	reverifies      bool
@@ -227,6 +228,11 @@ var flags = map[string]flag{
 	"resume-count":                  number(func(s *settings) *int { return &s.resumptions }),
 	"resumption-delay":              seconds(func(s *settings) *time.Duration { return &s.resumptionDelay }),
 	"no-ticket":                     truth(func(s *settings) *bool { return &s.noTickets }),
+	"ticket-key":                    {true, setTicketKey},
+	"use-ticket-callback":           {false, setTicketCallback},
+	"use-ticket-aead-callback":      {false, setTicketCallback},
+	"skip-ticket":                   truth(func(s *settings) *bool { return &s.tickets.skip }),
+	"renew-ticket":                  truth(func(s *settings) *bool { return &s.tickets.renew }),
 	"enable-early-data":             truth(func(s *settings) *bool { return &s.earlyData }),
 	"early-write-after-message":     number(func(s *settings) *int { return &s.earlyWriteAfter }),
 	"reverify-on-resume":            truth(func(s *settings) *bool { return &s.reverifies }),
