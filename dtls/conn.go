@@ -240,6 +240,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.acquire()
 	defer c.release()
 	for {
+		if c.engine.EarlyDataRejected() {
+			return 0, ErrEarlyDataRejected
+		}
 		c.work() // what ended the Conn comes after the data
 		if n, err, ok := c.take(p); ok {
 			return n, err
@@ -342,9 +345,14 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.Handshake(); err != nil {
 		return 0, err
 	}
+	return c.write((*Engine).Write, p)
+}
+
+// write makes a record of p, and sends it.
+func (c *Conn) write(seal sealing, p []byte) (int, error) {
 	out := newPacket(len(p) + maxOverhead)
 	defer out.release()
-	n, err := c.seal(out.room, p)
+	n, err := c.seal(seal, out.room, p)
 	if err != nil {
 		return 0, err
 	}
@@ -369,14 +377,17 @@ func (c *Conn) lost(err error) bool {
 // and SHA-256, and in 1.3 one with a KeyUpdate before it.
 const maxOverhead = 128
 
+// A sealing is Engine.Write or WriteEarly.
+type sealing func(e *Engine, buf, p []byte, now time.Time) (int, error)
+
 // seal makes a record of p in buf.
-func (c *Conn) seal(buf, p []byte) (int, error) {
+func (c *Conn) seal(make sealing, buf, p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.err(); err != nil {
 		return 0, err
 	}
-	n, err := c.engine.Write(buf, p, time.Now())
+	n, err := make(c.engine, buf, p, time.Now())
 	if c.engine.Pending() || c.engine.backoff.Armed() { // a KeyUpdate, or the alert for err
 		c.flush()
 	}

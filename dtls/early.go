@@ -1,9 +1,19 @@
 package dtls
 
 import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/session"
 )
+
+// 0-RTT (RFC 9846 2.3, RFC 9147 5.6): data under epoch 1, which gets lost like
+// any other. Over datagrams nothing marks its end: the first record of epoch 3
+// does, or a while after the handshake. What is lost of it, and what overtakes
+// the ClientHello, is not sent again.
 
 var (
 	// ErrNoEarlyData says that data can't be written before the handshake is
@@ -37,3 +47,143 @@ const (
 // ClientHellos, or 32768 if capacity is less than one. Give it to several Configs
 // of one process that share ticket keys.
 func NewReplayRegister(capacity int) AntiReplay { return session.NewReplayRegister(capacity) }
+
+// early is what an Engine has for 0-RTT.
+type early struct {
+	write *writeEpoch // the client's
+	reads bool        // the server has an epoch for it
+	data  []byte      // records that wait to be read, each behind its length in two bytes
+}
+
+// earlyGrace is how long after the handshake a server still takes 0-RTT that was
+// overtaken (RFC 9147 5.6 leaves it open).
+const earlyGrace = 2 * time.Second
+
+func (w *writeEpoch) isEarly() bool { return w.number == handshake.LevelEarly && w.mask != nil }
+func (r *readEpoch) isEarly() bool  { return r.number == handshake.LevelEarly && r.mask != nil }
+
+// WriteEarly is Write for before the association is open. A client makes a
+// record of 0-RTT data, once Start has made its ClientHello; a server that takes
+// such data answers it before the client has proved that it is there. It fails
+// with ErrNoEarlyData where that is not allowed, or not so much.
+func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
+	switch {
+	case e.err != nil:
+		return 0, e.err
+	case e.machine.Open():
+		return e.Write(buf, p, now)
+	case e.closing.sent:
+		return 0, errClosed
+	case int64(len(p)) > e.machine.EarlyRoom():
+		return 0, ErrNoEarlyData
+	}
+	w := e.early.write
+	if w == nil {
+		w = e.newest()
+	}
+	if w.sealer.NearLimit() || w.size(len(p)) > e.budget.left() { // no KeyUpdate yet
+		return 0, ErrNoEarlyData
+	}
+	e.now = now
+	n, err := e.seal(w, buf, p)
+	if err == nil {
+		e.machine.WroteEarly(len(p))
+		e.budget.send(n)
+	}
+	return n, err
+}
+
+// ReadEarly is Read for early data. Warning: until the association is open,
+// somebody may have recorded it and sent it again (see Config.EarlyData). ok is
+// false if none is here.
+func (e *Engine) ReadEarly(p []byte) (n int, ok bool) {
+	if len(e.early.data) == 0 {
+		return 0, false
+	}
+	n = int(binary.BigEndian.Uint16(e.early.data))
+	rest := e.early.data[2:]
+	copy(p, rest[:n])
+	if e.early.data = rest[n:]; len(e.early.data) == 0 {
+		e.early.data = nil
+	}
+	return n, true
+}
+
+// EarlyOver reports whether no more data will come for ReadEarly. What comes
+// later than that, Read gives.
+func (e *Engine) EarlyOver() bool {
+	return e.err != nil || len(e.early.data) == 0 && e.machine.EarlyOver()
+}
+
+// EarlyDataRejected reports whether 0-RTT data was written that the server did
+// not take.
+func (e *Engine) EarlyDataRejected() bool { return e.machine.EarlyRejected() }
+
+// ForgetEarlyData says that the application knows of ErrEarlyDataRejected, and
+// writes again what it wants.
+func (e *Engine) ForgetEarlyData() { e.machine.ForgetEarlyData() }
+
+// receiveEarly takes a record of 0-RTT.
+func (e *Engine) receiveEarly(body []byte) error {
+	if err := e.machine.ReceivedEarly(len(body)); err != nil || len(body) == 0 {
+		return err
+	}
+	if e.machine.Open() {
+		e.inbox.add(body)
+		return nil
+	}
+	e.early.data = binary.BigEndian.AppendUint16(e.early.data, uint16(len(body)))
+	e.early.data = append(e.early.data, body...)
+	return nil
+}
+
+// finishEarly lets the end of the handshake be the end of 0-RTT, soon.
+func (e *Engine) finishEarly() {
+	e.early.write = nil
+	for _, r := range e.reads {
+		if r.isEarly() {
+			e.early.reads, r.dies = true, e.now.Add(earlyGrace)
+		}
+	}
+}
+
+// dropEarly ends 0-RTT: the client has gone on to later keys.
+func (e *Engine) dropEarly() {
+	e.early.reads = false
+	e.reads = slices.DeleteFunc(e.reads, (*readEpoch).isEarly)
+}
+
+// --- Before the address is validated
+
+// A budget bounds what goes to an address that nobody has validated, from a
+// client that was let in without a cookie because it brings 0-RTT
+// (RFC 9147 5.1): three times what came from there, until a record opens that
+// only the client itself can have sent.
+type budget struct {
+	on             bool
+	received, sent int // bytes
+}
+
+func (b *budget) receive(n int) {
+	if b.on {
+		b.received += n
+	}
+}
+
+func (b *budget) send(n int) {
+	if b.on {
+		b.sent += n
+	}
+}
+
+// left is how many bytes may go out. With less than the smallest MTU it is
+// nothing: then there is room for whatever may be next.
+func (b *budget) left() int {
+	if !b.on {
+		return math.MaxInt
+	}
+	if left := amplification*b.received - b.sent; left >= handshake.MinMTU {
+		return left
+	}
+	return 0
+}

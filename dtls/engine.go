@@ -60,6 +60,8 @@ type Engine struct {
 	mtu      int
 	exactMTU bool // it was set: timeouts don't lower it
 	inbox    inbox
+	early    early
+	budget   budget
 	closing  closing
 	err      error
 	stats    Stats
@@ -168,6 +170,7 @@ func (e *Engine) Receive(datagram []byte, now time.Time) error {
 		return e.err
 	}
 	e.now = now
+	e.budget.receive(len(datagram))
 	e.inbox.reset()
 	e.traceDatagram(handshake.Received, len(datagram))
 	for rest := datagram; len(rest) > 0; {
@@ -362,8 +365,9 @@ func (e *Engine) sendAlert(a alert.Alert) {
 // Write makes one record of p in buf and returns its length: the datagram to
 // send. The KeyUpdate that the peer wants to see before more data goes into the
 // same datagram, if buf and the MTU have room for it. Write fails before the
-// association is open, after Close, and if the record doesn't fit into buf or p
-// has more than 16384 bytes.
+// association is open, after Close, with ErrEarlyDataRejected until
+// ForgetEarlyData, and if the record doesn't fit into buf or p has more than
+// 16384 bytes.
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if e.err != nil {
 		return 0, e.err
@@ -374,6 +378,8 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errNotOpen
 	case e.closing.sent:
 		return 0, errClosed
+	case e.machine.EarlyRejected():
+		return 0, ErrEarlyDataRejected
 	case len(p) > maxRecordBody || w.size(len(p)) > len(buf):
 		return 0, ErrTooLong
 	}
@@ -382,14 +388,25 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if err != nil {
 		return 0, e.fail(err)
 	}
-	buf = buf[first:]
+	n, err := e.seal(w, buf[first:], p)
+	if err != nil {
+		return 0, err
+	}
+	return first + n, e.guardKeys(w)
+}
+
+// seal makes one record of application data in buf.
+func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
+	if len(p) > maxRecordBody || w.size(len(p)) > len(buf) {
+		return 0, ErrTooLong
+	}
 	copy(w.payload(buf), p)
 	n, err := w.finish(buf, protocol.ApplicationData, len(p))
 	if err != nil {
 		return 0, e.fail(err)
 	}
 	e.traceRecord(handshake.Sent, protocol.ApplicationData, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, n)
-	return first + n, e.guardKeys(w)
+	return n, nil
 }
 
 // answer puts the KeyUpdate that must precede data into buf, if there is room
@@ -434,7 +451,12 @@ func (e *Engine) guardKeys(w *writeEpoch) error {
 
 // Read copies the next record's data into p and returns its length, which is
 // more than len(p) if it did not fit. ok is false when there is no more.
-func (e *Engine) Read(p []byte) (n int, ok bool) { return e.inbox.read(p) }
+func (e *Engine) Read(p []byte) (n int, ok bool) {
+	if len(e.early.data) > 0 && e.machine.Open() {
+		return e.ReadEarly(p)
+	}
+	return e.inbox.read(p)
+}
 
 // Closed is io.EOF once the peer has said goodbye, or the error that ended the
 // association.

@@ -116,25 +116,25 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 }
 
 // newReadEpoch and newWriteEpoch put a key of the handshake to use.
-func newReadEpoch(k handshake.TrafficKey, v protocol.Version) (*readEpoch, error) {
+func newReadEpoch(k handshake.TrafficKey) (*readEpoch, error) {
 	opener, err := record.NewOpener(k.Suite, k.Key)
 	if err != nil {
 		return nil, err
 	}
 	r := &readEpoch{number: k.Level, opener: opener}
-	if v.Is13() {
+	if k.Suite.Version.Is13() {
 		r.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}
 	return r, err
 }
 
-func newWriteEpoch(k handshake.TrafficKey, v protocol.Version) (*writeEpoch, error) {
+func newWriteEpoch(k handshake.TrafficKey) (*writeEpoch, error) {
 	sealer, err := record.NewSealer(k.Suite, k.Key)
 	if err != nil {
 		return nil, err
 	}
 	w := &writeEpoch{number: k.Level, sealer: sealer}
-	if v.Is13() {
+	if k.Suite.Version.Is13() {
 		w.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}
 	return w, err

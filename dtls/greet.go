@@ -12,6 +12,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/session"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
@@ -21,6 +22,7 @@ import (
 // Only one goroutine uses it.
 type greeter struct {
 	config  *Config
+	known   session.AntiReplay // hellos that were let in without a cookie
 	cookies *cookieJar
 	hellos  *helloTable
 	reply   [512]byte
@@ -28,11 +30,26 @@ type greeter struct {
 	cookie  [maxCookieSize]byte
 }
 
-// A welcome is a client whose cookie came back.
+// A welcome is a client whose cookie came back, or whose ticket is good without
+// one: then the bytes of its hello bound what may go to its address.
 type welcome struct {
+	budget   int // zero: by a cookie
 	entry    handshake.Entry
 	sequence uint64 // of the record that completed its hello
 	hello    []byte // the hello, as a datagram of one record
+}
+
+// prepare makes the client's Engine what the hello is for.
+func (w *welcome) prepare(e *Engine) {
+	if w.budget > 0 {
+		e.budget = budget{on: true, received: w.budget - len(w.hello)} // the hello is yet to come
+		return
+	}
+	e.enter(w.entry, w.sequence)
+}
+
+func newGreeter(c *Config, now time.Time) greeter {
+	return greeter{config: c, known: NewReplayRegister(0), cookies: newCookieJar(c.CookieKeys, now), hellos: newHelloTable()}
 }
 
 // amplification is how many bytes may go to an address that is not validated
@@ -83,6 +100,9 @@ func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) gre
 			return greeting{reply: g.alert(alert.IllegalParameter, r)}
 		}
 	}
+	if h.Seq == 0 && g.knows(&in, from, now) {
+		return greeting{welcome: &welcome{budget: size, hello: wrapHello(h, body, r.number)}}
+	}
 	reply := g.challenge(&in, h, body, r, from, now)
 	if len(reply) > amplification*size {
 		return greeting{}
@@ -113,6 +133,24 @@ func (g *greeter) welcome(in *message.ClientHello, cookie []byte, v protocol.Ver
 		return nil
 	}
 	return &welcome{entry: handshake.Entry{Choice: choice, HelloHash: slices.Clone(helloHash), Retry: body}}
+}
+
+// knows reports whether a hello may be answered at once: its ticket names its
+// address, it has a share that we take, and it hasn't been here before. A cookie
+// costs a round trip, and with it all 0-RTT.
+func (g *greeter) knows(in *message.ClientHello, from netip.AddrPort, now time.Time) bool {
+	if !g.config.EarlyData {
+		return false
+	}
+	if choice, err := handshake.Choose(g.config, in, protocol.Datagram); err != nil || !choice.Version.Is13() || choice.NeedShare {
+		return false
+	}
+	binder, expiry, ok := handshake.KnownClient(g.config, in, from.Addr().Unmap(), now)
+	if !ok {
+		return false
+	}
+	fresh, err := g.known.Record(binder, now, expiry)
+	return fresh && err == nil
 }
 
 // challenge builds the answer to a hello without a good cookie: a plaintext

@@ -80,8 +80,9 @@ func (c *caller) answer(g *greeter) [][]byte {
 	return c.flight()
 }
 
-func newGreeter(server *Config) *greeter {
-	return &greeter{config: server, cookies: newCookieJar(server.CookieKeys, epochOfSimulation), hellos: newHelloTable()}
+func testGreeter(server *Config) *greeter {
+	g := newGreeter(server, epochOfSimulation)
+	return &g
 }
 
 // greetings are the shapes of hello: whole and in fragments, for both versions.
@@ -102,7 +103,7 @@ func TestGreet(t *testing.T) {
 	for _, c := range greetings {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := with(c.change)
-			g, caller := newGreeter(server), newCaller(t, client)
+			g, caller := testGreeter(server), newCaller(t, client)
 			second := caller.answer(g)
 			w := caller.call(g, second).welcome
 			if w == nil {
@@ -133,7 +134,7 @@ func TestGreet(t *testing.T) {
 // that check them before they know better.
 func TestGreetAnswersRecord(t *testing.T) {
 	client, server := with()
-	g := newGreeter(server)
+	g := testGreeter(server)
 	hello := newCaller(t, client).flight()[0]
 	for _, version := range []protocol.Version{protocol.VersionDTLS10, protocol.VersionDTLS12} {
 		binary.BigEndian.PutUint16(hello[1:], uint16(version))
@@ -166,7 +167,7 @@ func TestGreetRefusesCookies(t *testing.T) {
 		for name, change := range changes {
 			t.Run(setting.name+"/"+name, func(t *testing.T) {
 				client, server := with(setting.change)
-				g, caller := newGreeter(server), newCaller(t, client)
+				g, caller := testGreeter(server), newCaller(t, client)
 				last := caller.call(g, change(caller, caller.answer(g)))
 				if last.welcome != nil {
 					t.Fatal("welcome")
@@ -195,7 +196,7 @@ func TestGreetRepeatedly(t *testing.T) {
 			if !is12(client, server) {
 				continue
 			}
-			g, caller := newGreeter(server), newCaller(t, client)
+			g, caller := testGreeter(server), newCaller(t, client)
 			hello := caller.answer(g)
 			var err error
 			for range stale {
@@ -246,7 +247,7 @@ func TestGreetRefusesHellos(t *testing.T) {
 	for _, tt := range tests {
 		client, server := with(tt.change)
 		caller := newCaller(t, client)
-		last := caller.call(newGreeter(server), caller.flight())
+		last := caller.call(testGreeter(server), caller.flight())
 		expectAlertError(t, caller.Receive(bytes.Clone(last.reply), caller.now), tt.want)
 		if caller.Err() == nil {
 			t.Errorf("%s: the client goes on", tt.name)
@@ -277,7 +278,7 @@ func TestGreetDropsOthers(t *testing.T) {
 	for n := range hello {
 		others[fmt.Sprintf("the first %d bytes", n)] = hello[:n]
 	}
-	g := newGreeter(server)
+	g := testGreeter(server)
 	for name, datagram := range others {
 		if last := g.greet(datagram, someAddr, epochOfSimulation); last.reply != nil || last.welcome != nil || last.wait {
 			t.Errorf("%s: %+v", name, last)
@@ -299,7 +300,7 @@ func spoofed(t testing.TB) (all [][]byte, server *Config) {
 		config.CurvePreferences = nil
 		server = config
 		caller := newCaller(t, client)
-		g := newGreeter(config)
+		g := testGreeter(config)
 		first := caller.flight()
 		last := caller.call(g, first)
 		if err := caller.Receive(bytes.Clone(last.reply), caller.now); err != nil {
@@ -312,7 +313,7 @@ func spoofed(t testing.TB) (all [][]byte, server *Config) {
 
 func TestGreetCostsNoHeap(t *testing.T) {
 	datagrams, server := spoofed(t)
-	g := newGreeter(server) // with other keys: every cookie is forged
+	g := testGreeter(server) // with other keys: every cookie is forged
 	port := uint16(0)
 	flood := func() {
 		for _, d := range datagrams {
@@ -342,7 +343,7 @@ func TestGreetCostsNoHeap(t *testing.T) {
 func TestGreetAmplification(t *testing.T) {
 	datagrams, server := spoofed(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	g := newGreeter(server)
+	g := testGreeter(server)
 	in, out, replies := 0, 0, 0
 	for range 20000 {
 		d := bytes.Clone(datagrams[random.IntN(len(datagrams))])
@@ -380,12 +381,12 @@ func TestGreetSmallestHello(t *testing.T) {
 	body = append(body, 0, 0, 0, 2, 0xc0, 0x2b, 1, 0) // session_id, cookie, suites, compression
 	message := append([]byte{1, 0, 0, byte(len(body)), 0, 0, 0, 0, 0, 0, 0, byte(len(body))}, body...)
 	datagram := append([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(message))}, message...)
-	reply := newGreeter(server).greet(datagram, someAddr, epochOfSimulation).reply
+	reply := testGreeter(server).greet(datagram, someAddr, epochOfSimulation).reply
 	if reply == nil || len(reply) > amplification*len(datagram) {
 		t.Errorf("%d bytes in, %d out", len(datagram), len(reply))
 	}
 	// In fragments of one byte, many more come before the answer.
-	g := newGreeter(server)
+	g := testGreeter(server)
 	in := 0
 	for i := range body {
 		part := append([]byte{1, 0, 0, byte(len(body)), 0, 0, 0, 0, byte(i), 0, 0, 1}, body[i])

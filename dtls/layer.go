@@ -59,11 +59,15 @@ func (l *layer) answer() {
 }
 
 func (l *layer) WriteKey(k handshake.TrafficKey) error {
-	w, err := newWriteEpoch(k, l.version)
+	w, err := newWriteEpoch(k)
 	if err != nil {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
-	l.writes = append(l.writes, w)
+	if w.isEarly() {
+		l.early.write = w // beside the others: no message goes under it
+	} else {
+		l.writes = append(l.writes, w)
+	}
 	(*Engine)(l).trace(handshake.Event{Kind: handshake.EventKey, Direction: handshake.Sent, Number: protocol.RecordNumber{Epoch: w.number}})
 	return nil
 }
@@ -74,7 +78,7 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	if l.assembler.Pending() {
 		return alert.Peerf(alert.UnexpectedMessage, "handshake messages go on after the keys changed to epoch %d", k.Level)
 	}
-	r, err := newReadEpoch(k, l.version)
+	r, err := newReadEpoch(k)
 	if err != nil {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
@@ -102,6 +106,7 @@ func (l *layer) SkipEarly(int) {}
 // is then not needed any more, and nothing but an ACK answers theirs; or the one
 // that we are in answers theirs.
 func (l *layer) Finish() {
+	(*Engine)(l).finishEarly()
 	if !l.flushed {
 		l.answer()
 		return

@@ -80,7 +80,7 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 	l := &Listener{
 		config:  config,
 		socket:  newSocket(pc),
-		greeter: greeter{config: config, cookies: newCookieJar(config.CookieKeys, time.Now()), hellos: newHelloTable()},
+		greeter: newGreeter(config, time.Now()),
 		accepts: make(chan *Conn, maxAccepts),
 		done:    make(chan struct{}),
 		peers:   map[netip.AddrPort]*peer{},
@@ -227,7 +227,7 @@ func (l *Listener) greet(datagram []byte, from path) {
 	g := l.greeter.greet(datagram, from.remote, time.Now())
 	switch {
 	case g.welcome != nil:
-		l.admit(from, g.welcome.hello, func(e *Engine) { e.enter(g.welcome.entry, g.welcome.sequence) })
+		l.admit(from, g.welcome.hello, g.welcome.prepare)
 	case g.reply != nil:
 		l.stats.challenges.Add(1)
 		l.socket.write(g.reply, from) // lost or not, the client asks again
@@ -255,6 +255,7 @@ func (l *Listener) admit(from path, first []byte, prepare func(*Engine)) {
 		return
 	}
 	engine := newServerEngine(l.config) // valid since the Listener was made
+	engine.machine.ClientAddress = from.remote.Addr().Unmap()
 	prepare(engine)
 	p := &peer{listener: l, path: from, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
 	p.conn = newConn(p, engine)

@@ -139,7 +139,14 @@ func (e *Engine) receive13(h header13) error {
 // accept notes that a record has opened.
 func (e *Engine) accept(r *readEpoch, sequence uint64) {
 	r.window.Mark(sequence)
-	r.opened, e.authenticated = true, true
+	r.opened = true
+	if r.isEarly() {
+		return // anybody may have sent it again: the peer shows itself by others
+	}
+	e.authenticated, e.budget.on = true, false
+	if e.early.reads && r.number >= handshake.LevelApplication {
+		e.dropEarly()
+	}
 }
 
 // dropUnopened drops a record that did not open. Only the AEAD's integrity
@@ -197,6 +204,8 @@ func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
 	switch {
 	case n.Epoch == 0:
 		return alert.Peerf(alert.UnexpectedMessage, "application data without protection")
+	case e.version.Is13() && n.Epoch == handshake.LevelEarly:
+		return e.receiveEarly(body)
 	case e.version.Is13() && n.Epoch < handshake.LevelApplication:
 		return alert.Peerf(alert.UnexpectedMessage, "application data under handshake keys, in epoch %d", n.Epoch)
 	case !e.machine.Open():

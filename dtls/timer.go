@@ -146,7 +146,7 @@ func (c *Conn) nudge() {
 func (c *Conn) stash() {
 	for c.engine.inbox.full {
 		data := bytes.Clone(c.engine.inbox.first)
-		c.engine.Read(nil)
+		c.engine.inbox.read(nil)
 		if !c.closed && c.backlogSize+len(data) <= maxBacklog {
 			c.backlog = append(c.backlog, data)
 			c.backlogSize += len(data)

@@ -10,7 +10,9 @@ import (
 )
 
 // Pending reports whether Transmit has something to give.
-func (e *Engine) Pending() bool { return e.unsent() || e.ackDue || e.closing.due }
+func (e *Engine) Pending() bool {
+	return (e.unsent() || e.ackDue || e.closing.due) && e.budget.left() > 0
+}
 
 // unsent reports whether this pass over our flight has something left. A flight
 // goes out once it is whole, so that its datagrams can be filled: the signature
@@ -27,11 +29,12 @@ func (e *Engine) Transmit(buf []byte) int {
 	if !e.Pending() {
 		return 0
 	}
-	d := datagram{e: e, buf: buf[:min(len(buf), e.mtu)]}
+	d := datagram{e: e, buf: buf[:min(len(buf), e.mtu, e.budget.left())]}
 	d.addACK()
 	d.addFlight()
 	d.addAlert()
 	if d.n > 0 {
+		e.budget.send(d.n)
 		e.stats.DatagramsSent++
 		e.traceDatagram(handshake.Sent, d.n)
 	}

@@ -3,6 +3,7 @@ package handshake
 import (
 	"errors"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -85,6 +86,10 @@ const maxOverhead = 2 << 10
 // differ from that which the server knows (RFC 9846 8.3). Ten seconds would do
 // for most round trips; stacks in use take a minute, for clocks that are off.
 const maxTicketAgeSkew = time.Minute
+
+// replayWindow is how long a ClientHello whose ticket has the right age could be
+// sent again.
+const replayWindow = maxTicketAgeSkew + time.Second
 
 func (c *Config) maxEarlyData() int64 {
 	if c.MaxEarlyData == 0 {
@@ -226,12 +231,6 @@ func (m *Machine) sessionOf13() *session.State {
 	return m.resumption.state
 }
 
-// measureAge compares the age of the ticket as the client tells it with that
-// which we know (RFC 9846 8.3).
-func (m *Machine) measureAge(s *session.State, obfuscated uint32) {
-	m.early.skew = s.Skew(obfuscated, m.now)
-}
-
 // recordEarlyData asks AntiReplay about the ClientHello. Its binder stands for
 // it: it is over all of it, and none but those who know the session can make
 // another (RFC 9846 8.2). When AntiReplay forgets it, its ticket's age doesn't
@@ -239,7 +238,7 @@ func (m *Machine) measureAge(s *session.State, obfuscated uint32) {
 func (m *Machine) recordEarlyData() (EarlyDataReason, error) {
 	register, now := m.antiReplay(), m.now
 	binder := slices.Clone(m.hello.psks.Binders[m.resumption.selected])
-	expiry := now.Add(m.early.skew + maxTicketAgeSkew + time.Second)
+	expiry := now.Add(m.early.skew + replayWindow)
 	return later(m, func() (EarlyDataReason, error) {
 		switch fresh, err := register.Record(binder, now, expiry); {
 		case err != nil:
@@ -270,6 +269,32 @@ func (m *Machine) allowEarlyData(s *session.State) ([]byte, error) {
 	var b wire.Builder
 	message.AppendExtension(&b, protocol.ExtEarlyData, func() { message.AppendEarlyData(&b, s.MaxEarlyData) })
 	return b.Bytes()
+}
+
+// KnownClient reports whether a ClientHello may be answered though its sender
+// has not shown that its address is its own: it brings 0-RTT, under a ticket that
+// we gave to a client at that address not long ago (RFC 9147 5.1). It tells the
+// binder to know the hello by, and when the hello is too old. It does not check
+// the binder: that needs the secrets of a Machine.
+func KnownClient(c *Config, in *message.ClientHello, from netip.Addr, now time.Time) (binder []byte, expiry time.Time, ok bool) {
+	if !c.EarlyData || c.SessionTicketsDisabled || c.UnwrapSession != nil {
+		return nil, expiry, false // an application's callback would run for anybody
+	}
+	if _, early := in.Extensions.Find(protocol.ExtEarlyData); !early {
+		return nil, expiry, false
+	}
+	body, _ := in.Extensions.Find(protocol.ExtPreSharedKey)
+	offered, err := message.ParsePreSharedKey(body)
+	if err != nil {
+		return nil, expiry, false
+	}
+	first := offered.Identities[0]
+	s := c.ticketKeys().Open(first.Identity, now)
+	if s == nil || s.MaxEarlyData == 0 || !s.Client.IsValid() || s.Client != from {
+		return nil, expiry, false
+	}
+	skew := s.Skew(first.ObfuscatedAge, now)
+	return offered.Binders[0], now.Add(skew + replayWindow), skew.Abs() <= maxTicketAgeSkew
 }
 
 // --- Keys (RFC 9846 7.1)

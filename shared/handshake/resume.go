@@ -336,7 +336,7 @@ func (m *Machine) findSession() error {
 		return alert.Peerf(alert.DecryptError, "%w", alert.BadBinder)
 	}
 	m.resumption, m.selected = found, true
-	m.measureAge(found.state, offered[found.selected].ObfuscatedAge)
+	m.early.skew = found.state.Skew(offered[found.selected].ObfuscatedAge, m.now)
 	return nil
 }
 
