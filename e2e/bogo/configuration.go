@@ -34,6 +34,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		VerifyRawPublicKey:      s.verifyRawPublicKey,
 		CertificateCompression:  s.compressors,
 		MaxCertificateList:      s.maxCertificateList,
+		GREASE:                  s.grease || s.server, // BoringSSL's option is the client's
 		MTU:                     s.mtu,
 		InitialTimeout:          s.initialTimeout,
 		GetConfigForClient:      c.observer.greeted,

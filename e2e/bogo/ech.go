@@ -29,6 +29,14 @@ func (c *connection) verifyRejecting(state dtls.ConnectionState) error {
 	return differ("name to verify instead", c.settings.expect.publicName, &state.ServerName)
 }
 
+// checkECH is for a handshake that is complete.
+func (e *expectations) checkECH(state dtls.ConnectionState) error {
+	if e.ech && !state.ECHAccepted {
+		return errors.New("expected Encrypted Client Hello to be accepted")
+	}
+	return nil
+}
+
 // checkRejection holds the error of a rejected hello against what is expected.
 func (e *expectations) checkRejection(err error) error {
 	var rejection *tls.ECHRejectionError

@@ -99,13 +99,13 @@ type settings struct {
 	echConfigs      []byte // a client's list
 	echMustBeUsable bool
 	echGrease       bool
+	grease          bool
 	echKeys         []tls.EncryptedClientHelloKey
 
 	// Sessions.
 	resumptions     int // connections after the first
 	resumptionDelay time.Duration
 	noTickets       bool
-	tickets         ticketFormat
 	earlyData       bool
 	earlyWriteAfter int // this type of message has come
 	reverifies      bool
@@ -184,6 +184,8 @@ var flags = map[string]flag{
 	"ech-config-list":             encoded(func(s *settings) *[]byte { return &s.echConfigs }),
 	"reject-unusable-ech-config":  truth(func(s *settings) *bool { return &s.echMustBeUsable }),
 	"enable-ech-grease":           truth(func(s *settings) *bool { return &s.echGrease }),
+	"enable-grease":               truth(func(s *settings) *bool { return &s.grease }),
+	"permute-extensions":          ignored, // so does -enable-grease, which is always beside it
 	"ech-server-config":           {true, appendECHKey},
 	"ech-server-key":              encoded(func(s *settings) *[]byte { return &s.echKey().PrivateKey }),
 	"ech-is-retry-config":         {true, func(s *settings, v string) error { s.echKey().SendAsRetry = v == "1"; return nil }},
@@ -228,11 +230,6 @@ var flags = map[string]flag{
 	"resume-count":                  number(func(s *settings) *int { return &s.resumptions }),
 	"resumption-delay":              seconds(func(s *settings) *time.Duration { return &s.resumptionDelay }),
 	"no-ticket":                     truth(func(s *settings) *bool { return &s.noTickets }),
-	"ticket-key":                    {true, setTicketKey},
-	"use-ticket-callback":           {false, setTicketCallback},
-	"use-ticket-aead-callback":      {false, setTicketCallback},
-	"skip-ticket":                   truth(func(s *settings) *bool { return &s.tickets.skip }),
-	"renew-ticket":                  truth(func(s *settings) *bool { return &s.tickets.renew }),
 	"enable-early-data":             truth(func(s *settings) *bool { return &s.earlyData }),
 	"early-write-after-message":     number(func(s *settings) *int { return &s.earlyWriteAfter }),
 	"reverify-on-resume":            truth(func(s *settings) *bool { return &s.reverifies }),

@@ -238,6 +238,11 @@ type Config struct {
 	// did, so that those who do are not alone (RFC 9849 6.2).
 	EncryptedClientHelloGREASE bool
 
+	// GREASE sends values that no peer may understand, and a client's extensions
+	// in an order that changes, so that peers which trip over what they don't know
+	// are found (RFC 8701).
+	GREASE bool
+
 	// EncryptedClientHelloKeys are what a server decrypts hidden ClientHellos
 	// with. Those with SendAsRetry are sent to clients that used another one.
 	// Behind a Listener's cookie of 1.3 every one is rejected: the cookie is made

@@ -91,7 +91,7 @@ func (m *Machine) prepareHidden() error {
 	config, ok := c.selectECH()
 	if !ok {
 		if c.EncryptedClientHelloGREASE && c.Enabled(protocol.VersionTLS13) {
-			return m.prepareGrease()
+			return m.prepareDecoy()
 		}
 		return nil
 	}
@@ -112,13 +112,13 @@ func (c *Config) selectECH() (*ech.Config, bool) {
 	return ech.Select(configs)
 }
 
-// prepareGrease makes an extension that looks like an encrypted ClientHello as
+// prepareDecoy makes an extension that looks like an encrypted ClientHello as
 // long as ours may be, and stays the same over a HelloRetryRequest (RFC 9849 6.2).
-func (m *Machine) prepareGrease() error {
+func (m *Machine) prepareDecoy() error {
 	const usual = 224
 	var b wire.Builder
 	err := ech.Grease(&b, usual+len(m.config.ServerName))
-	m.grease, _ = b.Bytes()
+	m.decoy, _ = b.Bytes()
 	return err
 }
 
@@ -224,8 +224,8 @@ func arrange(inner, outer message.Extensions) (message.Extensions, []protocol.Ex
 func offerECH(m *Machine, b *wire.Builder) bool {
 	switch {
 	case m.hidden == nil:
-		b.Raw(m.grease)
-		return m.grease != nil
+		b.Raw(m.decoy)
+		return m.decoy != nil
 	case m.writesInner():
 		ech.AppendInner(b)
 	case m.hides(rejected): // as it was: nobody but the server is to see a difference

@@ -101,7 +101,8 @@ func findExtension(t protocol.ExtensionType) *extension {
 func (m *Machine) offerExtensions() ([]byte, error) {
 	m.hello.offered = m.hello.offered[:0]
 	var b wire.Builder
-	for _, x := range extensions {
+	m.appendGreaseExtension(&b)
+	for _, x := range m.offerOrder() {
 		if x.offer != nil && appendExtension(&b, x.Type, func() bool { return x.offer(m, &b) }) {
 			m.hello.offered = append(m.hello.offered, x.Type)
 		}
@@ -281,7 +282,7 @@ func acceptRenegotiationInfo(_ *Machine, _ where, body []byte) error {
 // --- supported_groups (RFC 9846 4.3.7, RFC 8422 5.1)
 
 func offerSupportedGroups(m *Machine, b *wire.Builder) bool {
-	message.AppendSupportedGroups(b, groupIDs(m.config.groups(m.config.highest(m.transport))))
+	message.AppendSupportedGroups(b, message.MakeUint16s(m.groupsWithGrease()))
 	return true
 }
 
@@ -368,7 +369,7 @@ func offerSignatureAlgorithms(m *Machine, b *wire.Builder) bool {
 			in = append(in, m.config.use(v, Server))
 		}
 	}
-	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.config.verifiable(in...)))
+	message.AppendSignatureAlgorithms(b, message.MakeUint16s(greasy(m, greaseScheme, m.config.verifiable(in...))))
 	return true
 }
 
@@ -438,7 +439,7 @@ func offerSupportedVersions(m *Machine, b *wire.Builder) bool {
 	if m.offersVersion(protocol.VersionTLS12) {
 		versions = append(versions, protocol.VersionTLS12.Over(m.transport))
 	}
-	message.AppendSupportedVersions(b, message.MakeUint16s(versions))
+	message.AppendSupportedVersions(b, message.MakeUint16s(greasy(m, greaseVersion, versions)))
 	return true
 }
 
@@ -475,6 +476,7 @@ func offerKeyShare(m *Machine, b *wire.Builder) bool {
 		return false
 	}
 	b.Vector16(func() {
+		m.appendGreaseShare(b)
 		for _, k := range m.keyShares {
 			message.AppendKeyShare(b, uint16(k.Group().ID), k.Public())
 		}

@@ -106,6 +106,7 @@ func (m *Machine) composeHello(b *wire.Builder, extensions message.Extensions) {
 // prepareHello makes what both ClientHellos share.
 func (m *Machine) prepareHello() error {
 	m.random.client = randomBytes(32)
+	rand.Read(m.grease[:]) // never fails
 	var suites []uint16
 	for _, v := range []protocol.Version{protocol.VersionTLS13, protocol.VersionTLS12} {
 		if !m.config.Enabled(v) {
@@ -115,7 +116,7 @@ func (m *Machine) prepareHello() error {
 			suites = append(suites, s.ID)
 		}
 	}
-	m.hello.suites = message.MakeUint16s(suites)
+	m.hello.suites = message.MakeUint16s(greasy(m, greaseSuite, suites))
 	is13 := m.config.Enabled(protocol.VersionTLS13)
 	m.offerSessionID()
 	if !is13 {

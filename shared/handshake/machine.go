@@ -63,6 +63,7 @@ type Machine struct {
 	version protocol.Version // zero until known
 	suite   *suite.Suite
 	group   *suite.Group
+	grease  grease
 	hello   hello // this handshake's ClientHello, ours or the peer's
 	random  struct{ client, server []byte }
 
@@ -93,7 +94,7 @@ type Machine struct {
 	srtpProfile protocol.SRTPProfile
 
 	hidden    *hidden     // the client's inner hello (ech.go)
-	grease    []byte      // what looks like one
+	decoy     []byte      // what looks like one
 	opened    openedHello // the server's (ech_server.go)
 	encrypted bool        // the hello that counts went encrypted
 

@@ -445,6 +445,9 @@ func (m *Machine) makeTickets() error {
 	if err != nil {
 		return err
 	}
+	if m.config.GREASE {
+		extensions = append(extensions, ticketGrease...)
+	}
 	tickets, err := later(m, func() (tickets []message.NewSessionTicket13, err error) {
 		for i := range due {
 			s, nonce := *like, []byte{byte(i)} // another for each ticket of a connection

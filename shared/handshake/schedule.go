@@ -182,7 +182,7 @@ func (m *Machine) forget() {
 		retried:              m.hello.retried,
 	}
 	m.staple, m.resumption = nil, nil
-	m.hidden, m.grease, m.opened = nil, nil, openedHello{}
+	m.hidden, m.decoy, m.opened = nil, nil, openedHello{}
 	m.peer.shown = nil
 	m.ticket = message.NewSessionTicket12{}
 }
