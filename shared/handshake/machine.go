@@ -302,7 +302,10 @@ func (m *Machine) State() ConnectionState {
 	}
 	m.describeEarlyData(&s)
 	if m.Open() || m.role == Server && m.EarlyRoom() > 0 {
-		s.export, s.TLSUnique = m.export, m.firstFinished
+		s.export = m.export
+		if s.ExtendedMasterSecret || !s.DidResume { // RFC 7627 6.3
+			s.TLSUnique = m.firstFinished
+		}
 	}
 	return s
 }

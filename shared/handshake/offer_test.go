@@ -247,4 +247,17 @@ func TestTLSUnique(t *testing.T) {
 			}
 		}
 	})
+	// Without extended_master_secret a resumed session has none (RFC 7627 6.3).
+	client, server, _ := resumingConfigs12()
+	client.MaxVersion = uint16(protocol.VersionTLS12)
+	client.InsecureAllowMissingEMS, server.InsecureAllowMissingEMS = true, true
+	for n := range 2 {
+		p := newPair(t, protocol.Stream, client, server)
+		p.client.edit = disguiseEMS
+		p.client.fail(p.client.m.Start(testTime))
+		p.run().expectAgreement(t)
+		if got := p.client.m.State().TLSUnique; (got != nil) != (n == 0) || p.client.m.State().DidResume != (n == 1) {
+			t.Errorf("connection %d: %x", n, got)
+		}
+	}
 }

@@ -74,8 +74,8 @@ type ConnectionState struct {
 
 	// TLSUnique is the channel binding "tls-unique" (RFC 5929 3): the first
 	// Finished of a 1.2 handshake. 1.3 has none; use ExportKeyingMaterial there
-	// (RFC 9266). Without ExtendedMasterSecret it may be the same in two
-	// connections that somebody in the middle has brought together.
+	// (RFC 9266). Nor has a resumed session without ExtendedMasterSecret: it may be
+	// the same in two connections that somebody in the middle has brought together.
 	TLSUnique []byte
 
 	// LimitReached says that a 1.2 connection has protected as much as its AEAD
