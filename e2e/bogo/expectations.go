@@ -26,7 +26,6 @@ type expectations struct {
 	version              *uint16
 	peerScheme           *tls.SignatureScheme
 	extendedMasterSecret bool
-	secureRenegotiation  *bool
 	peerChainFile        string
 	peerType             *dtls.CertificateType
 	peerKeyHash          []byte // SHA-256 of the peer's raw public key
@@ -51,7 +50,7 @@ type expectations struct {
 	offersNoEarlyData bool
 	earlySession      bool // the session that the client gets allows early data
 	earlyDataReason   *string
-	ticketAgeSkew     time.Duration
+	ticketAgeSkew     time.Duration // zero: any
 }
 
 // check holds an open connection against what is expected of it.
@@ -68,7 +67,6 @@ func (e *expectations) check(c *connection) error {
 		differ("version", e.version, &state.Version),
 		differ("peer's signature scheme", e.peerScheme, &state.PeerSignature),
 		differ("peer's certificate type", e.peerType, new(peerType(state))),
-		differ("secure renegotiation", e.secureRenegotiation, &state.SecureRenegotiation),
 		e.checkPeer(state),
 		e.checkOffered(c.observer),
 		e.checkResumption(c, state),
@@ -151,6 +149,8 @@ func (e *expectations) checkResumption(c *connection, state dtls.ConnectionState
 		return fmt.Errorf("resumption: expected %t, got %t", resumes, state.DidResume)
 	case !c.again && c.settings.server && e.cached != nil && c.sessions.cached != *e.cached:
 		return fmt.Errorf("the server keeps the session: expected %t, got %t", *e.cached, c.sessions.cached)
+	case c.again && e.ticketAgeSkew != 0 && state.TicketAgeSkew.Round(time.Second) != e.ticketAgeSkew:
+		return fmt.Errorf("ticket age skew: expected %v, got %v", e.ticketAgeSkew, state.TicketAgeSkew)
 	case c.settings.server || is13(state.Version) || !c.Open(): // tickets come later
 		return nil
 	}

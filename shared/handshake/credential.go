@@ -163,8 +163,8 @@ func (m *Machine) suiteFor(public crypto.PublicKey) (*suite.Suite, error) {
 		return nil, alert.Peerf(alert.HandshakeFailure, "%w: ours is on %v", alert.NoCommonCurve, curve)
 	}
 	auth := authOf(public)
-	for s := range m.config.suites(m.version) {
-		if s.Auth == auth && m.hello.suites.Contains(s.ID) {
+	for s := range m.config.common(m.version, m.hello.suites) {
+		if s.Auth == auth {
 			return s, nil
 		}
 	}

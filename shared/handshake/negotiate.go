@@ -29,11 +29,9 @@ func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, e
 	if choice.Version, err = chooseVersion(c, in, t); err != nil || !choice.Version.Is13() {
 		return choice, err
 	}
-	for s := range c.suites(choice.Version) {
-		if in.CipherSuites.Contains(s.ID) {
-			choice.Suite = s
-			break
-		}
+	for s := range c.common(choice.Version, in.CipherSuites) {
+		choice.Suite = s
+		break
 	}
 	if choice.Suite == nil {
 		return choice, alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonSuite, choice.Version)
@@ -65,8 +63,6 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 			return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, and this server has %v", v12, v13)
 		}
 		return v12, nil
-	case !has12 && !has13 && in.CipherSuites.Contains(fallback):
-		return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, which is too old", in.Version)
 	}
 	return 0, alert.Peerf(alert.ProtocolVersion, "the client offers no version that is enabled here (its legacy_version is %v)", in.Version)
 }
@@ -284,9 +280,6 @@ func (m *Machine) negotiate12() error {
 	m.early.reason = EarlyDataProtocolVersion
 	if !m.config.EarlyData {
 		m.early.reason = EarlyDataDisabled
-	}
-	if err := m.checkRenegotiation(); err != nil {
-		return err
 	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
