@@ -193,14 +193,10 @@ var flags = map[string]flag{
 	"mtu":                         number(func(s *settings) *int { return &s.mtu }),
 	"initial-timeout-duration-ms": milliseconds(func(s *settings) *time.Duration { return &s.initialTimeout }),
 
-	"new-x509-credential": {false, func(s *settings, _ string) error {
-		s.credentials = append(s.credentials, &credential{})
-		return nil
-	}},
-	"new-rpk-credential": {false, func(s *settings, _ string) error {
-		s.credentials = append(s.credentials, &credential{raw: true})
-		return nil
-	}},
+	"new-x509-credential":         newCredential(credential{}),
+	"new-delegated-credential":    newCredential(credential{}),
+	"new-rpk-credential":          newCredential(credential{raw: true}),
+	"delegated-credential":        encoded(func(s *settings) *[]byte { return &s.credential().delegated }),
 	"cert-file":                   {true, func(s *settings, v string) error { s.credential().chainFile = v; return nil }},
 	"key-file":                    {true, func(s *settings, v string) error { s.credential().keyFile = v; return nil }},
 	"signing-prefs":               list(func(s *settings) *[]tls.SignatureScheme { return &s.credential().schemes }),
@@ -407,6 +403,14 @@ func authorities(list func(s *settings) *[][]byte) flag {
 			}
 			*list(s) = append(*list(s), name)
 		}
+		return nil
+	}}
+}
+
+// newCredential begins a credential, which the flags that follow are about.
+func newCredential(c credential) flag {
+	return flag{false, func(s *settings, _ string) error {
+		s.credentials = append(s.credentials, new(c))
 		return nil
 	}}
 }

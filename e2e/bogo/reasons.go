@@ -14,6 +14,9 @@ import (
 // reason: where BoringSSL tells more apart than this library does, config.json
 // says so.
 func reason(err error) string {
+	if config := (*dtls.ConfigError)(nil); errors.As(err, &config) {
+		return configReason(config)
+	}
 	for _, r := range sentinels {
 		if errors.Is(err, r.err) {
 			return r.reason
@@ -21,9 +24,6 @@ func reason(err error) string {
 	}
 	if errors.As(err, new(*tls.CertificateVerificationError)) {
 		return "CERTIFICATE_VERIFY_FAILED"
-	}
-	if config := (*dtls.ConfigError)(nil); errors.As(err, &config) {
-		return configReason(config)
 	}
 	ended := (*dtls.Error)(nil)
 	switch {
@@ -118,8 +118,13 @@ var sentinels = []struct {
 
 // configReason is by the field of a Config that can't work.
 func configReason(e *dtls.ConfigError) string {
-	if errors.Is(e, ech.ErrConfig) {
+	switch {
+	case errors.Is(e, ech.ErrConfig):
 		return "INVALID_ECH_CONFIG_LIST"
+	case errors.Is(e, alert.KeyMismatch):
+		return "KEY_VALUES_MISMATCH"
+	case errors.Is(e, alert.WrongScheme):
+		return "INVALID_SIGNATURE_ALGORITHM"
 	}
 	switch e.Field {
 	case "EncryptedClientHelloConfigList":

@@ -40,6 +40,8 @@ const (
 
 // Authentication.
 const (
+	KeyMismatch                Reason = "a private key that is not the public key's"
+	WrongDelegation            Reason = "a delegated credential that is not good"
 	WrongScheme                Reason = "a signature scheme that was not asked for"
 	WrongCertificateType       Reason = "a certificate of a type that was not asked for"
 	WrongCurve                 Reason = "a certificate on a curve that was not offered"
