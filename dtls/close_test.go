@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 )
 
@@ -404,5 +405,23 @@ func TestNoBufferSpace(t *testing.T) {
 		if c.Stats().LinkErrors == 0 || c.Stats().LinkErrors+s.Stats().LinkErrors != uint64(n/3) {
 			t.Errorf("LinkErrors %d and %d, want %d", c.Stats().LinkErrors, s.Stats().LinkErrors, n/3)
 		}
+	})
+}
+
+func TestConnAbort(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, s := pair(t, version)
+			send(t, c, s, "hello")
+			send(t, s, c, "hello")
+			if err := c.Abort(alert.AccessDenied); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.Read(make([]byte, 10))
+			if e := (*dtls.Error)(nil); !errors.As(err, &e) || e.Alert != alert.AccessDenied || !e.Received {
+				t.Error("the peer's Read:", err)
+			}
+			expectError(t, "Close", c.Close(), net.ErrClosed)
+		})
 	})
 }

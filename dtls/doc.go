@@ -63,6 +63,9 @@ type (
 	// An Error ended a connection: it says whose fault it was and which alert
 	// went out or came in.
 	Error = alert.Error
+	// An Alert is what one side tells the other that it ends, and why, as IANA
+	// numbers them.
+	Alert = alert.Alert
 	// KeyUpdateRequest says whether the peer shall update its keys too.
 	KeyUpdateRequest = message.KeyUpdateRequest
 	// A SessionState is what resumes a session, for Config.WrapSession and for a

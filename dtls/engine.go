@@ -269,6 +269,18 @@ func (e *Engine) SetInitialTimeout(d time.Duration) error {
 	return nil
 }
 
+// Abort ends the association with a fatal alert of the application's choice.
+// Nothing can be read or written any more.
+func (e *Engine) Abort(a Alert, now time.Time) {
+	if e.err == nil {
+		e.now = now
+		e.fail(alert.Localf(a, "%w", ErrAborted))
+	}
+}
+
+// ErrAborted is what ends an association that Abort was called on.
+const ErrAborted = alert.Aborted
+
 // Open reports whether the handshake is complete.
 func (e *Engine) Open() bool { return e.machine.Open() }
 
@@ -457,6 +469,9 @@ func (e *Engine) Read(p []byte) (n int, ok bool) {
 	}
 	return e.inbox.read(p)
 }
+
+// Peek is Read that leaves the record there.
+func (e *Engine) Peek(p []byte) (n int, ok bool) { return e.inbox.peek(p) }
 
 // Closed is io.EOF once the peer has said goodbye, or the error that ended the
 // association.

@@ -24,13 +24,17 @@ func (i *inbox) add(p []byte) {
 	i.more = append(i.more, p...)
 }
 
+// peek copies the first record.
+func (i *inbox) peek(p []byte) (n int, ok bool) {
+	copy(p, i.first)
+	return len(i.first), i.full
+}
+
 // read takes the first record out.
 func (i *inbox) read(p []byte) (n int, ok bool) {
-	if !i.full {
+	if n, ok = i.peek(p); !ok {
 		return 0, false
 	}
-	copy(p, i.first)
-	n = len(i.first)
 	if len(i.more) == 0 {
 		i.reset()
 		return n, true

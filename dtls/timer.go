@@ -179,6 +179,18 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// Abort is Close with a fatal alert of the application's choice instead of
+// close_notify.
+func (c *Conn) Abort(a Alert) error {
+	c.mu.Lock()
+	if !c.closed {
+		c.engine.Abort(a, time.Now())
+		c.flush()
+	}
+	c.mu.Unlock()
+	return c.Close()
+}
+
 // lingers reports whether a closed Conn still has something to repeat.
 func (c *Conn) lingers(now time.Time) bool {
 	return !c.ended && c.engine.unfinished() && now.Before(c.lingerUntil)

@@ -386,6 +386,19 @@ func (c *Conn) Close() error {
 	return goodbyeErr
 }
 
+// Abort is Close with a fatal alert of the application's choice instead of
+// close_notify.
+func (c *Conn) Abort(a Alert) error {
+	c.mu.Lock()
+	if !c.closed && !c.flushing {
+		c.limitGoodbye()
+		c.engine.Abort(a, time.Now())
+		c.flush() // its error comes again in Close
+	}
+	c.mu.Unlock()
+	return c.Close()
+}
+
 // CloseWrite sends close_notify: the peer reads io.EOF, and may go on writing.
 // It does not close the link in any direction. It fails before the handshake is
 // complete.

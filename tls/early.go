@@ -65,7 +65,7 @@ func (e *Engine) WriteEarly(p []byte, now time.Time) (int, error) {
 		n = 0
 	}
 	e.now = now
-	for fragment := range slices.Chunk(p[:n], maxPlaintext) {
+	for fragment := range slices.Chunk(p[:n], e.maxFragment()) {
 		if err := e.append(protocol.ApplicationData, fragment); err != nil {
 			return 0, e.fail(err)
 		}

@@ -141,21 +141,32 @@ func (e *Engine) received(n int, now time.Time) error {
 // record's at once. ok is false when there is no more; Closed then says whether
 // more may come.
 func (e *Engine) Read(p []byte) (n int, ok bool) {
+	n, ok = e.Peek(p)
+	switch {
+	case !ok:
+	case e.earlyFirst():
+		return e.ReadEarly(p)
+	default:
+		e.data = e.data[n:]
+	}
+	return n, ok
+}
+
+// Peek is Read that leaves the data there.
+func (e *Engine) Peek(p []byte) (n int, ok bool) {
 	if len(e.data) == 0 {
 		e.process() // what follows the data that was read last; its error is latched
 	}
-	switch {
-	case len(e.early) > 0 && e.machine.Open():
-		return e.ReadEarly(p)
-	case len(e.data) == 0:
-		return 0, false
+	if e.earlyFirst() {
+		return copy(p, e.early), true
 	}
-	n = copy(p, e.data)
-	e.data = e.data[n:]
-	return n, true
+	return copy(p, e.data), len(e.data) > 0
 }
 
-// Write makes records of p, of up to 2^14 bytes each, for Transmit to give. It
+// earlyFirst reports whether Read gives early data that nobody has read as such.
+func (e *Engine) earlyFirst() bool { return len(e.early) > 0 && e.machine.Open() }
+
+// Write makes records of p, of up to 2^14 bytes each or Config.MaxSendFragment, for Transmit to give. It
 // fails before the connection is open and after Close, and with
 // ErrEarlyDataRejected until ForgetEarlyData.
 func (e *Engine) Write(p []byte, now time.Time) error {
@@ -175,7 +186,7 @@ func (e *Engine) Write(p []byte, now time.Time) error {
 		return e.fail(err)
 	}
 	for len(p) > 0 {
-		n := min(len(p), maxPlaintext)
+		n := min(len(p), e.maxFragment())
 		if err := e.guardKeys(); err != nil {
 			return e.fail(err)
 		}
@@ -299,6 +310,18 @@ func (e *Engine) Close(now time.Time) {
 		e.fail(err)
 	}
 }
+
+// Abort ends the connection with a fatal alert of the application's choice.
+// Nothing can be read or written any more.
+func (e *Engine) Abort(a Alert, now time.Time) {
+	if e.err == nil {
+		e.now = now
+		e.fail(alert.Localf(a, "%w", ErrAborted))
+	}
+}
+
+// ErrAborted is what ends a connection that Abort was called on.
+const ErrAborted = alert.Aborted
 
 // Open reports whether the handshake is complete.
 func (e *Engine) Open() bool { return e.machine.Open() }

@@ -55,7 +55,7 @@ func (l *layer) Send(m handshake.Message) {
 func (e *Engine) pack() error {
 	waiting := e.unpacked
 	e.unpacked = nil // append packs, too
-	for fragment := range slices.Chunk(waiting, maxPlaintext) {
+	for fragment := range slices.Chunk(waiting, e.maxFragment()) {
 		if err := e.append(protocol.Handshake, fragment); err != nil {
 			return err
 		}
@@ -149,6 +149,14 @@ func (l *layer) Finish() {
 		s := l.machine.State()
 		l.log.Debugf("%v: handshake complete: %v, %s", l.machine.Role(), l.version, suite.ByID(s.CipherSuite).Name)
 	}
+}
+
+// maxFragment is how much plaintext goes into one record.
+func (e *Engine) maxFragment() int {
+	if e.config.MaxSendFragment != 0 {
+		return e.config.MaxSendFragment
+	}
+	return maxPlaintext
 }
 
 // append makes one record of a fragment, for Transmit, behind the messages that

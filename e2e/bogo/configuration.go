@@ -20,6 +20,8 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		MinVersion:              s.minVersion,
 		MaxVersion:              s.maxVersion,
 		ServerName:              s.hostName,
+		SendFallbackSCSV:        s.fallsBack,
+		MaxSendFragment:         s.maxFragment,
 		IgnoreServerName:        s.ignoreName,
 		NextProtos:              s.protocols,
 		AllowUnknownProtocol:    s.allowUnknownProtocol,
@@ -46,6 +48,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		Trace:                   c.observer.traced,
 		KeyLogWriter:            c.observer,
 	}
+	config.RequireSecureRenegotiation = s.secureRenegotiation
 	if s.peerSchemes == nil {
 		config.PeerSignatureSchemes = boringSchemes
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,8 @@ type engine interface {
 	Receive(in []byte, now time.Time) error
 	Expire(now time.Time) error
 	Read(p []byte) (n int, ok bool)
+	Peek(p []byte) (n int, ok bool)
+	Abort(a dtls.Alert, now time.Time)
 	Transmit(buf []byte) int
 	Work() func()
 	Resume(now time.Time) error
@@ -114,7 +117,7 @@ func (c *connection) read(p []byte) (int, error) {
 		if err := c.rejected(); err != nil {
 			return 0, err
 		}
-		n, ok := c.engine.Read(p)
+		n, ok := c.take(p)
 		if !ok && c.in0RTT() {
 			n, ok = c.early.ReadEarly(p)
 		}
@@ -131,6 +134,24 @@ func (c *connection) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// take reads what is there, after a look at it if a test wants that.
+func (c *connection) take(p []byte) (int, bool) {
+	if !c.settings.peeks {
+		return c.engine.Read(p)
+	}
+	seen := make([]byte, len(p))
+	n, ok := c.engine.Peek(seen)
+	if !ok {
+		return n, ok
+	}
+	m, _ := c.engine.Peek(p)
+	same := bytes.Equal(seen[:n], p[:m])
+	if m, ok = c.engine.Read(p); !same || !bytes.Equal(seen[:n], p[:m]) {
+		panic("Peek and Read don't agree")
+	}
+	return m, ok
 }
 
 // next waits for what happens next.

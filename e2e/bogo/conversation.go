@@ -22,6 +22,9 @@ func (c *connection) converse() error {
 	if err := c.speakFirst(); err != nil {
 		return err
 	}
+	if s.aborts {
+		return c.abort()
+	}
 	if s.shutsDown {
 		return c.shutDown()
 	}
@@ -74,6 +77,14 @@ func (c *connection) speakFirst() error {
 		if err := c.exportSecrets(); err != nil {
 			return err
 		}
+	}
+	if s.exportUnique {
+		if err := c.exportUnique(); err != nil {
+			return err
+		}
+	}
+	if s.aborts {
+		return nil // instead of what follows
 	}
 	if s.unfinishedWrite {
 		return c.beginWrite([]byte(s.firstWrite))
@@ -222,6 +233,28 @@ func (c *connection) export() error {
 		return err
 	}
 	return c.write(material)
+}
+
+// exportUnique writes the channel binding tls-unique.
+func (c *connection) exportUnique() error {
+	unique := c.State().TLSUnique
+	if unique == nil {
+		return errors.New("failed to get tls-unique")
+	}
+	return c.write(unique)
+}
+
+// abort ends the connection with an alert that only a test would choose.
+func (c *connection) abort() error {
+	const decompressionFailure = 30 // RFC 5246 7.2.2
+	if err := c.handshake(); err != nil {
+		return err
+	}
+	c.engine.Abort(decompressionFailure, c.clock.now)
+	if err := c.settle(); !errors.Is(err, dtls.ErrAborted) {
+		return err
+	}
+	return nil
 }
 
 // exportSecrets writes the traffic secrets of both directions, behind their

@@ -26,6 +26,7 @@ type expectations struct {
 	version              *uint16
 	peerScheme           *tls.SignatureScheme
 	extendedMasterSecret bool
+	secureRenegotiation  *bool
 	peerChainFile        string
 	peerType             *dtls.CertificateType
 	peerKeyHash          []byte // SHA-256 of the peer's raw public key
@@ -67,6 +68,7 @@ func (e *expectations) check(c *connection) error {
 		differ("version", e.version, &state.Version),
 		differ("peer's signature scheme", e.peerScheme, &state.PeerSignature),
 		differ("peer's certificate type", e.peerType, new(peerType(state))),
+		differ("secure renegotiation", e.secureRenegotiation, &state.SecureRenegotiation),
 		e.checkPeer(state),
 		e.checkOffered(c.observer),
 		e.checkResumption(c, state),

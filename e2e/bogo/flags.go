@@ -87,6 +87,8 @@ type settings struct {
 	keyShares              []tls.CurveID
 	hostName               string
 	ignoreName             bool
+	secureRenegotiation    bool
+	fallsBack              bool
 	protocols              []string // ALPN
 	allowUnknownProtocol   bool
 	rejectProtocols        bool
@@ -124,6 +126,7 @@ type settings struct {
 	shutsDown           bool
 	checkCloseNotify    bool
 	readSize            int
+	maxFragment         int
 	keyUpdate           bool
 	keyUpdateBeforeRead bool
 	unfinishedWrite     bool
@@ -132,6 +135,9 @@ type settings struct {
 	exportContext       string
 	exportsContext      bool // there is one, if only an empty one
 	exportSecrets       bool
+	exportUnique        bool
+	peeks               bool
+	aborts              bool
 
 	expect expectations
 }
@@ -168,6 +174,8 @@ var flags = map[string]flag{
 	"curves-flags":                {true, appendGroupFlag},
 	"curves":                      {true, appendGroup},
 	"key-shares":                  {true, appendKeyShare},
+	"no-legacy-server-connect":    truth(func(s *settings) *bool { return &s.secureRenegotiation }),
+	"fallback-scsv":               truth(func(s *settings) *bool { return &s.fallsBack }),
 	"no-key-shares":               {false, func(s *settings, _ string) error { s.keyShares = []tls.CurveID{}; return nil }},
 	"host-name":                   text(func(s *settings) *string { return &s.hostName }),
 	"no-server-name-ack":          truth(func(s *settings) *bool { return &s.ignoreName }),
@@ -257,6 +265,10 @@ var flags = map[string]flag{
 	"export-label":               text(func(s *settings) *string { return &s.exportLabel }),
 	"export-context":             text(func(s *settings) *string { return &s.exportContext }),
 	"use-export-context":         truth(func(s *settings) *bool { return &s.exportsContext }),
+	"tls-unique":                 truth(func(s *settings) *bool { return &s.exportUnique }),
+	"peek-then-read":             truth(func(s *settings) *bool { return &s.peeks }),
+	"send-alert":                 truth(func(s *settings) *bool { return &s.aborts }),
+	"max-send-fragment":          number(func(s *settings) *int { return &s.maxFragment }),
 	"export-traffic-secrets":     truth(func(s *settings) *bool { return &s.exportSecrets }),
 
 	"expect-selected-credential":      given(func(s *settings) **int { return &s.expect.credential }),
@@ -276,6 +288,7 @@ var flags = map[string]flag{
 	"expect-cipher-aes":               given(func(s *settings) **uint16 { return &s.expect.suite }),
 	"expect-version":                  given(func(s *settings) **uint16 { return &s.expect.version }),
 	"expect-peer-signature-algorithm": given(func(s *settings) **tls.SignatureScheme { return &s.expect.peerScheme }),
+	"expect-secure-renegotiation":     {false, func(s *settings, _ string) error { s.expect.secureRenegotiation = new(true); return nil }},
 	"expect-extended-master-secret":   truth(func(s *settings) *bool { return &s.expect.extendedMasterSecret }),
 	"expect-peer-cert-file":           text(func(s *settings) *string { return &s.expect.peerChainFile }),
 	"expect-peer-certificate-type":    given(func(s *settings) **dtls.CertificateType { return &s.expect.peerType }),

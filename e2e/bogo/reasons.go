@@ -50,6 +50,7 @@ var sentinels = []struct {
 	{errDataAtEnd, "APPLICATION_DATA_ON_SHUTDOWN"},
 	{errCertificateCallback, "CERT_CB_ERROR"},
 	{errHello, "CONNECTION_REJECTED"},
+	{alert.NoSecureRenegotiation, "UNSAFE_LEGACY_RENEGOTIATION_DISABLED"},
 	{alert.UnknownProtocol, "INVALID_ALPN_PROTOCOL"},
 	{alert.BadSRTPProfile, "BAD_SRTP_PROTECTION_PROFILE_LIST"},
 	{errStatus, "OCSP_CB_ERROR"},

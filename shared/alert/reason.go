@@ -24,6 +24,7 @@ const (
 	NoCommonCertificateType Reason = "no certificate type in common"
 	NoMatchingIssuer        Reason = "no certificate of an issuer that the peer asks for"
 	NoCommonCurve           Reason = "no certificate on a curve that the peer names"
+	NoSecureRenegotiation   Reason = "the peer does not signal secure renegotiation"
 	UnknownProtocol         Reason = "an application protocol that was not offered"
 	BadSRTPProfile          Reason = "not one SRTP profile of those on offer"
 )
@@ -109,6 +110,9 @@ const (
 	MessageTooLong      Reason = "a message is too long"
 	Renegotiation       Reason = "the peer wants to renegotiate"
 )
+
+// Aborted says that the application ended the connection.
+const Aborted Reason = "aborted"
 
 // Reason is why the connection ended; empty if its alert says all that is known.
 func (e *Error) Reason() Reason {

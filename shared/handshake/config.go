@@ -254,6 +254,17 @@ type Config struct {
 	// without decrypting anything.
 	EncryptedClientHelloKeys []tls.EncryptedClientHelloKey
 
+	// RequireSecureRenegotiation refuses 1.2 peers that don't signal RFC 5746. There
+	// is no renegotiation here, but a server that allows it without can be made to
+	// take an attacker's words for the beginning of ours.
+	RequireSecureRenegotiation bool
+
+	// SendFallbackSCSV tells the server that this client has tried a higher version
+	// than MaxVersion before and was cut off (RFC 7507). A server that has it then
+	// answers inappropriate_fallback. Only clients that try again by themselves
+	// need it.
+	SendFallbackSCSV bool
+
 	// SessionTicketsDisabled turns tickets off: a client neither keeps nor offers
 	// them, a server neither gives nor takes them. What is left is resumption by
 	// session_id in 1.2.
@@ -333,6 +344,11 @@ type Config struct {
 	// reported, as ConnectionState.LimitReached; DTLS 1.2 and TLS 1.2 always
 	// close before a sequence number would repeat.
 	CloseAtLimit bool
+
+	// MaxSendFragment is the most plaintext that goes into one TLS record, 512 to
+	// 16384 bytes; zero means 16384. A peer can use a record only when all of it is
+	// there: smaller ones come sooner on slow links. Ignored by DTLS.
+	MaxSendFragment int
 
 	// MTU is the largest UDP payload to send, in bytes, from 228. Zero means
 	// 1200, lowered after repeated timeouts; a value set here is kept exactly.
@@ -434,6 +450,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("Certificates", "a server needs one, or Credentials, GetCertificate or GetConfigForClient")
 	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
 		return unusable("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
+	case t == protocol.Stream && c.MaxSendFragment != 0 && (c.MaxSendFragment < 512 || c.MaxSendFragment > 1<<14):
+		return unusable("MaxSendFragment", "%d is outside 512 to 16384", c.MaxSendFragment)
 	case c.SessionTickets < 0 || c.SessionTickets > 255:
 		return unusable("SessionTickets", "%d is outside 0 to 255", c.SessionTickets)
 	case (c.WrapSession == nil) != (c.UnwrapSession == nil):

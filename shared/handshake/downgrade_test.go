@@ -88,7 +88,7 @@ func TestFallback(t *testing.T) {
 			{"a server that has better", tls.VersionTLS12, tls.VersionTLS13, v12, alert.InappropriateFallback},
 			{"a server that has not", tls.VersionTLS12, tls.VersionTLS12, v12, alert.CloseNotify},
 			{"no fallback at all", tls.VersionTLS13, tls.VersionTLS13, v12, alert.CloseNotify},
-			{"to what is not enabled", tls.VersionTLS12, tls.VersionTLS13, older(v12), alert.ProtocolVersion},
+			{"to what is not enabled", tls.VersionTLS12, tls.VersionTLS13, older(v12), alert.InappropriateFallback},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				client, server := configs(0)

@@ -421,6 +421,9 @@ func (m *Machine) describeEarlyData(s *ConnectionState) {
 		s.Version, s.CipherSuite, s.DidResume = uint16(r.state.Version), r.state.Suite, true
 		s.NegotiatedProtocol = r.state.Protocol
 		s.PeerCertificates, s.VerifiedChains = r.peer.chain, r.peer.chains
+		s.OCSPResponse, s.SignedCertificateTimestamps = r.state.Staple, r.state.Timestamps
+		s.PeerSignature = r.state.Signature
+		s.ExtendedMasterSecret, s.SecureRenegotiation = true, true // as it is 1.3
 	}
 	if m.place.Is(EarlyData) || m.predicts() {
 		s.exportEarly = m.early.exporter.Export

@@ -271,13 +271,22 @@ func answerRenegotiationInfo(_ *Machine, _ where, b *wire.Builder) bool {
 	return true
 }
 
-func acceptRenegotiationInfo(_ *Machine, _ where, body []byte) error {
+func acceptRenegotiationInfo(m *Machine, _ where, body []byte) error {
+	m.hello.secureRenegotiation = true
 	data, err := message.ParseRenegotiationInfo(body)
 	if err == nil && len(data) != 0 {
 		// RFC 5746 3.4, 3.6
 		err = alert.Peerf(alert.HandshakeFailure, "renegotiation_info of a first handshake has %d bytes of verify_data", len(data))
 	}
 	return err
+}
+
+// checkRenegotiation refuses a peer without it, if Config says so.
+func (m *Machine) checkRenegotiation() error {
+	if m.config.RequireSecureRenegotiation && !m.hello.secureRenegotiation {
+		return alert.Peerf(alert.HandshakeFailure, "%w (Config.RequireSecureRenegotiation)", alert.NoSecureRenegotiation) // RFC 5746 4.1
+	}
+	return nil
 }
 
 // --- supported_groups (RFC 9846 4.3.7, RFC 8422 5.1)

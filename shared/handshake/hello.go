@@ -35,6 +35,7 @@ type hello struct {
 	compression          message.Uint16s   // compress_certificate
 	shares               message.KeyShares
 	extendedMasterSecret bool
+	secureRenegotiation  bool // the peer signals RFC 5746
 	wantsStaple          bool // an OCSP response
 	earlyData            bool // 0-RTT data follow
 	pskModes             []byte
@@ -117,6 +118,9 @@ func (m *Machine) prepareHello() error {
 			suites = append(suites, s.ID)
 		}
 	}
+	if m.config.SendFallbackSCSV {
+		suites = append(suites, fallback)
+	}
 	m.hello.suites = message.MakeUint16s(greasy(m, greaseSuite, suites))
 	is13 := m.config.Enabled(protocol.VersionTLS13)
 	m.offerSessionID()
@@ -166,6 +170,7 @@ func readClientHello(m *Machine, body []byte) error {
 	if m.hello.suites.Contains(emptyRenegotiationInfo) && !slices.Contains(m.hello.offered, protocol.ExtRenegotiationInfo) {
 		// This suite offers the extension, as an empty one (RFC 5746 3.6).
 		m.hello.offered = append(m.hello.offered, protocol.ExtRenegotiationInfo)
+		m.hello.secureRenegotiation = true
 	}
 	if err := m.configure(); err != nil {
 		return err
@@ -457,6 +462,9 @@ func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 		if end := string(in.Random[24:]); end == message.DowngradeTLS12 || end == message.DowngradeTLS11 {
 			return alert.Peerf(alert.IllegalParameter, "the server has 1.3 and yet chose %v: somebody changed the hello", m.version)
 		}
+	}
+	if err := m.checkRenegotiation(); err != nil {
+		return err
 	}
 	if err := m.checkResumed12(); err != nil {
 		return err

@@ -109,6 +109,8 @@ type Machine struct {
 
 	early early // 0-RTT (early.go)
 
+	firstFinished []byte // 1.2: the verify_data that came first
+
 	writeLevel, readLevel uint64
 	writeSeq              uint32 // message_seq of our next message; 1<<16 after the last
 	verifyRequests        int    // HelloVerifyRequests seen
@@ -289,6 +291,7 @@ func (m *Machine) State() ConnectionState {
 		LocalSignature:       m.scheme,
 		LocalCredential:      m.credential,
 		ExtendedMasterSecret: m.version.Is13() || m.hello.extendedMasterSecret,
+		SecureRenegotiation:  m.version.Is13() || m.hello.secureRenegotiation,
 
 		SignedCertificateTimestamps: m.peer.timestamps,
 	}
@@ -301,6 +304,9 @@ func (m *Machine) State() ConnectionState {
 	m.describeEarlyData(&s)
 	if m.Open() || m.role == Server && m.EarlyRoom() > 0 {
 		s.export = m.export
+		if s.ExtendedMasterSecret || !s.DidResume { // RFC 7627 6.3
+			s.TLSUnique = m.firstFinished
+		}
 	}
 	return s
 }

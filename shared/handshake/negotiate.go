@@ -63,6 +63,8 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 			return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, and this server has %v", v12, v13)
 		}
 		return v12, nil
+	case !has12 && !has13 && in.CipherSuites.Contains(fallback):
+		return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, which is too old", in.Version)
 	}
 	return 0, alert.Peerf(alert.ProtocolVersion, "the client offers no version that is enabled here (its legacy_version is %v)", in.Version)
 }
@@ -280,6 +282,9 @@ func (m *Machine) negotiate12() error {
 	m.early.reason = EarlyDataProtocolVersion
 	if !m.config.EarlyData {
 		m.early.reason = EarlyDataDisabled
+	}
+	if err := m.checkRenegotiation(); err != nil {
+		return err
 	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")

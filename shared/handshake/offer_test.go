@@ -170,3 +170,94 @@ func TestKeyShares(t *testing.T) {
 		t.Error(field)
 	}
 }
+
+// TestSecureRenegotiation: both sides tell whether the other signals RFC 5746, and
+// refuse who doesn't by option.
+func TestSecureRenegotiation(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server := configs(v)
+		client.RequireSecureRenegotiation, server.RequireSecureRenegotiation = true, true
+		p := complete(t, transport, client, server)
+		if !p.client.m.State().SecureRenegotiation || !p.server.m.State().SecureRenegotiation {
+			t.Error("it is not told")
+		}
+		if v.Is13() {
+			return
+		}
+		for _, required := range []bool{true, false} {
+			client.RequireSecureRenegotiation, server.RequireSecureRenegotiation = required, required
+			p := begin(t, transport, client, server)
+			p.server.take(editClientHello(t, transport, p.server.pop(), without(protocol.ExtRenegotiationInfo)))
+			if required {
+				p.server.expectRefused(t, alert.HandshakeFailure)
+			} else if p.server.err != nil || p.server.m.State().SecureRenegotiation {
+				t.Error("server:", p.server.err)
+			}
+			p = begin(t, transport, client, server)
+			p.next(p.server)
+			p.client.take(editServerHello(t, p.client.pop(), drop(protocol.ExtRenegotiationInfo)))
+			if required {
+				p.client.expectRefused(t, alert.HandshakeFailure)
+				if !errors.Is(p.client.err, alert.NoSecureRenegotiation) {
+					t.Error(p.client.err)
+				}
+			} else if p.client.err != nil || p.client.m.State().SecureRenegotiation {
+				t.Error("client:", p.client.err)
+			}
+		}
+	})
+}
+
+// TestSendFallbackSCSV: a server that has more than the client now asks for says
+// so (RFC 7507 3).
+func TestSendFallbackSCSV(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server := configs(0)
+		client.SendFallbackSCSV = true
+		complete(t, transport, client, server) // nothing was lost
+		client.MaxVersion = uint16(protocol.VersionTLS12)
+		p := begin(t, transport, client, server).run()
+		p.server.expectRefused(t, alert.InappropriateFallback)
+		server.MaxVersion = client.MaxVersion
+		complete(t, transport, client, server)
+	})
+}
+
+// TestTLSUnique: the Finished that comes first, known to both (RFC 5929 3.1).
+func TestTLSUnique(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server, _ := resumingConfigs()
+		client.MinVersion, client.MaxVersion, server.MinVersion, server.MaxVersion = uint16(v), uint16(v), uint16(v), uint16(v)
+		for _, first := range []Role{Client, Server} {
+			p := complete(t, transport, client, server) // and they are the same on both sides
+			got := p.client.m.State().TLSUnique
+			if v.Is13() {
+				if got != nil {
+					t.Error("1.3 has none")
+				}
+				continue
+			}
+			by := p.client
+			if first == Server {
+				by = p.server
+			}
+			finished := slices.IndexFunc(by.sent, func(m Message) bool { return m.Type == protocol.Finished })
+			if !slices.Equal(got, by.sent[finished].Body) || len(got) != 12 {
+				t.Errorf("%x is not the Finished of the %v", got, first)
+			}
+		}
+	})
+	// Without extended_master_secret a resumed session has none (RFC 7627 6.3).
+	client, server, _ := resumingConfigs12()
+	client.MaxVersion = uint16(protocol.VersionTLS12)
+	client.InsecureAllowMissingEMS, server.InsecureAllowMissingEMS = true, true
+	for n := range 2 {
+		p := newPair(t, protocol.Stream, client, server)
+		p.client.edit = disguiseEMS
+		p.client.fail(p.client.m.Start(testTime))
+		p.run().expectAgreement(t)
+		if got := p.client.m.State().TLSUnique; (got != nil) != (n == 0) || p.client.m.State().DidResume != (n == 1) {
+			t.Errorf("connection %d: %x", n, got)
+		}
+	}
+}

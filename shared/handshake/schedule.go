@@ -160,10 +160,16 @@ func (m *Machine) verifyData(r Role) []byte {
 		return m.secrets13.finishedClient.Finished(sum)
 	case m.version.Is13():
 		return m.secrets13.finishedServer.Finished(sum)
-	case r == Client:
-		return m.secrets12.master.ClientFinished(sum)
 	}
-	return m.secrets12.master.ServerFinished(sum)
+	said := m.secrets12.master.ServerFinished
+	if r == Client {
+		said = m.secrets12.master.ClientFinished
+	}
+	data := said(sum)
+	if m.firstFinished == nil {
+		m.firstFinished = data
+	}
+	return data
 }
 
 // --- After the handshake
@@ -179,6 +185,7 @@ func (m *Machine) forget() {
 	m.hello = hello{
 		serverName:           m.hello.serverName,
 		extendedMasterSecret: m.hello.extendedMasterSecret,
+		secureRenegotiation:  m.hello.secureRenegotiation,
 		retried:              m.hello.retried,
 	}
 	m.staple, m.resumption = nil, nil

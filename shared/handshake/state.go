@@ -68,6 +68,16 @@ type ConnectionState struct {
 	// server of 1.3 knows it to be.
 	TicketAgeSkew time.Duration
 
+	// SecureRenegotiation is whether the peer signals RFC 5746; always true in
+	// 1.3, which has no renegotiation. See Config.RequireSecureRenegotiation.
+	SecureRenegotiation bool
+
+	// TLSUnique is the channel binding "tls-unique" (RFC 5929 3): the first
+	// Finished of a 1.2 handshake. 1.3 has none; use ExportKeyingMaterial there
+	// (RFC 9266). Nor has a resumed session without ExtendedMasterSecret: it may be
+	// the same in two connections that somebody in the middle has brought together.
+	TLSUnique []byte
+
 	// LimitReached says that a 1.2 connection has protected as much as its AEAD
 	// safely can with one key (see Config.CloseAtLimit).
 	LimitReached bool
