@@ -17,6 +17,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 		CurvePreferences:        s.groups,
 		EqualCurves:             s.equalGroups(),
 		KeyShares:               s.keyShares,
+		ServerGroupsHint:        s.serverGroups,
 		MinVersion:              s.minVersion,
 		MaxVersion:              s.maxVersion,
 		ServerName:              s.hostName,

@@ -85,6 +85,7 @@ type settings struct {
 	groups                 []tls.CurveID
 	groupFlags             []int // what of each
 	keyShares              []tls.CurveID
+	serverGroups           []tls.CurveID
 	hostName               string
 	ignoreName             bool
 	secureRenegotiation    bool
@@ -157,49 +158,50 @@ var flags = map[string]flag{
 	"ipv6":    truth(func(s *settings) *bool { return &s.ipv6 }),
 	"shim-id": number(func(s *settings) *uint64 { return &s.shimID }),
 
-	"dtls":                        truth(func(s *settings) *bool { return &s.dtls }),
-	"server":                      truth(func(s *settings) *bool { return &s.server }),
-	"async":                       ignored, // of BoringSSL's I/O; an Engine never blocks
-	"renegotiate-freely":          ignored, // tests of its refusal have it too
-	"trust-cert":                  ignoredValue,
-	"no-tls1":                     ignored, // there is no such version here
-	"no-tls11":                    ignored,
-	"server-preference":           ignored,      // always so
-	"expect-cipher-no-aes":        ignoredValue, // the order of suites is fixed, AES first
-	"no-tls12":                    truth(func(s *settings) *bool { return &s.noTLS12 }),
-	"no-tls13":                    truth(func(s *settings) *bool { return &s.noTLS13 }),
-	"min-version":                 number(func(s *settings) *uint16 { return &s.minVersion }),
-	"max-version":                 number(func(s *settings) *uint16 { return &s.maxVersion }),
-	"cipher":                      {true, setSuites},
-	"curves-flags":                {true, appendGroupFlag},
-	"curves":                      {true, appendGroup},
-	"key-shares":                  {true, appendKeyShare},
-	"no-legacy-server-connect":    truth(func(s *settings) *bool { return &s.secureRenegotiation }),
-	"fallback-scsv":               truth(func(s *settings) *bool { return &s.fallsBack }),
-	"no-key-shares":               {false, func(s *settings, _ string) error { s.keyShares = []tls.CurveID{}; return nil }},
-	"host-name":                   text(func(s *settings) *string { return &s.hostName }),
-	"no-server-name-ack":          truth(func(s *settings) *bool { return &s.ignoreName }),
-	"advertise-alpn":              {true, setProtocols},
-	"select-alpn":                 {true, selectProtocol},
-	"select-empty-alpn":           truth(func(s *settings) *bool { return &s.selectEmptyProtocol }),
-	"decline-alpn":                ignored, // so does a server without protocols
-	"reject-alpn":                 truth(func(s *settings) *bool { return &s.rejectProtocols }),
-	"allow-unknown-alpn-protos":   truth(func(s *settings) *bool { return &s.allowUnknownProtocol }),
-	"srtp-profiles":               {true, setSRTPProfiles},
-	"use-early-callback":          ignored, // it is there in any case: see configuration
-	"fail-early-callback":         truth(func(s *settings) *bool { return &s.failHello }),
-	"install-ddos-callback":       ignored,
-	"fail-ddos-callback":          truth(func(s *settings) *bool { return &s.failLateHello }),
-	"ech-config-list":             encoded(func(s *settings) *[]byte { return &s.echConfigs }),
-	"reject-unusable-ech-config":  truth(func(s *settings) *bool { return &s.echMustBeUsable }),
-	"enable-ech-grease":           truth(func(s *settings) *bool { return &s.echGrease }),
-	"enable-grease":               truth(func(s *settings) *bool { return &s.grease }),
-	"permute-extensions":          ignored, // so does -enable-grease, which is always beside it
-	"ech-server-config":           {true, appendECHKey},
-	"ech-server-key":              encoded(func(s *settings) *[]byte { return &s.echKey().PrivateKey }),
-	"ech-is-retry-config":         {true, func(s *settings, v string) error { s.echKey().SendAsRetry = v == "1"; return nil }},
-	"mtu":                         number(func(s *settings) *int { return &s.mtu }),
-	"initial-timeout-duration-ms": milliseconds(func(s *settings) *time.Duration { return &s.initialTimeout }),
+	"dtls":                         truth(func(s *settings) *bool { return &s.dtls }),
+	"server":                       truth(func(s *settings) *bool { return &s.server }),
+	"async":                        ignored, // of BoringSSL's I/O; an Engine never blocks
+	"renegotiate-freely":           ignored, // tests of its refusal have it too
+	"trust-cert":                   ignoredValue,
+	"no-tls1":                      ignored, // there is no such version here
+	"no-tls11":                     ignored,
+	"server-preference":            ignored,      // always so
+	"expect-cipher-no-aes":         ignoredValue, // the order of suites is fixed, AES first
+	"no-tls12":                     truth(func(s *settings) *bool { return &s.noTLS12 }),
+	"no-tls13":                     truth(func(s *settings) *bool { return &s.noTLS13 }),
+	"min-version":                  number(func(s *settings) *uint16 { return &s.minVersion }),
+	"max-version":                  number(func(s *settings) *uint16 { return &s.maxVersion }),
+	"cipher":                       {true, setSuites},
+	"curves-flags":                 {true, appendGroupFlag},
+	"curves":                       {true, appendGroup},
+	"key-shares":                   groups(func(s *settings) *[]tls.CurveID { return &s.keyShares }),
+	"server-supported-groups-hint": groups(func(s *settings) *[]tls.CurveID { return &s.serverGroups }),
+	"no-legacy-server-connect":     truth(func(s *settings) *bool { return &s.secureRenegotiation }),
+	"fallback-scsv":                truth(func(s *settings) *bool { return &s.fallsBack }),
+	"no-key-shares":                {false, func(s *settings, _ string) error { s.keyShares = []tls.CurveID{}; return nil }},
+	"host-name":                    text(func(s *settings) *string { return &s.hostName }),
+	"no-server-name-ack":           truth(func(s *settings) *bool { return &s.ignoreName }),
+	"advertise-alpn":               {true, setProtocols},
+	"select-alpn":                  {true, selectProtocol},
+	"select-empty-alpn":            truth(func(s *settings) *bool { return &s.selectEmptyProtocol }),
+	"decline-alpn":                 ignored, // so does a server without protocols
+	"reject-alpn":                  truth(func(s *settings) *bool { return &s.rejectProtocols }),
+	"allow-unknown-alpn-protos":    truth(func(s *settings) *bool { return &s.allowUnknownProtocol }),
+	"srtp-profiles":                {true, setSRTPProfiles},
+	"use-early-callback":           ignored, // it is there in any case: see configuration
+	"fail-early-callback":          truth(func(s *settings) *bool { return &s.failHello }),
+	"install-ddos-callback":        ignored,
+	"fail-ddos-callback":           truth(func(s *settings) *bool { return &s.failLateHello }),
+	"ech-config-list":              encoded(func(s *settings) *[]byte { return &s.echConfigs }),
+	"reject-unusable-ech-config":   truth(func(s *settings) *bool { return &s.echMustBeUsable }),
+	"enable-ech-grease":            truth(func(s *settings) *bool { return &s.echGrease }),
+	"enable-grease":                truth(func(s *settings) *bool { return &s.grease }),
+	"permute-extensions":           ignored, // so does -enable-grease, which is always beside it
+	"ech-server-config":            {true, appendECHKey},
+	"ech-server-key":               encoded(func(s *settings) *[]byte { return &s.echKey().PrivateKey }),
+	"ech-is-retry-config":          {true, func(s *settings, v string) error { s.echKey().SendAsRetry = v == "1"; return nil }},
+	"mtu":                          number(func(s *settings) *int { return &s.mtu }),
+	"initial-timeout-duration-ms":  milliseconds(func(s *settings) *time.Duration { return &s.initialTimeout }),
 
 	"new-x509-credential":         newCredential(credential{}),
 	"new-delegated-credential":    newCredential(credential{}),
@@ -451,6 +453,16 @@ func scan(v string, into any) error {
 	return err
 }
 
+// groups is a flag that comes once for each group.
+func groups(field func(*settings) *[]tls.CurveID) flag {
+	return flag{true, func(s *settings, v string) error {
+		var id tls.CurveID
+		err := scan(v, &id)
+		*field(s) = append(*field(s), id)
+		return err
+	}}
+}
+
 // --- Flags that need more
 
 func appendGroup(s *settings, v string) error {
@@ -467,13 +479,6 @@ func appendGroupFlag(s *settings, v string) error {
 	var flag int
 	err := scan(v, &flag)
 	s.groupFlags = append(s.groupFlags, flag)
-	return err
-}
-
-func appendKeyShare(s *settings, v string) error {
-	var id tls.CurveID
-	err := scan(v, &id)
-	s.keyShares = append(s.keyShares, id)
 	return err
 }
 

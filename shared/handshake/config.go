@@ -216,6 +216,12 @@ type Config struct {
 	// the group, which costs a round trip.
 	KeyShares []tls.CurveID
 
+	// ServerGroupsHint are groups that the server is said to have, in any order:
+	// known from DNS, or from a connection before. A client of 1.3 then sends one
+	// key share, for the most preferred group of its own that is among them; if
+	// none is, KeyShares counts. A wrong hint costs a round trip and no security.
+	ServerGroupsHint []tls.CurveID
+
 	// KeyLogWriter receives the secrets in NSS key log format, for debugging
 	// with tools such as Wireshark. Whoever reads it can read the connection.
 	KeyLogWriter io.Writer

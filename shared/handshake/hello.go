@@ -133,9 +133,15 @@ func (m *Machine) prepareHello() error {
 }
 
 // shareGroups are the groups that the first ClientHello has shares for, in the
-// order of supported_groups (RFC 9846 4.3.8): what the Config says, or the first
-// hybrid one and the first other one, so that most servers find theirs.
+// order of supported_groups (RFC 9846 4.3.8): what the server is known to have,
+// else what the Config says, or the first hybrid one and the first other one, so
+// that most servers find theirs.
 func (c *Config) shareGroups() []tls.CurveID {
+	for g := range c.groups(protocol.VersionTLS13) {
+		if slices.Contains(c.ServerGroupsHint, g.ID) {
+			return []tls.CurveID{g.ID}
+		}
+	}
 	var ids []tls.CurveID
 	var hybrid, plain bool
 	for g := range c.groups(protocol.VersionTLS13) {

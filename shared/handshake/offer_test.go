@@ -164,6 +164,19 @@ func TestKeyShares(t *testing.T) {
 			}
 		})
 	}
+	for name, test := range map[string]struct{ hint, shares, want []tls.CurveID }{
+		"a hint, in our order":        {[]tls.CurveID{tls.CurveP256, tls.X25519MLKEM768}, nil, []tls.CurveID{tls.X25519MLKEM768}},
+		"a hint before KeyShares":     {[]tls.CurveID{4711, tls.CurveP256}, []tls.CurveID{tls.X25519}, []tls.CurveID{tls.CurveP256}},
+		"a hint before no KeyShares":  {[]tls.CurveID{tls.CurveP256}, []tls.CurveID{}, []tls.CurveID{tls.CurveP256}},
+		"a hint that doesn't help":    {[]tls.CurveID{tls.CurveP384}, []tls.CurveID{tls.CurveP256}, []tls.CurveID{tls.CurveP256}},
+		"nor where there are none":    {[]tls.CurveID{tls.CurveP384}, []tls.CurveID{}, nil},
+		"nor where there is no other": {[]tls.CurveID{tls.CurveP384}, nil, []tls.CurveID{tls.X25519, tls.X25519MLKEM768}},
+	} {
+		c := &Config{CurvePreferences: groups, KeyShares: test.shares, ServerGroupsHint: test.hint}
+		if got := c.shareGroups(); !slices.Equal(got, test.want) {
+			t.Errorf("%s: shares of %v, expected %v", name, got, test.want)
+		}
+	}
 	client, _ := configs(0)
 	client.CurvePreferences, client.KeyShares = groups, []tls.CurveID{tls.CurveP384}
 	if field := (*ConfigError)(nil); !errors.As(client.Validate(Client, protocol.Stream), &field) || field.Field != "KeyShares" {
