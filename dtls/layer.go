@@ -76,7 +76,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 // now; the old one stays a while for what the peer repeats.
 func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	if l.assembler.Pending() {
-		return alert.Peerf(alert.UnexpectedMessage, "handshake messages go on after the keys changed to epoch %d", k.Level)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: the keys changed to epoch %d", alert.ExcessHandshakeData, k.Level)
 	}
 	r, err := newReadEpoch(k)
 	if err != nil {

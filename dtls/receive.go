@@ -128,7 +128,7 @@ func (e *Engine) receive13(h header13) error {
 	e.accept(r, number.Sequence)
 	plaintext := bytes.TrimRight(inner, "\x00") // padding, RFC 9846 5.4
 	if len(plaintext) == 0 {
-		return alert.Peerf(alert.UnexpectedMessage, "record %v has no content type", number)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: record %v", alert.NoContentType, number)
 	}
 	kind := protocol.ContentType(plaintext[len(plaintext)-1])
 	plaintext = plaintext[:len(plaintext)-1]
@@ -181,7 +181,7 @@ func (e *Engine) readEpochByBits(low byte) *readEpoch {
 // dispatch takes the content of a record that opened, or of epoch 0.
 func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, body []byte) error {
 	if len(body) > maxRecordBody {
-		return alert.Peerf(alert.RecordOverflow, "record %v has %d bytes, more than %d", n, len(body), maxRecordBody)
+		return alert.Peerf(alert.RecordOverflow, "%w: record %v has %d bytes, more than %d", alert.PlaintextTooLong, n, len(body), maxRecordBody)
 	}
 	switch kind {
 	case protocol.Handshake:
@@ -195,7 +195,7 @@ func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, bo
 	case protocol.ACK:
 		return e.receiveACK(n, body)
 	}
-	return alert.Peerf(alert.UnexpectedMessage, "record %v has %v, which was not negotiated", n, kind)
+	return alert.Peerf(alert.UnexpectedMessage, "%w: %v of %v", alert.UnexpectedRecord, n, kind)
 }
 
 // receiveData takes application data. In 1.2 it may overtake Finished, which is
@@ -203,11 +203,11 @@ func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, bo
 func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
 	switch {
 	case n.Epoch == 0:
-		return alert.Peerf(alert.UnexpectedMessage, "application data without protection")
+		return alert.Peerf(alert.UnexpectedMessage, "%w: application data without protection", alert.UnexpectedRecord)
 	case e.version.Is13() && n.Epoch == handshake.LevelEarly:
 		return e.receiveEarly(body)
 	case e.version.Is13() && n.Epoch < handshake.LevelApplication:
-		return alert.Peerf(alert.UnexpectedMessage, "application data under handshake keys, in epoch %d", n.Epoch)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: application data under handshake keys, in epoch %d", alert.UnexpectedRecord, n.Epoch)
 	case !e.machine.Open():
 		return e.drop(dropEarly)
 	case e.closing.received:
@@ -226,7 +226,7 @@ func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
 func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 	const warning, fatal = 1, 2
 	if len(body) != 2 {
-		return alert.Peerf(alert.DecodeError, "an alert of %d bytes, expected 2", len(body))
+		return alert.Peerf(alert.DecodeError, "%w of %d bytes, expected 2", alert.MalformedAlert, len(body))
 	}
 	level, a := body[0], alert.Alert(body[1])
 	e.trace(handshake.Event{Kind: handshake.EventAlert, Direction: handshake.Received, Alert: a})
@@ -239,7 +239,7 @@ func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 	case a == alert.UserCanceled && e.version.Is13(), level == warning && !e.version.Is13():
 		return nil
 	case level != fatal && !e.version.Is13():
-		return alert.Peerf(alert.IllegalParameter, "alert level %d", level)
+		return alert.Peerf(alert.IllegalParameter, "%w, %d", alert.UnknownAlertLevel, level)
 	}
 	return &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
 }
@@ -252,7 +252,7 @@ func (e *Engine) receiveChangeCipherSpec(n protocol.RecordNumber, body []byte) e
 	case e.version.Is13() || n.Epoch != 0:
 		return e.drop(dropChangeCipherSpec)
 	case len(body) != 1 || body[0] != 1:
-		return alert.Peerf(alert.DecodeError, "ChangeCipherSpec is % x, expected 01", body)
+		return alert.Peerf(alert.DecodeError, "%w: % x, expected 01", alert.BadChangeCipherSpec, body)
 	case e.version == 0:
 		return e.drop(dropChangeCipherSpec) // before the hellos it can only be noise
 	}
@@ -266,19 +266,19 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 	case e.version == 0:
 		return e.drop(dropEarly) // the server may know that it will be 1.3
 	case !e.version.Is13():
-		return alert.Peerf(alert.UnexpectedMessage, "an ACK, which only 1.3 has")
+		return alert.Peerf(alert.UnexpectedMessage, "%w: an ACK, which only 1.3 has", alert.UnexpectedRecord)
 	}
 	var scratch [retransmit.MaxReceived]protocol.RecordNumber
 	numbers, err := retransmit.ParseACK(body, scratch[:0])
 	if err != nil {
-		return alert.Peerf(alert.DecodeError, "%w", err)
+		return alert.Peerf(alert.DecodeError, "%w: %w", alert.MalformedACK, err)
 	}
 	e.trace(handshake.Event{Kind: handshake.EventACK, Direction: handshake.Received, Numbers: numbers})
 	for _, acked := range numbers {
 		// The handshake's records are acknowledged in their epoch or above it. Each
 		// side updates its keys on its own, so later epochs don't compare.
 		if acked.Epoch > n.Epoch && n.Epoch < handshake.LevelApplication || acked.Epoch > handshake.MaxEpoch {
-			return alert.Peerf(alert.DecodeError, "an ACK in epoch %d for record %v", n.Epoch, acked)
+			return alert.Peerf(alert.DecodeError, "%w: in epoch %d it is for record %v", alert.MalformedACK, n.Epoch, acked)
 		}
 	}
 	e.flight.Acked(numbers)
@@ -304,13 +304,13 @@ func (e *Engine) confirmed() {
 // starts no timer; the first ACK names it.
 func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error {
 	if len(payload) == 0 {
-		return alert.Peerf(alert.UnexpectedMessage, "record %v is an empty handshake record", n)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: %v is an empty handshake record", alert.UnexpectedRecord, n)
 	}
 	complete := true // nothing in it was discarded
 	for len(payload) > 0 {
 		h, body, rest, err := fragment.Parse(payload)
 		if err != nil {
-			return alert.Peerf(alert.DecodeError, "record %v: %w", n, err)
+			return alert.Peerf(alert.DecodeError, "%w: record %v: %w", alert.MalformedFragment, n, err)
 		}
 		payload = rest
 		kept, err := e.receiveFragment(n, h, body)
@@ -333,12 +333,12 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 	outcome, err := e.assembler.Add(h, body)
 	switch {
 	case outcome != fragment.Old && n.Epoch < e.readLevel():
-		return false, alert.Peerf(alert.UnexpectedMessage, "%v in epoch %d, after the keys of epoch %d were ready",
+		return false, alert.Peerf(alert.UnexpectedMessage, "%w: %v in epoch %d, and the keys of epoch %d were ready", alert.ExcessHandshakeData,
 			protocol.HandshakeType(h.Type), n.Epoch, e.readLevel())
 	case errors.Is(err, fragment.ErrTooLong):
-		return false, alert.Peerf(alert.IllegalParameter, "%v: %w", protocol.HandshakeType(h.Type), err)
+		return false, alert.Peerf(alert.IllegalParameter, "%w: %v: %w", alert.MessageTooLong, protocol.HandshakeType(h.Type), err)
 	case err != nil:
-		return false, alert.Peerf(alert.IllegalParameter, "%v: %w", protocol.HandshakeType(h.Type), err)
+		return false, alert.Peerf(alert.IllegalParameter, "%w: %v: %w", alert.FragmentMismatch, protocol.HandshakeType(h.Type), err)
 	case outcome == fragment.TooFar:
 		return false, e.drop(dropTooFar)
 	case outcome == fragment.Old:

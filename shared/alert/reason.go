@@ -29,6 +29,23 @@ const (
 	BadSRTPProfile          Reason = "not one SRTP profile of those on offer"
 )
 
+// What the hellos must not say.
+const (
+	VersionChanged         Reason = "another version than before"
+	Downgrade              Reason = "somebody made the handshake use an older version"
+	WrongSuite             Reason = "a cipher suite that was not offered"
+	WrongGroup             Reason = "a key exchange group that was not offered"
+	MissingKeyShare        Reason = "no key share"
+	BadKeyShare            Reason = "a bad key share"
+	WrongCompression       Reason = "a compression method that was not offered"
+	WrongCompressionList   Reason = "bad compression methods"
+	EmptyRetry             Reason = "a HelloRetryRequest that asks for no change"
+	NoExtendedMasterSecret Reason = "no extended_master_secret"
+	RenegotiationMismatch  Reason = "renegotiation_info does not fit"
+	UnexpectedExtension    Reason = "an unexpected extension"
+	Contradiction          Reason = "what was agreed before is contradicted"
+)
+
 // 0-RTT.
 const (
 	EarlyDataVersion    Reason = "early data was offered, and the version does not have it"
@@ -41,8 +58,11 @@ const (
 
 // Authentication.
 const (
-	KeyMismatch                Reason = "a private key that is not the public key's"
-	WrongDelegation            Reason = "a delegated credential that is not good"
+	BadSignature               Reason = "a wrong signature"
+	BadFinished                Reason = "Finished does not fit the handshake"
+	MalformedCertificate       Reason = "a certificate that can't be parsed"
+	MalformedRawKey            Reason = "a raw public key that can't be parsed"
+	WrongKeyUsage              Reason = "a certificate whose KeyUsage forbids its use"
 	WrongScheme                Reason = "a signature scheme that was not asked for"
 	WrongCertificateType       Reason = "a certificate of a type that was not asked for"
 	WrongCurve                 Reason = "a certificate on a curve that was not offered"
@@ -76,6 +96,18 @@ const (
 	// RFC 7627 5.3.
 	SessionLostMasterSecret   Reason = "a session with extended_master_secret is resumed without it"
 	SessionGainedMasterSecret Reason = "a session without extended_master_secret is resumed with it"
+)
+
+// What can't be read.
+const (
+	MalformedClientHello Reason = "malformed ClientHello"
+	MalformedMessage     Reason = "malformed message"
+	MalformedExtension   Reason = "malformed extension"
+	DuplicateExtension   Reason = "an extension is there twice"
+	DuplicateKeyShare    Reason = "a key share is there twice"
+	MalformedFragment    Reason = "malformed fragment of a message"
+	FragmentMismatch     Reason = "fragments of a message contradict each other"
+	MalformedACK         Reason = "malformed ACK"
 )
 
 // Records that are wrong in themselves, or come where they may not.

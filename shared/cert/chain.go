@@ -24,7 +24,7 @@ func Parse(raw [][]byte) ([]*x509.Certificate, error) {
 	for i, der := range raw {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, alert.Peerf(alert.DecodeError, "certificate %d of the peer can't be parsed: %w", i, err)
+			return nil, alert.Peerf(alert.DecodeError, "%w: number %d of the peer: %w", alert.MalformedCertificate, i, err)
 		}
 		if c.PublicKey == nil {
 			if key, ok := parsePSSPublicKey(c.RawSubjectPublicKeyInfo); ok {
@@ -136,7 +136,7 @@ func CheckKeyUsage(leaf *x509.Certificate) error {
 	}
 	for _, extension := range leaf.Extensions {
 		if extension.Id.Equal(keyUsage) {
-			return alert.Peerf(alert.BadCertificate, "expected digitalSignature in the KeyUsage of the peer's certificate, it allows only %09b", leaf.KeyUsage)
+			return alert.Peerf(alert.BadCertificate, "%w: expected digitalSignature, it allows only %09b", alert.WrongKeyUsage, leaf.KeyUsage)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ func ParseRawPublicKey(info []byte) (crypto.PublicKey, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, alert.Peerf(alert.DecodeError, "the peer's raw public key can't be parsed: %w", err)
+		return nil, alert.Peerf(alert.DecodeError, "%w: the peer's raw public key: %w", alert.MalformedRawKey, err)
 	case KindOf(public) == Unsupported:
 		return nil, unsupportedKey(public)
 	}

@@ -75,7 +75,7 @@ func Verify(public crypto.PublicKey, u Use, id tls.SignatureScheme, content, sig
 			alert.WrongScheme, describe(public), u.Version, SchemeName(id))
 	}
 	if !s.verify(public, content, signature) {
-		return alert.Peerf(alert.DecryptError, "the %s signature by the peer's %s is wrong", s.name, describe(public))
+		return alert.Peerf(alert.DecryptError, "%w: %s by the peer's %s", alert.BadSignature, s.name, describe(public))
 	}
 	return nil
 }

@@ -51,13 +51,13 @@ func readCertificateRequest(m *Machine, body []byte) error {
 			return err
 		}
 		if len(in.Context) != 0 { // empty during the handshake, RFC 9846 4.4.2
-			return alert.Peerf(alert.IllegalParameter, "certificate_request_context has %d bytes during the handshake", len(in.Context))
+			return alert.Peerf(alert.IllegalParameter, "%w: certificate_request_context has %d bytes during the handshake", alert.MalformedMessage, len(in.Context))
 		}
 		if err := m.acceptExtensions(inRequest, in.Extensions); err != nil {
 			return err
 		}
 		if m.request.schemes == nil {
-			return alert.Peerf(alert.MissingExtension, "CertificateRequest without signature_algorithms")
+			return alert.Peerf(alert.MissingExtension, "%w: CertificateRequest without signature_algorithms", alert.MalformedMessage)
 		}
 	} else {
 		in, err := parse(&message.CertificateRequest12{}, body)
@@ -180,7 +180,7 @@ func (m *Machine) readChain13(body []byte) ([][]byte, error) {
 		return nil, err
 	}
 	if len(in.Context) != 0 {
-		return nil, alert.Peerf(alert.IllegalParameter, "certificate_request_context has %d bytes during the handshake", len(in.Context))
+		return nil, alert.Peerf(alert.IllegalParameter, "%w: certificate_request_context has %d bytes during the handshake", alert.MalformedMessage, len(in.Context))
 	}
 	at := inCertificateOf(m.role.Peer())
 	var raw [][]byte
@@ -214,7 +214,6 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 		return m.verifyRejecting(raw)
 	}
 	c, role, state, s, shows := m.config, m.role, m.State(), m.suite, m.peer.shows
-	delegated, now := m.peer.delegated, m.now
 	v, err := later(m, func() (v verified, err error) {
 		if len(raw) > 0 {
 			check := c.verifyChain
@@ -223,11 +222,6 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 			}
 			if v, err = check(role, s, raw); err != nil {
 				return v, err
-			}
-			if delegated != nil {
-				if v.key, err = c.verifyDelegated(delegated, v.chain, now); err != nil {
-					return v, err
-				}
 			}
 		}
 		if c.VerifyPeerCertificate != nil && v.rawKey == nil {
@@ -339,14 +333,11 @@ func (m *Machine) sign(content []byte) ([]byte, error) {
 	return signature, wrap(err, alert.InternalError, "signing")
 }
 
-// checkSignature checks a signature of the peer's key, by a scheme that we offered
-// or that its delegated credential names.
+// checkSignature checks a signature of the peer's certificate's key, by a
+// scheme that we offered.
 func (m *Machine) checkSignature(scheme uint16, content, signature []byte) error {
-	s, accepted := tls.SignatureScheme(scheme), m.acceptable()
-	if d := m.peer.delegated; d != nil {
-		accepted = []tls.SignatureScheme{tls.SignatureScheme(d.Scheme)}
-	}
-	if !slices.Contains(accepted, s) {
+	s := tls.SignatureScheme(scheme)
+	if !slices.Contains(m.acceptable(), s) {
 		return alert.Peerf(alert.IllegalParameter, "%w: %s", alert.WrongScheme, cert.SchemeName(s))
 	}
 	if err := cert.Verify(m.peer.key, m.config.use(m.version, m.role.Peer()), s, content, signature); err != nil {

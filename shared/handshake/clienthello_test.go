@@ -75,7 +75,8 @@ func TestClientHello13(t *testing.T) {
 			}
 		}, alert.CloseNotify},
 		{"no shares", with(protocol.ExtKeyShare, 0, 0), alert.CloseNotify}, // a HelloRetryRequest
-		{"another legacy_version", func(m *message.ClientHello, _ *extensionList) { m.Version-- }, alert.ProtocolVersion},
+		{"another legacy_version", func(m *message.ClientHello, _ *extensionList) { m.Version-- }, alert.CloseNotify},
+		{"a legacy_version from the future", func(m *message.ClientHello, _ *extensionList) { m.Version = 0x1234 }, alert.CloseNotify},
 		{"no null compression", func(m *message.ClientHello, _ *extensionList) { m.Compression = []byte{1} }, alert.IllegalParameter},
 		{"more compression", func(m *message.ClientHello, _ *extensionList) { m.Compression = []byte{0, 1} }, alert.IllegalParameter},
 		{"no supported_groups", without(protocol.ExtSupportedGroups), alert.MissingExtension},
@@ -98,7 +99,7 @@ func TestClientHello13(t *testing.T) {
 		{"two shares of a group", with(protocol.ExtKeyShare, 0, 10, 0, 29, 0, 1, 1, 0, 29, 0, 1, 1), alert.IllegalParameter},
 		{"ALPN without ours", with(protocol.ExtALPN, 0, 2, 1, 'x'), alert.NoApplicationProtocol},
 		{"ALPN with ours", with(protocol.ExtALPN, 0, 7, 1, 'x', 4, 'o', 'u', 'r', 's'), alert.CloseNotify},
-		{"an extension twice", func(_ *message.ClientHello, x *extensionList) { *x = append(*x, (*x)[0]) }, alert.IllegalParameter},
+		{"an extension twice", func(_ *message.ClientHello, x *extensionList) { *x = append(*x, (*x)[0]) }, alert.DecodeError},
 		{"a name that is none", with(protocol.ExtServerName, 0, 4, 0, 0, 1, 0xff), alert.IllegalParameter},
 		{"a cookie from nowhere", with(protocol.ExtCookie, 0, 1, 1), alert.CloseNotify},
 		{"early_data with contents", with(protocol.ExtEarlyData, 1), alert.DecodeError},

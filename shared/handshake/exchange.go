@@ -50,7 +50,7 @@ func readServerKeyExchange(m *Machine, body []byte) error {
 		}
 	}
 	if !groupIDs(m.config.groups(m.version)).Contains(in.Group) {
-		return alert.Peerf(alert.IllegalParameter, "ServerKeyExchange with group %d, which was not offered", in.Group)
+		return alert.Peerf(alert.IllegalParameter, "%w: ServerKeyExchange with %d", alert.WrongGroup, in.Group)
 	}
 	if err := m.checkSignature(in.Scheme, m.signedParams(in.Params), in.Signature); err != nil {
 		return err

@@ -75,7 +75,6 @@ var extensions = []extension{
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
 	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
 	{protocol.ExtCertAuthorities, inRequest, offerCertAuthorities, receiveCertAuthorities, answerCertAuthorities, acceptCertAuthorities},
-	{protocol.ExtDelegatedCredential, inServerCertificate, offerDelegated, receiveDelegated, answerDelegated, acceptDelegated},
 	{protocol.ExtStatusRequest, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerStatusRequest, receiveStatusRequest, answerStatusRequest, acceptStatusRequest},
 	{protocol.ExtSCT, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerSCTs, receiveSCTs, answerSCTs, acceptSCTs},
 	{protocol.ExtCompressCertificate, inRequest, offerCompressCertificate, receiveCompressCertificate, answerCompressCertificate, acceptCompressCertificate},
@@ -163,7 +162,7 @@ func (m *Machine) acceptExtensions(at where, block message.Extensions) error {
 			m.request.offered = append(m.request.offered, t)
 		}
 		if x.In&at == 0 {
-			return alert.Peerf(alert.IllegalParameter, "%v does not belong into %v", t, at)
+			return x.misplaced(at)
 		}
 		if err := x.accept(m, at, body); err != nil {
 			return err
@@ -172,13 +171,27 @@ func (m *Machine) acceptExtensions(at where, block message.Extensions) error {
 	return nil
 }
 
+// misplaced refuses an extension in a message that it doesn't belong into
+// (RFC 9846 4.3).
+func (x *extension) misplaced(at where) error {
+	switch {
+	case x.In == inServerHello12:
+		return alert.Peerf(alert.IllegalParameter, "%w: %v, which 1.3 does not have", alert.MalformedExtension, x.Type)
+	case at == inEncrypted:
+		// RFC 9846 wants illegal_parameter here too. To stacks in use,
+		// EncryptedExtensions answers only what it can.
+		return alert.Peerf(alert.UnsupportedExtension, "%w: %v in %v", alert.UnexpectedExtension, x.Type, at)
+	}
+	return alert.Peerf(alert.IllegalParameter, "%w: %v in %v", alert.UnexpectedExtension, x.Type, at)
+}
+
 // checkOffered refuses what was not offered. A cookie and what a
 // CertificateRequest says come unasked (RFC 9846 4.3.2, 4.4.2); all else answers
 // an offer.
 func (m *Machine) checkOffered(at where, block message.Extensions) error {
 	for t := range block.All() {
 		if at != inRequest && !(at == inRetry && t == protocol.ExtCookie) && !slices.Contains(m.offered(at), t) {
-			return alert.Peerf(alert.UnsupportedExtension, "%v has %v, which was not offered", at, t)
+			return alert.Peerf(alert.UnsupportedExtension, "%w: %v has %v, which was not offered", alert.UnexpectedExtension, at, t)
 		}
 	}
 	return nil
@@ -276,7 +289,7 @@ func acceptRenegotiationInfo(m *Machine, _ where, body []byte) error {
 	data, err := message.ParseRenegotiationInfo(body)
 	if err == nil && len(data) != 0 {
 		// RFC 5746 3.4, 3.6
-		err = alert.Peerf(alert.HandshakeFailure, "renegotiation_info of a first handshake has %d bytes of verify_data", len(data))
+		err = alert.Peerf(alert.HandshakeFailure, "%w: of a first handshake it has %d bytes of verify_data", alert.RenegotiationMismatch, len(data))
 	}
 	return err
 }
@@ -328,7 +341,7 @@ func answerPointFormats(_ *Machine, _ where, b *wire.Builder) bool {
 func acceptPointFormats(_ *Machine, _ where, body []byte) error {
 	formats, err := message.ParseECPointFormats(body)
 	if err == nil && !slices.Contains(formats, 0) {
-		err = alert.Peerf(alert.IllegalParameter, "ec_point_formats without uncompressed points")
+		err = alert.Peerf(alert.IllegalParameter, "%w: ec_point_formats without uncompressed points", alert.MalformedExtension)
 	}
 	return err
 }
@@ -521,7 +534,7 @@ func acceptKeyShare(m *Machine, at where, body []byte) error {
 			return err
 		}
 	}
-	return alert.Peerf(alert.IllegalParameter, "key share of group %d, of which none was sent", id)
+	return alert.Peerf(alert.IllegalParameter, "%w: a key share of group %d, of which none was sent", alert.WrongGroup, id)
 }
 
 // acceptRetryGroup makes the one share that the server asks for. The group must
@@ -535,7 +548,7 @@ func (m *Machine) acceptRetryGroup(body []byte) error {
 	named := groupIDs(m.config.groups(m.version)).Contains(id)
 	sent := slices.ContainsFunc(m.keyShares, func(k *suite.PrivateKey) bool { return k.Group().ID == asked })
 	if !named || sent {
-		return alert.Peerf(alert.IllegalParameter, "HelloRetryRequest asks for group %d, which was not named or is already there", id)
+		return alert.Peerf(alert.IllegalParameter, "%w: HelloRetryRequest asks for %d, which was not named or is already there", alert.WrongGroup, id)
 	}
 	m.group = suite.GroupByID(asked)
 	m.keyShares, err = suite.Generate(asked)

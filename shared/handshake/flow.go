@@ -97,19 +97,28 @@ func (m *Machine) receive(msg Message) error {
 func (m *Machine) unexpected(s Step, msg Message) error {
 	switch {
 	case m.Open() && !m.version.Is13() && (msg.Type == protocol.ClientHello || msg.Type == protocol.HelloRequest) && msg.Content == protocol.Handshake:
-		return alert.Peerf(alert.NoRenegotiation, "the peer wants to renegotiate") // RFC 5246 7.2.2
+		return alert.Peerf(alert.NoRenegotiation, "%w", alert.Renegotiation) // RFC 5246 7.2.2
 	case s == HelloVerifyRequest && !m.config.Enabled(protocol.VersionDTLS12):
 		// Only a server that has chosen 1.2 sends it (RFC 9147 5.1).
-		return alert.Peerf(alert.ProtocolVersion, "HelloVerifyRequest: the server chose DTLS 1.2, which is not enabled")
+		return alert.Peerf(alert.ProtocolVersion, "%w: by HelloVerifyRequest the server chose DTLS 1.2, which is not enabled", alert.NoCommonVersion)
 	}
-	return alert.Peerf(alert.UnexpectedMessage, "%v came after %v", describe(msg), m.place.At)
+	return alert.Peerf(alert.UnexpectedMessage, "%w: %v came after %v", m.notDue(msg), describe(msg), m.place.At)
+}
+
+// notDue is the reason of unexpected. ChangeCipherSpec is a record of its own
+// kind, and where it is due a handshake message is the wrong kind.
+func (m *Machine) notDue(msg Message) alert.Reason {
+	if msg.Content == protocol.ChangeCipherSpec || m.ExpectsChangeCipherSpec() {
+		return alert.UnexpectedRecord
+	}
+	return alert.MessageNotDue
 }
 
 // CheckLength refuses a body of n bytes, before it is there, if no such message
 // is so long. Where it is only a little too long its parser says so.
 func (m *Machine) CheckLength(s Step, n int) error {
 	if most := m.maxBody(s); n > max(most, maxFinished) {
-		return alert.Peerf(alert.IllegalParameter, "%v has %d bytes, more than %d", s, n, most)
+		return alert.Peerf(alert.IllegalParameter, "%w: %v has %d bytes, more than %d", alert.MessageTooLong, s, n, most)
 	}
 	return nil
 }

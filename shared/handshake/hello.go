@@ -27,7 +27,6 @@ type hello struct {
 	groups               message.Uint16s
 	schemes              []tls.SignatureScheme // signature_algorithms
 	authorities          [][]byte              // certificate_authorities
-	delegated            []tls.SignatureScheme // of delegated keys
 	protocols            []string              // ALPN
 	srtpProfiles         message.Uint16s
 	clientTypes          []CertificateType // client_certificate_type
@@ -207,10 +206,10 @@ func readHelloVerifyRequest(m *Machine, body []byte) error {
 	}
 	// Either version number is lawful here, and says nothing (RFC 6347 4.2.1).
 	if in.Version != protocol.VersionDTLS10 && in.Version != protocol.VersionDTLS12 {
-		return alert.Peerf(alert.ProtocolVersion, "HelloVerifyRequest with %v", in.Version)
+		return alert.Peerf(alert.ProtocolVersion, "%w: HelloVerifyRequest with %v", alert.NoCommonVersion, in.Version)
 	}
 	if m.verifyRequests++; m.verifyRequests > maxVerifyRequests {
-		return alert.Peerf(alert.UnexpectedMessage, "more than %d HelloVerifyRequests", maxVerifyRequests)
+		return alert.Peerf(alert.UnexpectedMessage, "%w: more than %d HelloVerifyRequests", alert.MessageNotDue, maxVerifyRequests)
 	}
 	m.hello.legacyCookie = slices.Clone(in.Cookie)
 	if m.hides(undecided) { // only a server that has chosen 1.2 sends it
@@ -241,7 +240,7 @@ func readHelloRetryRequest(m *Machine, body []byte) error {
 		return err
 	}
 	if m.group == nil && m.hello.cookie == nil {
-		return alert.Peerf(alert.IllegalParameter, "HelloRetryRequest asks for no change of the ClientHello")
+		return alert.Peerf(alert.IllegalParameter, "%w", alert.EmptyRetry)
 	}
 	m.hello.retried = true
 	m.rejectEarlyData(EarlyDataHelloRetry)
@@ -383,7 +382,7 @@ func readServerHello(m *Machine, body []byte) error {
 	}
 	if m.version.Is13() {
 		if m.shared == nil {
-			return alert.Peerf(alert.MissingExtension, "ServerHello without key_share")
+			return alert.Peerf(alert.MissingExtension, "%w: ServerHello without one", alert.MissingKeyShare)
 		}
 	} else if err := m.checkServerHello12(in); err != nil {
 		return err
@@ -411,7 +410,7 @@ func (m *Machine) readSelected(in *message.ServerHello) error {
 		return err
 	}
 	if m.version != 0 && m.version != selected {
-		return alert.Peerf(alert.IllegalParameter, "the server chose %v after %v", selected, m.version)
+		return alert.Peerf(alert.IllegalParameter, "%w: %v after %v", alert.VersionChanged, selected, m.version)
 	}
 	m.setVersion(selected)
 	if !selected.Is13() {
@@ -422,13 +421,15 @@ func (m *Machine) readSelected(in *message.ServerHello) error {
 	s := suite.ByID(in.CipherSuite)
 	switch {
 	case s == nil || !m.hello.suites.Contains(in.CipherSuite) || s.Version != selected.Over(protocol.Stream):
-		return alert.Peerf(alert.IllegalParameter, "cipher suite 0x%04x was not offered for %v", in.CipherSuite, selected)
+		return alert.Peerf(alert.IllegalParameter, "%w: 0x%04x for %v", alert.WrongSuite, in.CipherSuite, selected)
 	case m.hello.retried && m.suite != s:
-		return alert.Peerf(alert.IllegalParameter, "cipher suite %s after a retry with %s", s.Name, m.suite.Name)
+		return alert.Peerf(alert.IllegalParameter, "%w: %s after a retry with %s", alert.WrongSuite, s.Name, m.suite.Name)
+	case in.Compression != 0 && selected.Is13(): // a field without a use, RFC 9846 4.2.3
+		return alert.Peerf(alert.DecodeError, "%w: legacy_compression_method is %d, expected 0", alert.MalformedMessage, in.Compression)
 	case in.Compression != 0:
-		return alert.Peerf(alert.IllegalParameter, "compression method %d was not offered", in.Compression)
+		return alert.Peerf(alert.IllegalParameter, "%w: %d", alert.WrongCompression, in.Compression)
 	case selected.Is13() && !bytes.Equal(in.SessionID, m.sessionEcho()):
-		return alert.Peerf(alert.IllegalParameter, "legacy_session_id_echo % x is not what it must be, % x", in.SessionID, m.sessionEcho())
+		return alert.Peerf(alert.IllegalParameter, "%w: legacy_session_id_echo is % x, expected % x", alert.MalformedMessage, in.SessionID, m.sessionEcho())
 	}
 	m.suite = s
 	return nil
@@ -441,7 +442,7 @@ func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, er
 	body, ok := in.Extensions.Find(protocol.ExtSupportedVersions)
 	if !ok || !slices.Contains(m.hello.offered, protocol.ExtSupportedVersions) {
 		if in.Version != v12 || !m.config.Enabled(v12) {
-			return 0, alert.Peerf(alert.ProtocolVersion, "the server chose %v, which was not offered", in.Version)
+			return 0, alert.Peerf(alert.ProtocolVersion, "%w: the server chose %v, which was not offered", alert.NoCommonVersion, in.Version)
 		}
 		return v12, nil
 	}
@@ -450,11 +451,23 @@ func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, er
 	case err != nil:
 		return 0, err
 	case selected != v13:
-		return 0, alert.Peerf(alert.IllegalParameter, "supported_versions selects %v, it can select only %v", selected, v13)
+		return 0, alert.Peerf(alert.IllegalParameter, "%w: supported_versions selects %v, it can select only %v", m.wrongVersion(selected), selected, v13)
 	case in.Version != v12: // RFC 9846 4.2.3
-		return 0, alert.Peerf(alert.ProtocolVersion, "legacy_version of %v is %v, expected %v", v13, in.Version, v12)
+		return 0, alert.Peerf(alert.ProtocolVersion, "%w: legacy_version of %v is %v, expected %v", alert.MalformedMessage, v13, in.Version, v12)
 	}
 	return v13, nil
+}
+
+// wrongVersion is what is wrong about a version in supported_versions: it changed,
+// or 1.2 is said where 1.2 never says it, or it is not known.
+func (m *Machine) wrongVersion(v protocol.Version) alert.Reason {
+	switch {
+	case m.version != 0:
+		return alert.VersionChanged
+	case v == protocol.VersionTLS12.Over(m.transport):
+		return alert.UnexpectedExtension
+	}
+	return alert.NoCommonVersion
 }
 
 // checkServerHello12 refuses downgrades, a session that we don't have, and one
@@ -466,7 +479,7 @@ func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 	if m.config.Enabled(protocol.VersionTLS13) {
 		// RFC 9846 4.2.3: a server that has 1.3 says so in its random.
 		if end := string(in.Random[24:]); end == message.DowngradeTLS12 || end == message.DowngradeTLS11 {
-			return alert.Peerf(alert.IllegalParameter, "the server has 1.3 and yet chose %v: somebody changed the hello", m.version)
+			return alert.Peerf(alert.IllegalParameter, "%w: the server has 1.3 and yet chose %v", alert.Downgrade, m.version)
 		}
 	}
 	if err := m.checkRenegotiation(); err != nil {
@@ -476,7 +489,7 @@ func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 		return err
 	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
-		return alert.Peerf(alert.HandshakeFailure, "the server does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
+		return alert.Peerf(alert.HandshakeFailure, "%w: the server's (Config.InsecureAllowMissingEMS)", alert.NoExtendedMasterSecret)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ var forBothHellos = []serverHelloCase{
 	{"an unknown version", set(protocol.ExtSupportedVersions, 0x2a, 0x2a), alert.IllegalParameter},
 	{"a longer supported_versions", set(protocol.ExtSupportedVersions, 3, 4, 0), alert.DecodeError},
 	{"another legacy_version", func(m *message.ServerHello, _ *extensionList) { m.Version-- }, alert.ProtocolVersion},
-	{"compression", func(m *message.ServerHello, _ *extensionList) { m.Compression = 1 }, alert.IllegalParameter},
+	{"compression", func(m *message.ServerHello, _ *extensionList) { m.Compression = 1 }, alert.DecodeError},
 	{"another session", func(m *message.ServerHello, _ *extensionList) { m.SessionID = []byte{1} }, alert.IllegalParameter},
 	{"a suite that nobody knows", func(m *message.ServerHello, _ *extensionList) { m.CipherSuite = 0x2a2a }, alert.IllegalParameter},
 	{"a suite of 1.2", func(m *message.ServerHello, _ *extensionList) {
@@ -54,7 +54,6 @@ var forBothHellos = []serverHelloCase{
 	{"an extension that was not offered", set(protocol.ExtALPN, 0, 2, 1, 'x'), alert.UnsupportedExtension},
 	{"an extension that nobody knows", set(0x2a2a), alert.UnsupportedExtension},
 	{"an extension of other messages", set(protocol.ExtSignatureAlgorithms, 0, 2, 4, 3), alert.IllegalParameter},
-	{"an extension twice", func(_ *message.ServerHello, x *extensionList) { *x = append(*x, (*x)[0]) }, alert.IllegalParameter},
 }
 
 func TestHelloRetryRequest(t *testing.T) {
@@ -66,6 +65,7 @@ func TestHelloRetryRequest(t *testing.T) {
 		{"no supported_versions", drop(protocol.ExtSupportedVersions), alert.MissingExtension},
 		{"a share", set(protocol.ExtKeyShare, 0, 29, 0, 1, 1), alert.DecodeError},
 		{"an empty cookie", set(protocol.ExtCookie, 0, 0), alert.DecodeError},
+		{"an extension twice", func(_ *message.ServerHello, x *extensionList) { *x = append(*x, (*x)[0]) }, alert.IllegalParameter},
 		{"1.2", func(m *message.ServerHello, x *extensionList) {
 			x.drop(protocol.ExtSupportedVersions)
 			m.CipherSuite = suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
@@ -97,6 +97,7 @@ func TestServerHello13(t *testing.T) {
 		{"a share of zeros", set(protocol.ExtKeyShare, append([]byte{0, byte(tls.X25519), 0, 32}, make([]byte, 32)...)...), alert.IllegalParameter},
 		{"no supported_versions", drop(protocol.ExtSupportedVersions), alert.IllegalParameter}, // its suite is of 1.3
 		{"a cookie", set(protocol.ExtCookie, 0, 1, 1), alert.UnsupportedExtension},
+		{"an extension twice", func(_ *message.ServerHello, x *extensionList) { *x = append(*x, (*x)[0]) }, alert.DecodeError},
 		{"extended_master_secret", set(protocol.ExtExtendedMasterSecret), alert.IllegalParameter},
 	}, forBothHellos...) {
 		eachTransport(t, func(t *testing.T, transport protocol.Transport) {
@@ -275,8 +276,8 @@ func TestEncryptedExtensions(t *testing.T) {
 		"two ALPN protocols":       {[]byte{0, 13, 0, 16, 0, 9, 0, 7, 3, 'o', 'n', 'e', 2, 'n', 'o'}, alert.IllegalParameter},
 		"unknown":                  {[]byte{0, 4, 0x2a, 0x2a, 0, 0}, alert.UnsupportedExtension},
 		"early_data":               {[]byte{0, 4, 0, 42, 0, 0}, alert.UnsupportedExtension},
-		"key_share":                {[]byte{0, 4, 0, 51, 0, 0}, alert.IllegalParameter},
-		"supported_versions":       {[]byte{0, 6, 0, 43, 0, 2, 3, 4}, alert.IllegalParameter},
+		"key_share":                {[]byte{0, 4, 0, 51, 0, 0}, alert.UnsupportedExtension},
+		"supported_versions":       {[]byte{0, 6, 0, 43, 0, 2, 3, 4}, alert.UnsupportedExtension},
 		"server_name with a name":  {[]byte{0, 5, 0, 0, 0, 1, 0}, alert.DecodeError},
 		"renegotiation_info":       {[]byte{0, 5, 0xff, 1, 0, 1, 0}, alert.IllegalParameter},
 	} {

@@ -81,10 +81,9 @@ type Machine struct {
 	staple     []byte              // OCSP response for our certificate, if the peer wants it
 	peer       struct {
 		verified
-		shows      CertificateType              // how it shows its key; X509, if nothing else was agreed
-		shown      [][]byte                     // its Certificate, before it is verified
-		delegated  *message.DelegatedCredential // that came with its certificate
-		maySend    bool                         // 1.2: CertificateStatus may follow
+		shows      CertificateType // how it shows its key; X509, if nothing else was agreed
+		shown      [][]byte        // its Certificate, before it is verified
+		maySend    bool            // 1.2: CertificateStatus may follow
 		staple     []byte
 		timestamps [][]byte
 		scheme     tls.SignatureScheme
@@ -247,7 +246,7 @@ func (m *Machine) cross(e Edge, msg Message) error {
 		m.transcript.add(m.counted(msg))
 	}
 	if !m.place.Move(e) {
-		return alert.Peerf(alert.IllegalParameter, "%v contradicts what was agreed before", e.To)
+		return alert.Peerf(alert.IllegalParameter, "%w: %v", alert.Contradiction, e.To)
 	}
 	if f := crossed[e.To]; f != nil {
 		return f(m)

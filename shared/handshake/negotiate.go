@@ -29,9 +29,11 @@ func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, e
 	if choice.Version, err = chooseVersion(c, in, t); err != nil || !choice.Version.Is13() {
 		return choice, err
 	}
-	for s := range c.common(choice.Version, in.CipherSuites) {
-		choice.Suite = s
-		break
+	for s := range c.suites(choice.Version) {
+		if in.CipherSuites.Contains(s.ID) {
+			choice.Suite = s
+			break
+		}
 	}
 	if choice.Suite == nil {
 		return choice, alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonSuite, choice.Version)
@@ -54,19 +56,20 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 		}
 		has13, has12 = versions.Contains(uint16(v13)), versions.Contains(uint16(v12))
 	}
+	// RFC 7507 3: the client tried something better and was cut off. It may have
+	// fallen below what there is here.
+	if best := c.highest(t); in.CipherSuites.Contains(fallback) && !has13 && (best.Is13() || !has12) {
+		return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back, and this server has %v", best)
+	}
 	switch {
 	case has13 && c.Enabled(v13):
 		return v13, nil
 	case has12 && c.Enabled(v12):
-		if c.Enabled(v13) && in.CipherSuites.Contains(fallback) {
-			// RFC 7507 3: the client tried something better and was cut off.
-			return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, and this server has %v", v12, v13)
-		}
 		return v12, nil
 	case !has12 && !has13 && in.CipherSuites.Contains(fallback):
 		return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, which is too old", in.Version)
 	}
-	return 0, alert.Peerf(alert.ProtocolVersion, "the client offers no version that is enabled here (its legacy_version is %v)", in.Version)
+	return 0, alert.Peerf(alert.ProtocolVersion, "%w: none that the client offers is enabled here (its legacy_version is %v)", alert.NoCommonVersion, in.Version)
 }
 
 // chooseGroup picks the group of 1.3 by our order of preference. A share saves
@@ -91,7 +94,7 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 		}
 	}
 	if choice.Group == nil {
-		return alert.Peerf(alert.HandshakeFailure, "no key exchange group in common")
+		return alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
 	}
 	return nil
 }
@@ -118,7 +121,7 @@ func (c *Config) firstEqual(g *suite.Group, theirs message.Uint16s, v protocol.V
 func keyExchangeOffer(in *message.ClientHello) (message.Uint16s, message.KeyShares, error) {
 	groupsBody, ok := in.Extensions.Find(protocol.ExtSupportedGroups)
 	if !ok {
-		return nil, nil, alert.Peerf(alert.MissingExtension, "ClientHello of 1.3 without supported_groups")
+		return nil, nil, alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without supported_groups", alert.NoCommonGroup)
 	}
 	groups, err := message.ParseSupportedGroups(groupsBody)
 	if err != nil {
@@ -126,7 +129,7 @@ func keyExchangeOffer(in *message.ClientHello) (message.Uint16s, message.KeyShar
 	}
 	sharesBody, ok := in.Extensions.Find(protocol.ExtKeyShare)
 	if !ok {
-		return nil, nil, alert.Peerf(alert.MissingExtension, "ClientHello of 1.3 without key_share")
+		return nil, nil, alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without one", alert.MissingKeyShare)
 	}
 	shares, err := message.ParseKeyShares(sharesBody)
 	return groups, shares, err
@@ -161,15 +164,15 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 		return err
 	}
 	if m.version != 0 && m.version != choice.Version {
-		return alert.Peerf(alert.IllegalParameter, "the second ClientHello leads to %v, the first led to %v", choice.Version, m.version)
+		return alert.Peerf(alert.IllegalParameter, "%w: the second ClientHello leads to %v, the first led to %v", alert.VersionChanged, choice.Version, m.version)
 	}
 	m.setVersion(choice.Version)
 	if !slices.Contains(in.Compression, 0) {
-		return alert.Peerf(alert.IllegalParameter, "ClientHello without the null compression method")
+		return alert.Peerf(alert.IllegalParameter, "%w: the null method is missing", alert.WrongCompressionList)
 	}
 	if len(m.hello.protocols) > 0 && len(m.config.NextProtos) > 0 {
 		if m.protocol = firstCommon(m.config.NextProtos, m.hello.protocols); m.protocol == "" {
-			return alert.Peerf(alert.NoApplicationProtocol, "the client offers %q, this server has %q", m.hello.protocols, m.config.NextProtos)
+			return alert.Peerf(alert.NoApplicationProtocol, "%w: the client offers %q, this server has %q", alert.NoCommonProtocol, m.hello.protocols, m.config.NextProtos)
 		}
 	}
 	if choice.Version.Is13() {
@@ -203,15 +206,14 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 }
 
 func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
+	// legacy_version says nothing beside supported_versions (RFC 9846 4.3.1).
 	switch {
-	case in.Version != protocol.VersionTLS12.Over(m.transport): // RFC 9846 4.2.2
-		return alert.Peerf(alert.ProtocolVersion, "ClientHello of 1.3 with a legacy_version of %v", in.Version)
 	case len(in.Compression) != 1: // RFC 9846 4.2.2
-		return alert.Peerf(alert.IllegalParameter, "ClientHello of 1.3 with compression methods")
+		return alert.Peerf(alert.IllegalParameter, "%w: 1.3 has the null method alone", alert.WrongCompressionList)
 	case len(in.Cookie) != 0: // RFC 9147 5.3
-		return alert.Peerf(alert.IllegalParameter, "ClientHello of DTLS 1.3 with a legacy_cookie")
+		return alert.Peerf(alert.IllegalParameter, "%w: ClientHello of DTLS 1.3 with a legacy_cookie", alert.MalformedMessage)
 	case m.hello.schemes == nil:
-		return alert.Peerf(alert.MissingExtension, "ClientHello of 1.3 without signature_algorithms")
+		return alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without signature_algorithms", alert.NoCommonScheme)
 	}
 	if err := m.readPreSharedKey(); err != nil {
 		return err
@@ -256,10 +258,10 @@ func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
 	}
 	_, shared := shares.Find(uint16(m.group.ID))
 	if !shared || !groups.Contains(uint16(m.group.ID)) || m.askedShare && shares.Len() != 1 {
-		return alert.Peerf(alert.IllegalParameter, "the second ClientHello has not just the key share that was asked for, %s", m.group.Name)
+		return alert.Peerf(alert.IllegalParameter, "%w: the second ClientHello has not just the key share that was asked for, %s", alert.WrongGroup, m.group.Name)
 	}
 	if !in.CipherSuites.Contains(m.suite.ID) {
-		return alert.Peerf(alert.IllegalParameter, "the second ClientHello no longer offers %s", m.suite.Name)
+		return alert.Peerf(alert.IllegalParameter, "%w: the second ClientHello no longer offers %s", alert.WrongSuite, m.suite.Name)
 	}
 	choice.Suite, choice.Group, choice.NeedShare = m.suite, m.group, false
 	return nil
@@ -287,7 +289,7 @@ func (m *Machine) negotiate12() error {
 		return err
 	}
 	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
-		return alert.Peerf(alert.HandshakeFailure, "the client does not support extended_master_secret (Config.InsecureAllowMissingEMS)")
+		return alert.Peerf(alert.HandshakeFailure, "%w: the client's (Config.InsecureAllowMissingEMS)", alert.NoExtendedMasterSecret)
 	}
 	for g := range m.config.groups(m.version) {
 		// RFC 8422 4 lets a client without supported_groups leave the choice to us.

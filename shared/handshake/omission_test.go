@@ -45,6 +45,10 @@ func misdeeds(m Message, written []Message) []misdeed {
 			return q, true
 		}
 	}
+	forLength := alert.DecodeError
+	if m.Type == protocol.Finished {
+		forLength = alert.DecryptError
+	}
 	list := []misdeed{
 		{"omitted", func(q []Message) ([]Message, bool) { return q[1:], true }, []alert.Alert{alert.UnexpectedMessage, alert.DecryptError}},
 		{"swapped", func(q []Message) ([]Message, bool) {
@@ -53,7 +57,7 @@ func misdeeds(m Message, written []Message) []misdeed {
 			}
 			return q, len(q) > 1
 		}, []alert.Alert{alert.UnexpectedMessage, alert.DecryptError}},
-		{"extended", changed(append(slices.Clone(m.Body), 0)), []alert.Alert{alert.DecodeError}},
+		{"extended", changed(append(slices.Clone(m.Body), 0)), []alert.Alert{forLength}},
 	}
 	for n := range m.Body {
 		list = append(list, misdeed{fmt.Sprint("cut at ", n), changed(m.Body[:n]), forWrongContent})

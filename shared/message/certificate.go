@@ -43,7 +43,7 @@ type CertificateRequest13 struct {
 func (m *CertificateRequest13) Parse(body []byte) error {
 	r := read(protocol.CertificateRequest, body)
 	m.Context = r.vector8("certificate_request_context", 0, max8)
-	m.Extensions = r.extensions()
+	m.Extensions = r.extensions(alert.IllegalParameter)
 	return r.done()
 }
 
@@ -101,7 +101,7 @@ func (m *Certificate13) Parse(body []byte) error {
 	m.Context = r.vector8("certificate_request_context", 0, max8)
 	r.each(r.vector24("certificate_list", 0, max24), func() {
 		data := r.vector24("cert_data", 1, max24)
-		m.Entries = append(m.Entries, CertificateEntry{data, r.extensions()})
+		m.Entries = append(m.Entries, CertificateEntry{data, r.extensions(alert.IllegalParameter)})
 	})
 	return r.done()
 }

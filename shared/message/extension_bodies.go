@@ -37,7 +37,7 @@ func ParseServerName(body []byte) (string, error) {
 	}
 	name := names[0]
 	if strings.HasSuffix(name, ".") || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return "", alert.Peerf(alert.IllegalParameter, "server_name: host_name: %q is not ASCII without a trailing dot", name)
+		return "", alert.Peerf(alert.IllegalParameter, "%w: server_name: host_name: %q is not ASCII without a trailing dot", alert.MalformedExtension, name)
 	}
 	return name, nil
 }
@@ -194,7 +194,7 @@ func ParseALPNSelected(body []byte) (string, error) {
 		return "", err
 	}
 	if len(protocols) != 1 {
-		return "", alert.Peerf(alert.IllegalParameter, "%v: the server selected %d protocols, want one", protocol.ExtALPN, len(protocols))
+		return "", alert.Peerf(alert.IllegalParameter, "%w: %v: the server selected %d protocols, want one", alert.MalformedExtension, protocol.ExtALPN, len(protocols))
 	}
 	return protocols[0], nil
 }

@@ -44,7 +44,7 @@ func (k KeyShares) Find(group uint16) (key []byte, ok bool) { return findEntry(k
 func ParseKeyShares(body []byte) (KeyShares, error) {
 	r := read(protocol.ExtKeyShare, body)
 	shares := r.vector16("client_shares", 0, max16)
-	r.entries("client_shares", shares, 1)
+	r.entries("client_shares", shares, 1, alert.DuplicateKeyShare, alert.IllegalParameter)
 	return KeyShares(shares), r.done()
 }
 

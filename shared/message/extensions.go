@@ -12,8 +12,8 @@ import (
 
 // Extensions is an extension block without its outer length (RFC 9846 4.3): a
 // run of entries, each a type in two bytes and a body behind its length in two.
-// It is a view. A message's Parse has refused blocks that are malformed
-// (decode_error) or name a type twice (illegal_parameter).
+// It is a view. A message's Parse has refused blocks that are malformed or name a
+// type twice.
 type Extensions []byte
 
 // All yields types and bodies in the order of the wire.
@@ -54,23 +54,25 @@ func AppendExtension(b *wire.Builder, t protocol.ExtensionType, body func()) {
 // status_request.
 func ParseEmptyExtension(t protocol.ExtensionType, body []byte) error {
 	if len(body) > 0 {
-		return alert.Peerf(alert.DecodeError, "%v: an extension that has no content came with %d bytes", t, len(body))
+		return alert.Peerf(alert.DecodeError, "%w: %v: it has no content, and came with %d bytes", alert.MalformedExtension, t, len(body))
 	}
 	return nil
 }
 
-// extensions reads an extension block behind its length.
-func (r *reader) extensions() Extensions {
+// extensions reads an extension block behind its length. RFC 9846 4.3 forbids to
+// name a type twice, and no alert for it; this is what stacks in use say.
+func (r *reader) extensions(twice alert.Alert) Extensions {
 	const field = "extensions"
 	block := r.vector16(field, 0, max16)
-	r.entries(field, block, 0)
+	r.entries(field, block, 0, alert.DuplicateExtension, twice)
 	return Extensions(block)
 }
 
 // entries checks that list is a run of entries (a key in two bytes, a value of
-// at least leastValue bytes behind its length in two) with no key twice. A list
-// of extensions and a list of key shares are both that.
-func (r *reader) entries(field string, list []byte, leastValue int) {
+// at least leastValue bytes behind its length in two) with no key twice: that is
+// why, with an alert. A list of extensions and a list of key shares are both
+// that.
+func (r *reader) entries(field string, list []byte, leastValue int, why alert.Reason, twice alert.Alert) {
 	rest := cryptobyte.String(list)
 	for !rest.Empty() {
 		key, value, ok := nextEntry(&rest)
@@ -84,7 +86,7 @@ func (r *reader) entries(field string, list []byte, leastValue int) {
 		}
 	}
 	if key, found := duplicateKey(list); found {
-		r.fail(alert.IllegalParameter, field, "entry %d is there twice", key)
+		r.failFor(why, twice, field, "entry %d is there twice", key)
 	}
 }
 

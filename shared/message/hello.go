@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 
+	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
@@ -41,7 +42,7 @@ func (m *ClientHello) Parse(body []byte, t protocol.Transport) error {
 	m.CipherSuites = r.uint16s("cipher_suites", r.vector16("cipher_suites", 2, max16-1))
 	m.Compression = r.vector8("compression_methods", 1, max8)
 	if !r.rest.Empty() {
-		m.Extensions = r.extensions()
+		m.Extensions = r.extensions(alert.DecodeError)
 	}
 	return r.done()
 }
@@ -119,7 +120,11 @@ func (m *ServerHello) Parse(body []byte) error {
 	m.CipherSuite = r.uint16("cipher_suite")
 	m.Compression = r.uint8("compression_method")
 	if !r.rest.Empty() {
-		m.Extensions = r.extensions()
+		twice := alert.DecodeError
+		if m.IsRetry() {
+			twice = alert.IllegalParameter
+		}
+		m.Extensions = r.extensions(twice)
 	}
 	return r.done()
 }
@@ -147,7 +152,7 @@ type EncryptedExtensions struct {
 // Parse reads the message.
 func (m *EncryptedExtensions) Parse(body []byte) error {
 	r := read(protocol.EncryptedExtensions, body)
-	m.Extensions = r.extensions()
+	m.Extensions = r.extensions(alert.DecodeError)
 	return r.done()
 }
 

@@ -32,7 +32,7 @@ func (*Empty) Append(*wire.Builder) {}
 // ServerHelloDone and EndOfEarlyData.
 func ParseEmpty(body []byte) error {
 	if len(body) > 0 {
-		return alert.Peerf(alert.DecodeError, "a message that has no content came with %d bytes", len(body))
+		return alert.Peerf(alert.DecodeError, "%w: it has no content, and came with %d bytes", alert.MalformedMessage, len(body))
 	}
 	return nil
 }

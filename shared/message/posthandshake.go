@@ -46,7 +46,7 @@ func (m *NewSessionTicket13) Parse(body []byte) error {
 	m.AgeAdd = r.uint32("ticket_age_add")
 	m.Nonce = r.vector8("ticket_nonce", 0, max8)
 	m.Ticket = r.vector16("ticket", 1, max16)
-	m.Extensions = r.extensions()
+	m.Extensions = r.extensions(alert.IllegalParameter)
 	return r.done()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/protocol"
 	"golang.org/x/crypto/cryptobyte"
 )
 
@@ -26,16 +27,34 @@ func read(subject fmt.Stringer, body []byte) reader { return reader{subject: sub
 
 // fail remembers what is wrong with field, unless something was wrong before.
 func (r *reader) fail(a alert.Alert, field, format string, args ...any) {
+	r.failFor(malformed(r.subject), a, field, format, args...)
+}
+
+// failFor is fail for a reason that callers tell apart.
+func (r *reader) failFor(why alert.Reason, a alert.Alert, field, format string, args ...any) {
 	if r.err == nil {
-		r.err = alert.Peerf(a, "%v: %s: %s", r.subject, field, fmt.Sprintf(format, args...))
+		r.err = alert.Peerf(a, "%w: %v: %s: %s", why, r.subject, field, fmt.Sprintf(format, args...))
 	}
 	r.rest = nil
+}
+
+// malformed is the reason for what isn't what it should be.
+func malformed(subject fmt.Stringer) alert.Reason {
+	switch subject := subject.(type) {
+	case protocol.ExtensionType:
+		return alert.MalformedExtension
+	case protocol.HandshakeType:
+		if subject == protocol.ClientHello {
+			return alert.MalformedClientHello
+		}
+	}
+	return alert.MalformedMessage
 }
 
 // done returns the first error. Bytes that are left over are one.
 func (r *reader) done() error {
 	if r.err == nil && !r.rest.Empty() {
-		r.err = alert.Peerf(alert.DecodeError, "%v: %d bytes after its end", r.subject, len(r.rest))
+		r.err = alert.Peerf(alert.DecodeError, "%w: %v: %d bytes after its end", malformed(r.subject), r.subject, len(r.rest))
 	}
 	if r.err == nil {
 		return nil

@@ -220,7 +220,7 @@ func (g *Group) generate() (*ecdh.PrivateKey, error) {
 // (RFC 9846 7.4.2).
 func (g *Group) agree(own *ecdh.PrivateKey, peer []byte) ([]byte, error) {
 	if len(peer) != g.publicLen {
-		return nil, alert.Peerf(alert.IllegalParameter, "%s: expected a public key of %d bytes, got %d", g.Name, g.publicLen, len(peer))
+		return nil, alert.Peerf(alert.IllegalParameter, "%w: %s: expected a public key of %d bytes, got %d", alert.BadKeyShare, g.Name, g.publicLen, len(peer))
 	}
 	if g.curve == nil {
 		return nil, nil
@@ -239,7 +239,7 @@ func (g *Group) agree(own *ecdh.PrivateKey, peer []byte) ([]byte, error) {
 // split cuts a hybrid share into its public key and its ML-KEM part.
 func (g *Group) split(share []byte, kemLen int) (public, fromKEM []byte, err error) {
 	if len(share) != g.publicLen+kemLen {
-		return nil, nil, alert.Peerf(alert.IllegalParameter, "%s: expected a share of %d bytes, got %d", g.Name, g.publicLen+kemLen, len(share))
+		return nil, nil, alert.Peerf(alert.IllegalParameter, "%w: %s: expected a share of %d bytes, got %d", alert.BadKeyShare, g.Name, g.publicLen+kemLen, len(share))
 	}
 	if g.curveFirst {
 		return share[:g.publicLen], share[g.publicLen:], nil
@@ -257,5 +257,5 @@ func (g *Group) join(fromCurve, fromKEM []byte) []byte {
 }
 
 func (g *Group) refuse(err error) error {
-	return alert.Peerf(alert.IllegalParameter, "%s: expected a valid share: %w", g.Name, err)
+	return alert.Peerf(alert.IllegalParameter, "%w: %s: %w", alert.BadKeyShare, g.Name, err)
 }
