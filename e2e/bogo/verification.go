@@ -19,7 +19,7 @@ import (
 // session.
 func (c *connection) verify(state dtls.ConnectionState) error {
 	s := c.settings
-	if len(state.PeerCertificates) == 0 && state.PeerRawPublicKey == nil || state.DidResume && !s.reverifies {
+	if len(state.PeerCertificates) == 0 || state.DidResume && !s.reverifies {
 		return nil
 	}
 	c.observer.verified = true
@@ -41,12 +41,16 @@ func (c *connection) verify(state dtls.ConnectionState) error {
 	return nil
 }
 
-// verifyRawPublicKey takes the key that a test expects.
+// verifyRawPublicKey takes the key that a test expects. Unlike verify it always has
+// an effect.
 func (s *settings) verifyRawPublicKey(info []byte) error {
+	if s.verifyFails {
+		return errRefused
+	}
 	if got := sha256.Sum256(info); s.expect.peerKeyHash != nil && !bytes.Equal(got[:], s.expect.peerKeyHash) {
 		return fmt.Errorf("expected the raw public key %x, got %x", s.expect.peerKeyHash, got)
 	}
-	return nil // but verify may refuse it
+	return nil
 }
 
 var (
