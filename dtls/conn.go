@@ -350,7 +350,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // write makes a record of p, and sends it.
 func (c *Conn) write(seal sealing, p []byte) (int, error) {
-	out := newPacket(len(p) + maxOverhead)
+	out := newPacket(len(p) + c.engine.config.RecordPadding + maxOverhead)
 	defer out.release()
 	n, err := c.seal(seal, out.room, p)
 	if err != nil {

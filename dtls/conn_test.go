@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/pion/transport/v3/dpipe"
 	"github.com/pion/transport/v3/test"
 )
@@ -180,6 +182,23 @@ func TestRecordSizes(t *testing.T) {
 		}
 		send(t, c, c, "still there")
 	})
+}
+
+// A Conn pads what it writes, whatever room a record of it would need.
+func TestConnPadding(t *testing.T) {
+	client, server := configs(t, dtls.VersionDTLS13)
+	client.RecordPadding = 1000
+	written := 0
+	client.Trace = func(e dtls.Event) {
+		if e.Kind == handshake.EventRecord && e.Direction == handshake.Sent && e.Content == protocol.ApplicationData {
+			written = e.Size
+		}
+	}
+	c, s := established(t, newLAN(), client, server)
+	send(t, c, s, "x")
+	if want := 5 + 1000 + 1 + 16; written != want {
+		t.Errorf("a record of %d bytes, want %d", written, want)
+	}
 }
 
 // Reads, writes, key updates and the end at once, for the race detector.

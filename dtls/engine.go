@@ -413,7 +413,8 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 		return 0, ErrTooLong
 	}
 	copy(w.payload(buf), p)
-	n, err := w.finish(buf, protocol.ApplicationData, len(p))
+	// Padding is no reason to send more than the path takes.
+	n, err := w.finish(buf[:min(len(buf), max(e.mtu, w.size(len(p))))], protocol.ApplicationData, len(p))
 	if err != nil {
 		return 0, e.fail(err)
 	}

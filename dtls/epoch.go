@@ -42,6 +42,7 @@ type writeEpoch struct {
 	mask       *record.Mask       // 1.3
 	next       uint64             // sequence number
 	updating   bool               // a KeyUpdate was asked for, to get away from it
+	padding    int                // Config.RecordPadding
 	additional [headerSize12]byte // scratch
 }
 
@@ -90,7 +91,7 @@ func (w *writeEpoch) room(n int) int {
 func (w *writeEpoch) payload(b []byte) []byte { return b[w.header()+w.prefix():] }
 
 // finish makes a record of the n bytes of payload that stand in b (see
-// payload), and returns its length. The sequence number is used up. The last
+// payload), and returns its length. Padding takes no more than b has room for. The sequence number is used up. The last
 // one is kept for the alert that says so.
 func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, error) {
 	if w.next > maxSequence12 || w.next == maxSequence12 && kind != protocol.Alert {
@@ -109,8 +110,10 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 		return header + len(sealed), nil
 	}
 	b[start+n] = byte(kind) // DTLSInnerPlaintext, RFC 9147 4
-	putHeader13(b, number.Epoch, number.Sequence, w.size(n)-header)
-	sealed := w.sealer.Seal(b[header:start+n+1], b[:header], number.Sequence)
+	padded := n + record.Padding(n, w.padding, min(w.room(len(b)), maxRecordBody))
+	clear(b[start+n+1 : start+padded+1])
+	putHeader13(b, number.Epoch, number.Sequence, w.size(padded)-header)
+	sealed := w.sealer.Seal(b[header:start+padded+1], b[:header], number.Sequence)
 	w.mask.Apply(b[1:3], sealed)
 	return header + len(sealed), nil
 }

@@ -118,6 +118,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	if e.machine.Role() == handshake.Client {
 		e.disguise() // before whatever goes under keys, be it an alert or early data
 	}
+	w.padding, w.most = e.config.RecordPadding, e.maxFragment()
 	e.write = w
 	e.traceKey(handshake.Sent, k.Level)
 	return nil

@@ -36,8 +36,10 @@ func (l *level) additional12(content protocol.ContentType, length int) []byte {
 // A writeLevel protects what we write.
 type writeLevel struct {
 	level
-	sealer *record.Sealer // nil: in the clear
-	is13   bool           // of a suite of 1.3; 0-RTT has one before a version is agreed
+	sealer  *record.Sealer // nil: in the clear
+	is13    bool           // of a suite of 1.3; 0-RTT has one before a version is agreed
+	padding int            // Config.RecordPadding
+	most    int            // bytes of content and padding
 }
 
 func newWriteLevel(k handshake.TrafficKey) (w writeLevel, err error) {
@@ -60,9 +62,10 @@ func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.Con
 		return out, alert.Localf(alert.InternalError, "the sequence numbers of a key are used up") // RFC 9846 5.3
 	}
 	start, length := len(out), w.sealer.SealedLen(len(fragment))
-	outer := content
+	outer, zeros := content, 0
 	if w.is13 {
-		outer, length = protocol.ApplicationData, w.sealer.SealedLen(len(fragment)+1)
+		zeros = record.Padding(len(fragment), w.padding, w.most)
+		outer, length = protocol.ApplicationData, w.sealer.SealedLen(len(fragment)+1+zeros)
 	}
 	out = slices.Grow(out, headerSize+length)
 	out = header{outer, protocol.VersionTLS12, length}.append(out)
@@ -71,6 +74,8 @@ func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.Con
 	additional := out[start:]
 	if w.is13 {
 		body = append(body, byte(content)) // TLSInnerPlaintext, RFC 9846 5.2
+		body = body[:len(body)+zeros]
+		clear(body[len(body)-zeros:])
 	} else {
 		additional = w.additional12(content, len(fragment))
 	}

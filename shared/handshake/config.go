@@ -346,6 +346,12 @@ type Config struct {
 	// close before a sequence number would repeat.
 	CloseAtLimit bool
 
+	// RecordPadding pads every protected record of 1.3 with zeros, so that its
+	// content is a multiple of so many bytes and its length tells less (RFC 9846
+	// 5.4): up to 2^14 bytes or MaxSendFragment and, over datagrams, up to the MTU.
+	// Zero means no padding. 1.2 has none.
+	RecordPadding int
+
 	// MaxSendFragment is the most plaintext that goes into one TLS record, 512 to
 	// 16384 bytes; zero means 16384. A peer can use a record only when all of it is
 	// there: smaller ones come sooner on slow links. Ignored by DTLS.
@@ -463,6 +469,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("AntiReplay", "others may have the ticket keys too, and must know of each other's early data")
 	case c.MaxCertificateList < 0 || c.MaxCertificateList > 1<<24-1:
 		return unusable("MaxCertificateList", "%d is outside 0 to %d", c.MaxCertificateList, 1<<24-1)
+	case c.RecordPadding < 0 || c.RecordPadding > 1<<14:
+		return unusable("RecordPadding", "%d is outside 0 to 16384", c.RecordPadding)
 	case c.InitialTimeout < 0:
 		return unusable("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}
