@@ -155,7 +155,7 @@ func compare(t *testing.T, ours ConnectionState, theirs tls.ConnectionState, i i
 	t.Helper()
 	if ours.Version != theirs.Version || ours.CipherSuite != theirs.CipherSuite || ours.CurveID != theirs.CurveID ||
 		ours.ServerName != theirs.ServerName || ours.NegotiatedProtocol != theirs.NegotiatedProtocol ||
-		ours.HelloRetryRequest != theirs.HelloRetryRequest {
+		ours.HelloRetryRequest != theirs.HelloRetryRequest || !bytes.Equal(ours.TLSUnique, theirs.TLSUnique) {
 		t.Errorf("ours: %+v\ntheirs: %+v", ours, theirs)
 	}
 	is13 := ours.Version == VersionTLS13

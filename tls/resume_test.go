@@ -1,6 +1,7 @@
 package tls
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"testing"
@@ -53,6 +54,9 @@ func testResumption(t *testing.T, i interop, version uint16) {
 
 func compareResumed(t *testing.T, ours ConnectionState, theirs tls.ConnectionState, want bool) {
 	t.Helper()
+	if !bytes.Equal(ours.TLSUnique, theirs.TLSUnique) {
+		t.Errorf("tls-unique: ours %x, crypto/tls %x", ours.TLSUnique, theirs.TLSUnique)
+	}
 	if ours.DidResume != want || theirs.DidResume != want {
 		t.Errorf("resumed: ours %v, crypto/tls %v, expected %v", ours.DidResume, theirs.DidResume, want)
 	}
