@@ -223,7 +223,7 @@ var flags = map[string]flag{
 	"fail-cert-callback":           truth(func(s *settings) *bool { return &s.failCertificate }),
 	"private-key-delay-ms":         milliseconds(func(s *settings) *time.Duration { return &s.privateKeyDelay }),
 
-	"verify-prefs":                   list(func(s *settings) *[]tls.SignatureScheme { return &s.peerSchemes }),
+	"verify-prefs":                   {true, appendPeerScheme},
 	"use-client-ca-list":             authorities(func(s *settings) *[][]byte { return &s.authorities }),
 	"verify-peer":                    truth(func(s *settings) *bool { return &s.verifyPeer }),
 	"use-custom-verify-callback":     truth(func(s *settings) *bool { return &s.verifyCustom }),

@@ -58,6 +58,19 @@ var (
 	errStatus  = errors.New("the status callback fails, as the test wants")
 )
 
+// md5SHA1 is BoringSSL's number for how RSA signed before 1.2. It never goes over
+// a wire.
+const md5SHA1 tls.SignatureScheme = 0xff01
+
+func appendPeerScheme(s *settings, v string) error {
+	var id tls.SignatureScheme
+	err := scan(v, &id)
+	if id != md5SHA1 {
+		s.peerSchemes = append(s.peerSchemes, id)
+	}
+	return err
+}
+
 // boringSchemes are what BoringSSL verifies by default.
 var boringSchemes = []tls.SignatureScheme{
 	tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256, tls.PKCS1WithSHA256,

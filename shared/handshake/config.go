@@ -42,9 +42,8 @@ type Config struct {
 
 	// PeerSignatureSchemes are the schemes by which the peer may prove that it has
 	// its certificate's key, most preferred first; nil means all that are safe.
-	// What this library doesn't know is left out. A scheme that the version doesn't
-	// allow is named to the peer, for the signatures on its certificates, but not
-	// taken. Naming the code points of RFC 9963 (0x0420, 0x0520, 0x0620) makes a
+	// All are named to the peer, for the signatures on its certificates, but what
+	// the version doesn't allow or this library doesn't know is not taken. Naming the code points of RFC 9963 (0x0420, 0x0520, 0x0620) makes a
 	// server of 1.3 take PKCS #1 from its clients.
 	PeerSignatureSchemes []tls.SignatureScheme
 

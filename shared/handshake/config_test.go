@@ -65,7 +65,7 @@ func TestValidate(t *testing.T) {
 		{"", Server, func(c *Config) { c.CertificateAuthorities = [][]byte{} }},
 		{"EqualCurves", Server, func(c *Config) { c.EqualCurves = [][]tls.CurveID{{x25519, 0x2a2a}} }},
 		{"PeerSignatureSchemes", Client, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{} }},
-		{"PeerSignatureSchemes", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{0x2a2a, tls.PKCS1WithSHA1} }},
+		{"PeerSignatureSchemes", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{tls.ECDSAWithSHA1, tls.PKCS1WithSHA1} }},
 		{"", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{0x2a2a, tls.PKCS1WithSHA256} }},
 		{"ServerName", Client, func(c *Config) { c.ServerName = "" }},
 		{"", Client, func(c *Config) { c.ServerName, c.InsecureSkipVerify = "", true }},

@@ -171,12 +171,15 @@ func (m *Machine) suiteFor(public crypto.PublicKey) (*suite.Suite, error) {
 	return nil, alert.Peerf(alert.HandshakeFailure, "%w for %v and this key", alert.NoCommonSuite, m.version)
 }
 
-// authOf is the kind of 1.2 suite that a key goes with.
+// authOf is the kind of 1.2 suite that a key goes with: none, if it can't sign.
 func authOf(public crypto.PublicKey) suite.Auth {
-	if cert.KindOf(public) == cert.RSA {
+	switch cert.KindOf(public) {
+	case cert.RSA:
 		return suite.RSA
+	case cert.ECDSA, cert.Ed25519:
+		return suite.ECDSA
 	}
-	return suite.ECDSA
+	return suite.AnyCertificate
 }
 
 // --- The server's candidates

@@ -422,10 +422,12 @@ func (m *Machine) requestable() []tls.SignatureScheme {
 // these places. A list that is given goes out as it is: what no handshake may be
 // signed with, a certificate may be (RFC 9846 4.3.3).
 func (c *Config) verifiable(in ...cert.Use) []tls.SignatureScheme {
-	if c.PeerSignatureSchemes != nil {
-		in = []cert.Use{c.use(protocol.VersionTLS12, Client), c.use(protocol.VersionTLS13, Client)}
+	if c.PeerSignatureSchemes == nil {
+		return cert.Schemes(nil, in...)
 	}
-	return cert.Schemes(c.PeerSignatureSchemes, in...)
+	return slices.DeleteFunc(slices.Clone(c.PeerSignatureSchemes), func(s tls.SignatureScheme) bool {
+		return !c.InsecureAllowSHA1 && (s == tls.ECDSAWithSHA1 || s == tls.PKCS1WithSHA1)
+	})
 }
 
 // acceptable are the signature schemes that we take from the peer.
