@@ -157,7 +157,8 @@ func acceptEarlyData(m *Machine, _ where, body []byte) error {
 
 // settleEarlyData is what EncryptedExtensions tell a client about its 0-RTT.
 func (m *Machine) settleEarlyData() error {
-	if m.place.Knows(EarlyData) {
+	if m.place.Knows(EarlyData) { // without the session, there is none
+		m.rejectEarlyData(EarlyDataNotResumed)
 		return nil
 	}
 	m.place.Learn(EarlyData, m.early.accepted)
@@ -424,6 +425,7 @@ func (m *Machine) describeEarlyData(s *ConnectionState) {
 		s.OCSPResponse, s.SignedCertificateTimestamps = r.state.Staple, r.state.Timestamps
 		s.PeerSignature = r.state.Signature
 		s.ExtendedMasterSecret, s.SecureRenegotiation = true, true // as it is 1.3
+		s.ECHAccepted = m.hidden != nil // else early data isn't
 	}
 	if m.place.Is(EarlyData) || m.predicts() {
 		s.exportEarly = m.early.exporter.Export

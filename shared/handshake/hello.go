@@ -392,7 +392,7 @@ func readServerHello(m *Machine, body []byte) error {
 		return err
 	}
 	if !m.selected {
-		m.rejectEarlyData(EarlyDataNotResumed)
+		m.early.room = 0
 	}
 	m.place.Learn(Ticket, m.promised)
 	if !m.peer.maySend {
