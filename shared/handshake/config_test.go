@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/session"
 )
 
 // TestValidate: each field that can't be used is named.
@@ -68,6 +69,13 @@ func TestValidate(t *testing.T) {
 		{"PeerSignatureSchemes", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{tls.ECDSAWithSHA1, tls.PKCS1WithSHA1} }},
 		{"", Server, func(c *Config) { c.PeerSignatureSchemes = []tls.SignatureScheme{0x2a2a, tls.PKCS1WithSHA256} }},
 		{"ServerName", Client, func(c *Config) { c.ServerName = "" }},
+		{"MaxEarlyData", Server, func(c *Config) { c.MaxEarlyData = -1 }},
+		{"MaxEarlyData", Client, func(c *Config) { c.MaxEarlyData = 1<<30 + 1 }},
+		{"AntiReplay", Server, func(c *Config) { c.EarlyData, c.TicketKeys = true, [][32]byte{{1}} }},
+		{"", Client, func(c *Config) { c.EarlyData, c.TicketKeys = true, [][32]byte{{1}} }},
+		{"", Server, func(c *Config) {
+			c.EarlyData, c.TicketKeys, c.AntiReplay = true, [][32]byte{{1}}, session.NewReplayRegister(0)
+		}},
 		{"", Client, func(c *Config) { c.ServerName, c.InsecureSkipVerify = "", true }},
 		{"", Server, func(c *Config) { c.ServerName = "" }},
 		{"ServerName", Client, func(c *Config) { c.ServerName = strings.Repeat("a", 256) }},

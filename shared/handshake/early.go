@@ -425,7 +425,7 @@ func (m *Machine) describeEarlyData(s *ConnectionState) {
 		s.OCSPResponse, s.SignedCertificateTimestamps = r.state.Staple, r.state.Timestamps
 		s.PeerSignature = r.state.Signature
 		s.ExtendedMasterSecret, s.SecureRenegotiation = true, true // as it is 1.3
-		s.ECHAccepted = m.hidden != nil // else early data isn't
+		s.ECHAccepted = m.hidden != nil                            // else early data isn't
 	}
 	if m.place.Is(EarlyData) || m.predicts() {
 		s.exportEarly = m.early.exporter.Export

@@ -229,7 +229,7 @@ func (p *pair) expectAgreement(t testing.TB) {
 			t.Fatal(err)
 		}
 		exports[i] = secret
-		state.PeerCertificates, state.VerifiedChains, state.export = nil, nil, nil
+		state.PeerCertificates, state.VerifiedChains, state.export, state.exportEarly = nil, nil, nil, nil
 		state.PeerSignature, state.LocalSignature, state.LocalCredential = 0, 0, nil
 		state.OCSPResponse, state.SignedCertificateTimestamps = nil, nil
 	}

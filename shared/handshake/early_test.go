@@ -1,0 +1,203 @@
+package handshake
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/suite"
+)
+
+// earlyConfigs are configs with 0-RTT whose client has a session.
+func earlyConfigs(t testing.TB, transport protocol.Transport) (client, server *Config) {
+	t.Helper()
+	client, server, _ = resumingConfigs()
+	client.EarlyData, server.EarlyData = true, true
+	client.NextProtos, server.NextProtos = []string{"one", "two"}, []string{"one"}
+	complete(t, transport, client, server)
+	return client, server
+}
+
+func levelsOf(keys []TrafficKey) (levels []uint64) {
+	for _, k := range keys {
+		levels = append(levels, k.Level)
+	}
+	return levels
+}
+
+// TestEarlyLevels: which keys come in which order, and what ends 0-RTT.
+func TestEarlyLevels(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server := earlyConfigs(t, transport)
+		p := begin(t, transport, client, server)
+		p.client.work() // the cache
+		if room := p.client.m.EarlyRoom(); room != DefaultMaxEarlyData {
+			t.Errorf("room for %d bytes", room)
+		}
+		p.run().expectAgreement(t)
+		if !p.client.m.State().EarlyDataAccepted {
+			t.Fatal(p.client.m.State().EarlyDataReason)
+		}
+		want := []uint64{LevelEarly, LevelHandshake, LevelApplication}
+		if got := levelsOf(p.client.writes); !slices.Equal(got, want) {
+			t.Errorf("the client writes under %v", got)
+		}
+		types := []protocol.HandshakeType{protocol.ClientHello, protocol.EndOfEarlyData, protocol.Finished}
+		if transport == protocol.Datagram {
+			types = slices.Delete(types, 1, 2) // RFC 9147 5.6
+		}
+		if got := typesOf(p.client.sent); !slices.Equal(got, types) {
+			t.Errorf("the client sends %v", got)
+		}
+	})
+}
+
+// TestEarlyKeyLog: the log has the secrets of 0-RTT, the same on both sides.
+func TestEarlyKeyLog(t *testing.T) {
+	client, server := earlyConfigs(t, protocol.Stream)
+	var logs [2]bytes.Buffer
+	client.KeyLogWriter, server.KeyLogWriter = &logs[0], &logs[1]
+	complete(t, protocol.Stream, client, server)
+	var early [2][]string
+	for i := range logs {
+		for line := range strings.Lines(logs[i].String()) {
+			if strings.Contains(line, "EARLY") {
+				early[i] = append(early[i], line)
+			}
+		}
+	}
+	if len(early[0]) != 2 || !slices.Equal(early[0], early[1]) ||
+		!strings.HasPrefix(early[0][0], "CLIENT_EARLY_TRAFFIC_SECRET ") || !strings.HasPrefix(early[0][1], "EARLY_EXPORTER_SECRET ") {
+		t.Errorf("%q", early)
+	}
+}
+
+// TestEarlyDataAnswers: what a server may not say about 0-RTT.
+func TestEarlyDataAnswers(t *testing.T) {
+	earlyData := []byte{0, byte(protocol.ExtEarlyData), 0, 0}
+	encrypted := func(extensions ...[]byte) []byte {
+		block := slices.Concat(extensions...)
+		return append([]byte{0, byte(len(block))}, block...)
+	}
+	one := []byte{0, byte(protocol.ExtALPN), 0, 6, 0, 4, 3, 'o', 'n', 'e'}
+	two := []byte{0, byte(protocol.ExtALPN), 0, 6, 0, 4, 3, 't', 'w', 'o'}
+	for _, c := range []struct {
+		name      string
+		hello     func(*message.ServerHello, *extensionList)
+		encrypted []byte
+		alert     alert.Alert
+		reason    alert.Reason
+	}{
+		{"another protocol", nil, encrypted(two, earlyData), alert.IllegalParameter, alert.EarlyDataProtocol},
+		{"no protocol", nil, encrypted(earlyData), alert.IllegalParameter, alert.EarlyDataProtocol},
+		{"another suite", func(m *message.ServerHello, _ *extensionList) { m.CipherSuite = suite.TLS_CHACHA20_POLY1305_SHA256 },
+			encrypted(one, earlyData), alert.IllegalParameter, alert.EarlyDataSuite},
+		{"without the session", drop(protocol.ExtPreSharedKey), encrypted(one, earlyData), alert.UnsupportedExtension, ""},
+		{"with contents", nil, encrypted(one, []byte{0, byte(protocol.ExtEarlyData), 0, 1, 0}), alert.DecodeError, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, server := earlyConfigs(t, protocol.Stream)
+			p := begin(t, protocol.Stream, client, server)
+			p.client.work()
+			p.onWay = func(_ *peer, m Message) []Message {
+				switch {
+				case m.Type == protocol.ServerHello && c.hello != nil:
+					m = editServerHello(t, m, c.hello)
+				case m.Type == protocol.EncryptedExtensions:
+					m.Body = c.encrypted
+				}
+				return []Message{m}
+			}
+			p.run()
+			p.client.expectRefused(t, c.alert)
+			if c.reason != "" && !errors.Is(p.client.err, c.reason) {
+				t.Errorf("%v, expected %q", p.client.err, c.reason)
+			}
+		})
+	}
+}
+
+// TestEarlyDataAfterRetry: whoever asked for another ClientHello can't take
+// 0-RTT.
+func TestEarlyDataAfterRetry(t *testing.T) {
+	client, server := earlyConfigs(t, protocol.Datagram) // whose Layer knows the way back
+	retrying(client, server)
+	p := begin(t, protocol.Datagram, client, server)
+	p.client.work()
+	if p.client.m.EarlyRoom() == 0 {
+		t.Fatal("no early data is offered")
+	}
+	p.client.writes = nil // refused with the HelloRetryRequest
+	p.onWay = func(_ *peer, m Message) []Message {
+		if m.Type == protocol.EncryptedExtensions {
+			m.Body = []byte{0, 4, 0, byte(protocol.ExtEarlyData), 0, 0}
+		}
+		return []Message{m}
+	}
+	p.run()
+	p.client.expectRefused(t, alert.UnsupportedExtension)
+	if p.client.m.EarlyRoom() != 0 || p.server.m.State().EarlyDataReason != EarlyDataHelloRetry {
+		t.Error(p.client.m.EarlyRoom(), p.server.m.State().EarlyDataReason)
+	}
+}
+
+// TestEndOfEarlyData: it is empty, and nothing comes instead of it.
+func TestEndOfEarlyData(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(m Message) []Message
+		want   alert.Alert
+	}{
+		{"with contents", func(m Message) []Message { m.Body = []byte{0}; return []Message{m} }, alert.DecodeError},
+		{"left out", func(Message) []Message { return nil }, alert.UnexpectedMessage},
+		{"twice", func(m Message) []Message { return []Message{m, m} }, alert.UnexpectedMessage},
+		{"something else", func(m Message) []Message { m.Type = protocol.HelloRequest; return []Message{m} }, alert.UnexpectedMessage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, server := earlyConfigs(t, protocol.Stream)
+			p := begin(t, protocol.Stream, client, server)
+			p.client.work()
+			p.onWay = func(_ *peer, m Message) []Message {
+				if m.Type == protocol.EndOfEarlyData {
+					return c.change(m)
+				}
+				return []Message{m}
+			}
+			p.run()
+			p.server.expectRefused(t, c.want)
+		})
+	}
+}
+
+// TestEarlyMisdeeds is TestResumedMisdeeds for a handshake with 0-RTT.
+func TestEarlyMisdeeds(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server := earlyConfigs(t, transport)
+		server.AntiReplay = forgetful{} // the handshake is tried again and again
+		p := begin(t, transport, client, server)
+		p.client.work()
+		for !p.server.m.Open() {
+			victim := func(p *pair) *peer { return p.server }
+			if len(p.client.inbox) > 0 {
+				victim = func(p *pair) *peer { return p.client }
+			}
+			tryAll(t, p, victim)
+			p.next(victim(p))
+		}
+		p.run().expectAgreement(t)
+		if !p.server.m.State().EarlyDataAccepted {
+			t.Error(p.server.m.State().EarlyDataReason)
+		}
+	})
+}
+
+// forgetful is an AntiReplay that knows nothing.
+type forgetful struct{}
+
+func (forgetful) Record([]byte, time.Time, time.Time) (bool, error) { return true, nil }
