@@ -50,28 +50,30 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 	return rest, e.receive12(h)
 }
 
-// maxHeld is more than a record of 1.2 with Finished has, in bytes.
-const maxHeld = 128
+// maxHeld is more than Finished of 1.2 has, in bytes, if it comes byte by byte.
+const maxHeld = 1024
 
-// hold keeps the one record that may be ahead of us while a step waits for
-// outside work: Finished of 1.2, in the datagram of the messages that make its
-// keys. It hasn't been opened, so one is all there is room for.
+// hold keeps the records that may be ahead of us while a step waits for outside
+// work: those with Finished of 1.2, in the datagram of the messages that make
+// its keys. They haven't been opened, so there is room for no more.
 func (e *Engine) hold(record []byte) error {
-	if e.current == nil || e.held != nil || len(record) > maxHeld {
+	if e.current == nil || len(e.held)+len(record) > maxHeld {
 		return e.drop(dropEpoch)
 	}
-	e.held = bytes.Clone(record)
+	e.held = append(e.held, record...)
 	return nil
 }
 
-// receiveHeld takes the record that was held, once nothing waits.
-func (e *Engine) receiveHeld() error {
-	if e.held == nil || e.current != nil {
+// receiveHeld takes the records that were held, once nothing waits.
+func (e *Engine) receiveHeld() (err error) {
+	if e.current != nil {
 		return nil
 	}
-	record := e.held
+	rest := e.held
 	e.held = nil
-	_, err := e.receiveRecord(record)
+	for len(rest) > 0 && err == nil {
+		rest, err = e.receiveRecord(rest)
+	}
 	return err
 }
 
@@ -231,6 +233,8 @@ func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 	level, a := body[0], alert.Alert(body[1])
 	e.trace(handshake.Event{Kind: handshake.EventAlert, Direction: handshake.Received, Alert: a})
 	switch {
+	case level != warning && level != fatal: // 1.3 lets it pass, but stacks in use don't
+		return alert.Peerf(alert.IllegalParameter, "%w, %d", alert.UnknownAlertLevel, level)
 	case a == alert.CloseNotify && (n.Epoch == 0 || e.version.Is13() && n.Epoch < handshake.LevelApplication):
 		return &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
 	case a == alert.CloseNotify:
@@ -238,8 +242,6 @@ func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 		return nil
 	case a == alert.UserCanceled && e.version.Is13(), level == warning && !e.version.Is13():
 		return nil
-	case level != fatal && !e.version.Is13():
-		return alert.Peerf(alert.IllegalParameter, "%w, %d", alert.UnknownAlertLevel, level)
 	}
 	return &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
 }
@@ -330,6 +332,12 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 // may be acknowledged: it is kept, or was before.
 func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
 	e.traceMessage(handshake.Received, h, false)
+	if n.Epoch > 0 && !e.version.Is13() && protocol.HandshakeType(h.Type) != protocol.Finished {
+		// Nothing else is under the keys of 1.2: somebody renegotiates, beginning with
+		// message_seq 0 again. That could be refused with a warning (RFC 5746 4.5), but
+		// stacks in use end the association.
+		return false, alert.Peerf(alert.UnexpectedMessage, "%w: %v under the keys of 1.2", alert.UnexpectedRecord, protocol.HandshakeType(h.Type))
+	}
 	outcome, err := e.assembler.Add(h, body)
 	switch {
 	case outcome != fragment.Old && n.Epoch < e.readLevel():
