@@ -487,6 +487,8 @@ func TestWarnings(t *testing.T) {
 		{together(), []byte{1, byte(alert.UserCanceled)}, false},
 		{together(), []byte{1, byte(alert.HandshakeFailure)}, true},
 		{together(), []byte{2, 255}, true},
+		{only12, []byte{3, byte(alert.UserCanceled)}, true}, // there is no such level
+		{together(), []byte{0x42, byte(alert.CloseNotify)}, true},
 	} {
 		client, server := with(c.version)
 		s := established(t, client, server)

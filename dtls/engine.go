@@ -39,7 +39,7 @@ type Engine struct {
 	// Handshake messages that arrive.
 	assembler        fragment.Assembler
 	current          *handshake.Message // offered to the machine, which said "not yet"
-	held             []byte             // a record that came meanwhile: see hold
+	held             []byte             // records that came meanwhile: see hold
 	changeCipherSpec bool               // one came and waits for its turn
 	authenticated    bool               // a record has opened: plaintext is dropped
 	heard            bool               // application data has come
@@ -81,6 +81,7 @@ func NewClientEngine(c *Config) (*Engine, error) {
 		return nil, err
 	}
 	e := newEngine(c)
+	e.writes[0].version = protocol.VersionDTLS10
 	e.machine = handshake.NewClient(c, protocol.Datagram, (*layer)(e))
 	return e, nil
 }
@@ -102,7 +103,7 @@ func newServerEngine(c *Config) *Engine {
 }
 
 func newEngine(c *Config) *Engine {
-	e := &Engine{config: c, mtu: c.MTU, exactMTU: c.MTU != 0, writes: []*writeEpoch{{}}}
+	e := &Engine{config: c, mtu: c.MTU, exactMTU: c.MTU != 0, writes: []*writeEpoch{{version: protocol.VersionDTLS12}}}
 	if e.mtu == 0 {
 		e.mtu = handshake.DefaultMTU
 	}

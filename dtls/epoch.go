@@ -38,6 +38,7 @@ func (r *readEpoch) expects() uint64 {
 // A writeEpoch protects our records of one epoch. Epoch 0 has no sealer.
 type writeEpoch struct {
 	number     uint64
+	version    protocol.Version // in the record header of 1.2 and plaintext
 	sealer     *record.Sealer
 	mask       *record.Mask       // 1.3
 	next       uint64             // sequence number
@@ -102,11 +103,11 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 	header, start := w.header(), w.header()+w.prefix()
 	switch {
 	case w.sealer == nil:
-		putHeader12(b, kind, number, n)
+		putHeader12(b, kind, w.version, number, n)
 		return start + n, nil
 	case w.mask == nil:
 		sealed := w.sealer.Seal(b[header:start+n], additional12(&w.additional, kind, number, n), number12(number))
-		putHeader12(b, kind, number, len(sealed))
+		putHeader12(b, kind, w.version, number, len(sealed))
 		return header + len(sealed), nil
 	}
 	b[start+n] = byte(kind) // DTLSInnerPlaintext, RFC 9147 4
@@ -136,7 +137,7 @@ func newWriteEpoch(k handshake.TrafficKey) (*writeEpoch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writeEpoch{number: k.Level, sealer: sealer}
+	w := &writeEpoch{number: k.Level, version: protocol.VersionDTLS12, sealer: sealer}
 	if k.Suite.Version.Is13() {
 		w.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}

@@ -188,7 +188,7 @@ func (d *side) garbage(genuine []byte) (all [][]byte) {
 
 func forged12(kind protocol.ContentType, epoch, sequence uint64, body []byte) []byte {
 	record := make([]byte, headerSize12, headerSize12+len(body))
-	putHeader12(record, kind, protocol.RecordNumber{Epoch: epoch, Sequence: sequence & maxSequence12}, len(body))
+	putHeader12(record, kind, protocol.VersionDTLS12, protocol.RecordNumber{Epoch: epoch, Sequence: sequence & maxSequence12}, len(body))
 	return append(record, body...)
 }
 

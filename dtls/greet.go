@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
@@ -91,7 +90,7 @@ func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) gre
 	if cookie, v := helloCookie(&in); v != 0 {
 		if w := g.welcome(&in, cookie, v, from, now); w != nil {
 			w.entry.Seq = h.Seq
-			w.sequence, w.hello = r.number.Sequence, wrapHello(h, body, r.number)
+			w.sequence, w.hello = r.number.Sequence, wrapHello(r, h, body)
 			return greeting{welcome: w}
 		}
 		if v.Is13() {
@@ -101,7 +100,7 @@ func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) gre
 		}
 	}
 	if h.Seq == 0 && g.knows(&in, from, now) {
-		return greeting{welcome: &welcome{budget: size, hello: wrapHello(h, body, r.number)}}
+		return greeting{welcome: &welcome{budget: size, hello: wrapHello(r, h, body)}}
 	}
 	reply := g.challenge(&in, h, body, r, from, now)
 	if len(reply) > amplification*size {
@@ -163,7 +162,7 @@ func (g *greeter) challenge(in *message.ClientHello, h fragment.Header, body []b
 	}
 	kind, b := protocol.HelloVerifyRequest, wire.NewBuilder(g.message[:0])
 	if choice.Version.Is13() {
-		kind = protocol.ServerHello
+		kind, r.version = protocol.ServerHello, protocol.VersionDTLS12 // RFC 9147 4
 		cookie := g.cookies.append13(g.cookie[:0], choice, from, in, body, now)
 		handshake.AppendRetry(b, choice, nil, cookie)
 	} else {
@@ -182,8 +181,7 @@ func (g *greeter) challenge(in *message.ClientHello, h fragment.Header, body []b
 
 // record puts a record header before a payload that stands in reply.
 func (g *greeter) record(kind protocol.ContentType, answers header12, payload []byte) []byte {
-	putHeader12(g.reply[:], kind, answers.number, len(payload))
-	binary.BigEndian.PutUint16(g.reply[1:], uint16(answers.version)) // some clients check it before they have a version
+	putHeader12(g.reply[:], kind, answers.version, answers.number, len(payload)) // some clients check the version before they have one
 	return g.reply[:headerSize12+len(payload)]
 }
 
@@ -202,10 +200,10 @@ func (g *greeter) alert(a alert.Alert, r header12) []byte {
 }
 
 // wrapHello makes one record in one datagram of a hello, however it came.
-func wrapHello(h fragment.Header, body []byte, n protocol.RecordNumber) []byte {
+func wrapHello(r header12, h fragment.Header, body []byte) []byte {
 	h.Offset, h.Size = 0, len(body)
 	b := make([]byte, headerSize12, headerSize12+fragment.HeaderSize+len(body))
 	b = append(h.Append(b), body...)
-	putHeader12(b, protocol.Handshake, n, len(b)-headerSize12)
+	putHeader12(b, protocol.Handshake, r.version, r.number, len(b)-headerSize12)
 	return b
 }

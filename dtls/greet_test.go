@@ -130,20 +130,26 @@ func TestGreet(t *testing.T) {
 	}
 }
 
-// A reply has the number and version of the record that it answers, for clients
-// that check them before they know better.
+// A reply has the number of the record that it answers, and in 1.2 its version
+// too, for clients that check them before they know better.
 func TestGreetAnswersRecord(t *testing.T) {
-	client, server := with()
-	g := testGreeter(server)
-	hello := newCaller(t, client).flight()[0]
-	for _, version := range []protocol.Version{protocol.VersionDTLS10, protocol.VersionDTLS12} {
-		binary.BigEndian.PutUint16(hello[1:], uint16(version))
-		hello[10] = 77
-		r, rest, ok := parseHeader12(g.greet(hello, someAddr, epochOfSimulation).reply)
-		if !ok || len(rest) > 0 || r.version != version || r.number.Sequence != 77 {
-			t.Errorf("%v: the answer is %v %v, %v", version, r.version, r.number, ok)
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version)
+		g := testGreeter(server)
+		hello := newCaller(t, client).flight()[0]
+		for _, version := range []protocol.Version{protocol.VersionDTLS10, protocol.VersionDTLS12} {
+			binary.BigEndian.PutUint16(hello[1:], uint16(version))
+			hello[10] = 77
+			want := version
+			if !is12(client, server) {
+				want = protocol.VersionDTLS12 // RFC 9147 4
+			}
+			r, rest, ok := parseHeader12(g.greet(hello, someAddr, epochOfSimulation).reply)
+			if !ok || len(rest) > 0 || r.version != want || r.number.Sequence != 77 {
+				t.Errorf("%v: the answer is %v %v, %v", version, r.version, r.number, ok)
+			}
 		}
-	}
+	})
 }
 
 // A cookie is good for its address, hello and time only. In 1.3 the client is

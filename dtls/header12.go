@@ -46,9 +46,9 @@ func parseHeader12(in []byte) (h header12, rest []byte, ok bool) {
 // putHeader12 writes a header into the first 13 bytes of b. The same bytes,
 // with the length of the plaintext, are what an AEAD authenticates, in another
 // order: see additional12.
-func putHeader12(b []byte, kind protocol.ContentType, n protocol.RecordNumber, length int) {
+func putHeader12(b []byte, kind protocol.ContentType, v protocol.Version, n protocol.RecordNumber, length int) {
 	b[0] = byte(kind)
-	binary.BigEndian.PutUint16(b[1:], uint16(protocol.VersionDTLS12))
+	binary.BigEndian.PutUint16(b[1:], uint16(v))
 	binary.BigEndian.PutUint64(b[3:], number12(n))
 	binary.BigEndian.PutUint16(b[11:], uint16(length))
 }

@@ -96,8 +96,13 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	return nil
 }
 
-// Version fixes the version.
-func (l *layer) Version(v protocol.Version) { l.version = v }
+// Version fixes the version. A hello before that says 1.0 in its record, for
+// servers that know nothing else (RFC 6347 4.2.1); all others say 1.2, also those
+// after a HelloRetryRequest (RFC 9147 4).
+func (l *layer) Version(v protocol.Version) {
+	l.version = v
+	l.writes[0].version = protocol.VersionDTLS12
+}
 
 // SkipEarly has nothing to do: records of an epoch without keys are dropped
 // anyway.

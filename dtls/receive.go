@@ -332,7 +332,7 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 // may be acknowledged: it is kept, or was before.
 func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
 	e.traceMessage(handshake.Received, h, false)
-	if n.Epoch > 0 && !e.version.Is13() && protocol.HandshakeType(h.Type) != protocol.Finished {
+	if e.machine.Open() && n.Epoch > 0 && !e.version.Is13() && protocol.HandshakeType(h.Type) != protocol.Finished {
 		// Nothing else is under the keys of 1.2: somebody renegotiates, beginning with
 		// message_seq 0 again. That could be refused with a warning (RFC 5746 4.5), but
 		// stacks in use end the association.

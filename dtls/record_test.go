@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -14,7 +15,7 @@ func TestHeader12(t *testing.T) {
 	for _, n := range []protocol.RecordNumber{{}, {Sequence: 1}, {Epoch: 1, Sequence: 0x010203040506}, {Epoch: 0xffff, Sequence: maxSequence12}} {
 		record := make([]byte, headerSize12, 100)
 		body := []byte("a body")
-		putHeader12(record, protocol.Handshake, n, len(body))
+		putHeader12(record, protocol.Handshake, protocol.VersionDTLS12, n, len(body))
 		record = append(record, body...)
 		h, rest, ok := parseHeader12(append(record, "more"...))
 		if !ok || h.kind != protocol.Handshake || h.version != protocol.VersionDTLS12 || h.number != n ||
@@ -32,7 +33,7 @@ func TestHeader12(t *testing.T) {
 func TestHeader12Bytes(t *testing.T) {
 	n := protocol.RecordNumber{Epoch: 0x0102, Sequence: 0x030405060708}
 	var header, additional [headerSize12]byte
-	putHeader12(header[:], protocol.ApplicationData, n, 0x090a)
+	putHeader12(header[:], protocol.ApplicationData, protocol.VersionDTLS12, n, 0x090a)
 	if want := []byte{23, 0xfe, 0xfd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}; !bytes.Equal(header[:], want) {
 		t.Errorf("header % x, want % x", header, want)
 	}
@@ -237,7 +238,7 @@ func TestInbox(t *testing.T) {
 
 func FuzzRecord(f *testing.F) {
 	record := make([]byte, headerSize12)
-	putHeader12(record, protocol.Alert, protocol.RecordNumber{Epoch: 1, Sequence: 2}, 2)
+	putHeader12(record, protocol.Alert, protocol.VersionDTLS12, protocol.RecordNumber{Epoch: 1, Sequence: 2}, 2)
 	f.Add(append(record, 1, 0, 0xaa), uint64(3))
 	for flags := byte(0); flags < 2*bitCID; flags++ {
 		f.Add(append(form13(flags, 0x1234, 4), 1, 2, 3, 4, 5), uint64(0x1200))
@@ -252,7 +253,7 @@ func FuzzRecord(f *testing.F) {
 				return
 			}
 			again := make([]byte, headerSize12)
-			putHeader12(again, h.kind, h.number, len(h.body))
+			putHeader12(again, h.kind, protocol.VersionDTLS12, h.number, len(h.body))
 			binary.BigEndian.PutUint16(again[1:], uint16(h.version))
 			if again = append(append(again, h.body...), rest...); !bytes.Equal(again, in) {
 				t.Fatalf("% x became % x", in, again)
@@ -268,4 +269,55 @@ func FuzzRecord(f *testing.F) {
 		}
 		checkRebuild(t, h.number, next)
 	})
+}
+
+// A hello before the version is known says 1.0 in its record, everything else
+// 1.2 (RFC 6347 4.2.1, RFC 9147 4).
+func TestRecordVersion(t *testing.T) {
+	for _, c := range []setting{{"1.3", together()}, {"1.3, HelloRetryRequest", retry}, {"1.2", only12}} {
+		client, server := with(c.change)
+		s := simulate(t, 0, client, server)
+		s.settle()
+		for i, p := range s.sent {
+			want := protocol.VersionDTLS12
+			if i == 0 {
+				want = protocol.VersionDTLS10
+			}
+			for rest := p.data; len(rest) > 0 && !isUnified(rest[0]); {
+				var h header12
+				if h, rest, _ = parseHeader12(rest); h.version != want {
+					t.Errorf("%s: datagram %d, by the %s: %v, want %v", c.name, i, p.from.name, h.version, want)
+				}
+			}
+		}
+	}
+	// A HelloVerifyRequest doesn't tell the version.
+	client, server := with(only12)
+	again := newCaller(t, client).answer(testGreeter(server))
+	if h, _, _ := parseHeader12(again[0]); h.version != protocol.VersionDTLS10 {
+		t.Errorf("after HelloVerifyRequest: %v", h.version)
+	}
+}
+
+// In 1.2 nothing but Finished comes under keys: a handshake that begins anew is
+// refused. It begins with message_seq 0, so that it looks like a late copy.
+func TestRenegotiation(t *testing.T) {
+	for _, c := range []struct {
+		kind protocol.HandshakeType
+		from func(s *simulation) *side
+		body []byte
+	}{
+		{protocol.HelloRequest, func(s *simulation) *side { return s.server }, nil},
+		{protocol.ClientHello, func(s *simulation) *side { return s.client }, make([]byte, 50)},
+	} {
+		client, server := with(only12)
+		s := established(t, client, server)
+		from := c.from(s)
+		from.peer.receive(forged12(protocol.Handshake, 0, 99, whole(c.kind, 0, c.body)))
+		if from.peer.err != nil {
+			t.Fatalf("%v in plaintext: %v", c.kind, from.peer.err)
+		}
+		from.peer.receive(from.record(1, protocol.Handshake, whole(c.kind, 0, c.body)))
+		expectAlert(t, from.peer.err, alert.UnexpectedMessage)
+	}
 }

@@ -2,10 +2,12 @@ package dtls
 
 import (
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"testing"
 	"time"
 
+	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -128,6 +130,46 @@ func TestReceiveDuringWork(t *testing.T) {
 		}
 		s.exchange()
 	})
+}
+
+// Finished of 1.2 may come in many records with the messages that make its keys,
+// and those may wait for work. What is more than that is not kept.
+func TestFinishedInPiecesDuringWork(t *testing.T) {
+	client, server := with(only12, clientAuth)
+	s := simulate(t, 0, client, server, slow(50*time.Millisecond))
+	if err := s.run(func() bool { return s.client.epochs[1] != nil && len(s.air) > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	s.client.flight.Rewind()
+	s.air = nil
+	var finished []byte
+	for part, ok := s.client.flight.Next(1 << 14); ok; part, ok = s.client.flight.Next(1 << 14) {
+		if finished = part.Message; part.Epoch == 0 {
+			h, _, _, err := fragment.Parse(part.Message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.server.receive(s.client.record(0, protocol.Handshake, whole(protocol.HandshakeType(h.Type), h.Seq, part.Message[fragment.HeaderSize:])))
+		}
+	}
+	s.server.receive(changeCipherSpec)
+	if s.server.work == nil {
+		t.Fatal("nothing waits")
+	}
+	seq, body := binary.BigEndian.Uint16(finished[4:]), finished[fragment.HeaderSize:]
+	for at := range body {
+		s.server.receive(s.client.record(1, protocol.Handshake, piece(protocol.Finished, seq, len(body), at, body[at:at+1])))
+	}
+	dropped := s.server.Stats().Dropped.Epoch
+	for range 1000 {
+		s.server.receive(forged12(protocol.Handshake, 1, 99, make([]byte, 100)))
+	}
+	if got := s.server.Stats().Dropped.Epoch - dropped; dropped != 0 || got < 990 || len(s.server.held) > maxHeld {
+		t.Errorf("dropped %d, and %d of 1000 others", dropped, got)
+	}
+	if err := s.run(s.server.Open); err != nil || s.server.Stats().Retransmits != 0 {
+		t.Error("Finished was lost:", err)
+	}
 }
 
 // Work that fails ends the association when it is done.

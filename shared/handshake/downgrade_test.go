@@ -128,6 +128,7 @@ func TestLegacyVersion(t *testing.T) {
 		{protocol.Datagram, 0xfefe, alert.ProtocolVersion},
 		{protocol.Datagram, protocol.VersionDTLS12, alert.CloseNotify},
 		{protocol.Datagram, protocol.VersionDTLS13, alert.CloseNotify},
+		{protocol.Datagram, 0xfdff, alert.CloseNotify}, // 2.0
 	} {
 		client, server := configs(0)
 		p := begin(t, c.transport, client, server)

@@ -47,7 +47,7 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 	v13, v12 := protocol.VersionTLS13.Over(t), protocol.VersionTLS12.Over(t)
 	has13, has12 := false, in.Version >= v12
 	if t == protocol.Datagram {
-		has12 = in.Version <= v12 && in.Version>>8 == v12>>8 // DTLS counts downwards
+		has12 = in.Version <= v12 && in.Version >= 0x8000 // the complement of a version: it counts downwards, past 1.x too
 	}
 	if body, ok := in.Extensions.Find(protocol.ExtSupportedVersions); ok {
 		versions, err := message.ParseSupportedVersions(body)
