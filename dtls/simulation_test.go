@@ -439,6 +439,7 @@ var settings = []setting{
 	{"1.3, only", func(client, server *Config) { client.MinVersion, server.MinVersion = VersionDTLS13, VersionDTLS13 }},
 	{"1.2", only12},
 	{"1.2, client certificate", together(only12, clientAuth)},
+	{"1.2, staple and SRTP", together(only12, stapled)},
 	{"1.2, server has 1.2 only", func(_, server *Config) { server.MaxVersion = VersionDTLS12 }},
 	{"1.2, server has 1.2 only, client certificate, hybrid", together(hybrid, clientAuth, func(_, server *Config) { server.MaxVersion = VersionDTLS12 })},
 	{"1.2, client has 1.2 only", func(client, _ *Config) { client.MaxVersion = VersionDTLS12 }},
