@@ -26,7 +26,9 @@
 package dtls
 
 import (
+	"crypto"
 	"crypto/tls"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/cert"
@@ -52,6 +54,8 @@ type (
 	CertificateCompressor = handshake.CertificateCompressor
 	// ZlibCompressor is the CertificateCompressor that is here already.
 	ZlibCompressor = cert.Zlib
+	// A DelegatedCredential lets another key sign for a certificate.
+	DelegatedCredential = handshake.DelegatedCredential
 	// A CertificateRequestInfo is what Config.GetClientCredential sees.
 	CertificateRequestInfo = handshake.CertificateRequestInfo
 	// ConnectionState describes a connection.
@@ -89,6 +93,13 @@ func NewLRUClientSessionCache(capacity int) ClientSessionCache { return session.
 // NewLRUServerSessionCache returns a ServerSessionCache that holds up to capacity
 // sessions (1024 if it is less than one), and drops the oldest when it is full.
 func NewLRUServerSessionCache(capacity int) ServerSessionCache { return session.NewLRUStore(capacity) }
+
+// NewDelegatedCredential makes a DelegatedCredential for key by the key of parent,
+// a certificate that may delegate (RFC 9345 4.2). Clients take it until expires,
+// and if that is no more than seven days away.
+func NewDelegatedCredential(parent *tls.Certificate, key crypto.Signer, expires time.Time) (*DelegatedCredential, error) {
+	return handshake.NewDelegatedCredential(parent, key, expires)
+}
 
 // ParseSessionState reads what SessionState.Bytes gave.
 func ParseSessionState(data []byte) (*SessionState, error) { return session.ParseState(data) }

@@ -20,6 +20,7 @@ type credential struct {
 	keyFile     string // PEM, PKCS #8
 	schemes     []tls.SignatureScheme
 	matchIssuer bool
+	delegated   []byte // what the chain's key has signed for the key in keyFile
 
 	staple     []byte
 	timestamps [][]byte
@@ -52,8 +53,11 @@ func (s *settings) loadCredentials(c *connection) ([]dtls.Credential, error) {
 }
 
 func (c *credential) load(conn *connection) (dtls.Credential, error) {
-	if c.raw {
+	switch {
+	case c.raw:
 		return c.loadRaw()
+	case c.delegated != nil:
+		return c.loadDelegated()
 	}
 	certificate, err := tls.LoadX509KeyPair(c.chainFile, c.keyFile)
 	if err != nil {
@@ -69,15 +73,21 @@ func (c *credential) load(conn *connection) (dtls.Credential, error) {
 }
 
 func (c *credential) loadRaw() (dtls.Credential, error) {
-	file, err := loadPEM(c.keyFile)
-	if err != nil || len(file) == 0 {
-		return dtls.Credential{}, fmt.Errorf("no key in %s: %w", c.keyFile, err)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(file[0])
+	key, err := loadKey(c.keyFile)
+	return dtls.Credential{RawPublicKey: key, SignatureSchemes: c.schemes}, err
+}
+
+func (c *credential) loadDelegated() (dtls.Credential, error) {
+	key, err := loadKey(c.keyFile)
 	if err != nil {
 		return dtls.Credential{}, err
 	}
-	return dtls.Credential{RawPublicKey: key.(crypto.Signer), SignatureSchemes: c.schemes}, nil
+	chain, err := loadPEM(c.chainFile)
+	return dtls.Credential{
+		Certificate:     &tls.Certificate{Certificate: chain},
+		Delegated:       &dtls.DelegatedCredential{Raw: c.delegated, PrivateKey: key},
+		MustMatchIssuer: c.matchIssuer,
+	}, err
 }
 
 // fallbackIndex is the number of the credential that has none, and of none at all.
@@ -103,6 +113,19 @@ type signer struct {
 func (s *signer) Sign(rand io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
 	s.connection.wait(s.connection.settings.privateKeyDelay)
 	return s.Signer.Sign(rand, digest, options)
+}
+
+// loadKey reads a private key.
+func loadKey(file string) (crypto.Signer, error) {
+	contents, err := loadPEM(file)
+	if err != nil || len(contents) == 0 {
+		return nil, fmt.Errorf("no key in %s: %w", file, err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(contents[0])
+	if err != nil {
+		return nil, err
+	}
+	return key.(crypto.Signer), nil
 }
 
 // loadPEM reads the DER contents of a PEM file.

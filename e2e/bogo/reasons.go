@@ -14,6 +14,9 @@ import (
 // reason, where BoringSSL's queue of errors may have several: config.json says so
 // where a test looks for another of them.
 func reason(err error) string {
+	if config := (*dtls.ConfigError)(nil); errors.As(err, &config) {
+		return configReason(config)
+	}
 	for _, s := range sentinels {
 		if errors.Is(err, s.err) {
 			return s.name
@@ -21,9 +24,6 @@ func reason(err error) string {
 	}
 	if errors.As(err, new(*tls.CertificateVerificationError)) {
 		return "CERTIFICATE_VERIFY_FAILED"
-	}
-	if config := (*dtls.ConfigError)(nil); errors.As(err, &config) {
-		return configReason(config)
 	}
 	ended := (*dtls.Error)(nil)
 	if !errors.As(err, &ended) {
@@ -161,8 +161,13 @@ var alerts = map[alert.Alert]string{
 
 // configReason is by the field of a Config that can't work.
 func configReason(e *dtls.ConfigError) string {
-	if errors.Is(e, ech.ErrConfig) {
+	switch {
+	case errors.Is(e, ech.ErrConfig):
 		return "INVALID_ECH_CONFIG_LIST"
+	case errors.Is(e, alert.KeyMismatch):
+		return "KEY_VALUES_MISMATCH"
+	case errors.Is(e, alert.WrongScheme):
+		return "INVALID_SIGNATURE_ALGORITHM"
 	}
 	switch e.Field {
 	case "EncryptedClientHelloConfigList":

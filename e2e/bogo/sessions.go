@@ -60,6 +60,9 @@ func (s *sessions) configure(config *dtls.Config) {
 	config.EarlyData = s.settings.earlyData && !s.settings.dtls // the runner has it over TLS alone
 	config.AntiReplay = s.family.antiReplay
 	config.SessionTicketsDisabled = s.settings.noTickets
+	if f := &s.settings.tickets; f.key != nil {
+		config.WrapSession, config.UnwrapSession = f.wrap, f.unwrap
+	}
 }
 
 // newest is the session for the next connection to offer.

@@ -63,6 +63,8 @@ const (
 	MalformedCertificate       Reason = "a certificate that can't be parsed"
 	MalformedRawKey            Reason = "a raw public key that can't be parsed"
 	WrongKeyUsage              Reason = "a certificate whose KeyUsage forbids its use"
+	KeyMismatch                Reason = "a private key that is not the public key's"
+	WrongDelegation            Reason = "a delegated credential that is not good"
 	WrongScheme                Reason = "a signature scheme that was not asked for"
 	WrongCertificateType       Reason = "a certificate of a type that was not asked for"
 	WrongCurve                 Reason = "a certificate on a curve that was not offered"

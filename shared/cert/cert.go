@@ -120,7 +120,7 @@ func CheckKey(c *tls.Certificate) error {
 	}
 	public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if ok && !public.Equal(ours) {
-		return alert.Localf(alert.HandshakeFailure, "our private key is not that of our certificate, %s", leaf.Subject)
+		return alert.Localf(alert.HandshakeFailure, "%w: our certificate is %s", alert.KeyMismatch, leaf.Subject)
 	}
 	return nil
 }

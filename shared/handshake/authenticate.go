@@ -214,6 +214,7 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 		return m.verifyRejecting(raw)
 	}
 	c, role, state, s, shows := m.config, m.role, m.State(), m.suite, m.peer.shows
+	delegated, now := m.peer.delegated, m.now
 	v, err := later(m, func() (v verified, err error) {
 		if len(raw) > 0 {
 			check := c.verifyChain
@@ -222,6 +223,11 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 			}
 			if v, err = check(role, s, raw); err != nil {
 				return v, err
+			}
+			if delegated != nil {
+				if v.key, err = c.verifyDelegated(delegated, v.chain, now); err != nil {
+					return v, err
+				}
 			}
 		}
 		if c.VerifyPeerCertificate != nil && v.rawKey == nil {
@@ -333,11 +339,14 @@ func (m *Machine) sign(content []byte) ([]byte, error) {
 	return signature, wrap(err, alert.InternalError, "signing")
 }
 
-// checkSignature checks a signature of the peer's certificate's key, by a
-// scheme that we offered.
+// checkSignature checks a signature of the peer's key, by a scheme that we offered
+// or that its delegated credential names.
 func (m *Machine) checkSignature(scheme uint16, content, signature []byte) error {
-	s := tls.SignatureScheme(scheme)
-	if !slices.Contains(m.acceptable(), s) {
+	s, accepted := tls.SignatureScheme(scheme), m.acceptable()
+	if d := m.peer.delegated; d != nil {
+		accepted = []tls.SignatureScheme{tls.SignatureScheme(d.Scheme)}
+	}
+	if !slices.Contains(accepted, s) {
 		return alert.Peerf(alert.IllegalParameter, "%w: %s", alert.WrongScheme, cert.SchemeName(s))
 	}
 	if err := cert.Verify(m.peer.key, m.config.use(m.version, m.role.Peer()), s, content, signature); err != nil {

@@ -47,6 +47,11 @@ type Config struct {
 	// server of 1.3 take PKCS #1 from its clients.
 	PeerSignatureSchemes []tls.SignatureScheme
 
+	// DelegatedCredentialSchemes are the schemes by which a server of 1.3 may sign
+	// with a key that its certificate has delegated to (RFC 9345); nil means that
+	// delegated credentials are not asked for. Ignored by servers.
+	DelegatedCredentialSchemes []tls.SignatureScheme
+
 	// InsecureAllowSHA1 makes ecdsa_sha1 and rsa_pkcs1_sha1 schemes like any other
 	// in 1.2, last in order; a peer that doesn't say what it verifies gets them.
 	// Warning: collisions of SHA-1 are affordable, and an attacker who finds one in
@@ -527,6 +532,9 @@ func (c *Config) validateLists(t protocol.Transport) error {
 			return unusable("NextProtos", "a protocol name has 1 to 255 bytes, all together at most %d", mostProtocols)
 		}
 	}
+	if err := c.validateDelegatedSchemes(); err != nil {
+		return err
+	}
 	if err := c.validateAuthorities(); err != nil {
 		return err
 	}
@@ -541,12 +549,12 @@ func (c *Config) validateLists(t protocol.Transport) error {
 	}
 	for i := range c.Credentials {
 		if err := c.Credentials[i].validate(); err != nil {
-			return unusable("Credentials", "number %d: %v", i, err)
+			return unusable("Credentials", "number %d: %w", i, err)
 		}
 	}
 	for i := range c.Certificates {
 		if err := (&Credential{Certificate: &c.Certificates[i]}).validate(); err != nil {
-			return unusable("Certificates", "number %d: %v", i, err)
+			return unusable("Certificates", "number %d: %w", i, err)
 		}
 	}
 	return nil

@@ -19,6 +19,11 @@ type Credential struct {
 	// Certificate is the kind X.509: a chain, leaf first, and the leaf's key.
 	Certificate *tls.Certificate
 
+	// Delegated makes the Certificate one that lets another key sign for it. It is
+	// for servers of 1.3, and clients that ask for it (RFC 9345); the Certificate
+	// needs no PrivateKey then.
+	Delegated *DelegatedCredential
+
 	// RawPublicKey is the kind of raw public keys (RFC 7250): a private key, whose
 	// public half is shown without a certificate to peers that take such.
 	RawPublicKey crypto.Signer
@@ -42,10 +47,15 @@ func (c *Credential) validate() error {
 		return errors.New("is of no kind: it needs a Certificate or a RawPublicKey")
 	case c.Certificate != nil && c.RawPublicKey != nil:
 		return errors.New("is of two kinds")
+	case c.RawPublicKey != nil && c.Delegated != nil:
+		return errors.New("delegates, which no RawPublicKey can")
 	case c.RawPublicKey != nil && c.MustMatchIssuer:
 		return errors.New("must match an issuer, which no RawPublicKey has")
 	case c.Certificate != nil && len(c.Certificate.Certificate) == 0:
 		return errors.New("holds no certificate")
+	}
+	if c.Delegated != nil {
+		return errors.Join(c.Delegated.validate(), checkTimestamps(c.Certificate))
 	}
 	_, not12 := cert.Usable(c.key(), c.schemes(), cert.Use{Version: protocol.VersionTLS12, SHA1: true})
 	_, not13 := cert.Usable(c.key(), c.schemes(), cert.Use{Version: protocol.VersionTLS13, By: cert.ClientVerify})
@@ -64,8 +74,11 @@ func (c *Credential) validate() error {
 
 // key is what signs.
 func (c *Credential) key() crypto.PrivateKey {
-	if c.RawPublicKey != nil {
+	switch {
+	case c.RawPublicKey != nil:
 		return c.RawPublicKey
+	case c.Delegated != nil:
+		return c.Delegated.PrivateKey
 	}
 	return c.Certificate.PrivateKey
 }
@@ -82,7 +95,10 @@ func (c *Credential) chain() ([][]byte, error) {
 // schemes are those that the key may sign with, in order of preference; nil for
 // all.
 func (c *Credential) schemes() []tls.SignatureScheme {
-	if c.SignatureSchemes != nil || c.RawPublicKey != nil {
+	switch {
+	case c.Delegated != nil:
+		return []tls.SignatureScheme{c.Delegated.scheme()}
+	case c.SignatureSchemes != nil || c.RawPublicKey != nil:
 		return c.SignatureSchemes
 	}
 	return c.Certificate.SupportedSignatureAlgorithms
@@ -146,6 +162,11 @@ func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) 
 	if wants.types != nil && !slices.Contains(wants.types, typeOf(cert.KindOf(public))) {
 		return 0, nil, alert.Peerf(alert.HandshakeFailure, "%w: the server takes certificate_types %v", alert.NoCommonCertificateType, wants.types)
 	}
+	if c.Delegated != nil {
+		if wants.schemes, err = m.takesDelegated(c.Delegated); err != nil {
+			return 0, nil, err
+		}
+	}
 	chosen := m.suite
 	if m.role == Server && !m.version.Is13() {
 		if chosen, err = m.suiteFor(public); err != nil {
@@ -163,8 +184,8 @@ func (m *Machine) suiteFor(public crypto.PublicKey) (*suite.Suite, error) {
 		return nil, alert.Peerf(alert.HandshakeFailure, "%w: ours is on %v", alert.NoCommonCurve, curve)
 	}
 	auth := authOf(public)
-	for s := range m.config.suites(m.version) {
-		if s.Auth == auth && m.hello.suites.Contains(s.ID) {
+	for s := range m.config.common(m.version, m.hello.suites) {
+		if s.Auth == auth {
 			return s, nil
 		}
 	}

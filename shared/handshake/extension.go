@@ -75,6 +75,7 @@ var extensions = []extension{
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
 	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
 	{protocol.ExtCertAuthorities, inRequest, offerCertAuthorities, receiveCertAuthorities, answerCertAuthorities, acceptCertAuthorities},
+	{protocol.ExtDelegatedCredential, inServerCertificate, offerDelegated, receiveDelegated, answerDelegated, acceptDelegated},
 	{protocol.ExtStatusRequest, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerStatusRequest, receiveStatusRequest, answerStatusRequest, acceptStatusRequest},
 	{protocol.ExtSCT, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerSCTs, receiveSCTs, answerSCTs, acceptSCTs},
 	{protocol.ExtCompressCertificate, inRequest, offerCompressCertificate, receiveCompressCertificate, answerCompressCertificate, acceptCompressCertificate},

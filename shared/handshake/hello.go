@@ -27,6 +27,7 @@ type hello struct {
 	groups               message.Uint16s
 	schemes              []tls.SignatureScheme // signature_algorithms
 	authorities          [][]byte              // certificate_authorities
+	delegated            []tls.SignatureScheme // of delegated keys
 	protocols            []string              // ALPN
 	srtpProfiles         message.Uint16s
 	clientTypes          []CertificateType // client_certificate_type

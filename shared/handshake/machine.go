@@ -81,9 +81,10 @@ type Machine struct {
 	staple     []byte              // OCSP response for our certificate, if the peer wants it
 	peer       struct {
 		verified
-		shows      CertificateType // how it shows its key; X509, if nothing else was agreed
-		shown      [][]byte        // its Certificate, before it is verified
-		maySend    bool            // 1.2: CertificateStatus may follow
+		shows      CertificateType              // how it shows its key; X509, if nothing else was agreed
+		shown      [][]byte                     // its Certificate, before it is verified
+		delegated  *message.DelegatedCredential // that came with its certificate
+		maySend    bool                         // 1.2: CertificateStatus may follow
 		staple     []byte
 		timestamps [][]byte
 		scheme     tls.SignatureScheme

@@ -29,11 +29,9 @@ func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, e
 	if choice.Version, err = chooseVersion(c, in, t); err != nil || !choice.Version.Is13() {
 		return choice, err
 	}
-	for s := range c.suites(choice.Version) {
-		if in.CipherSuites.Contains(s.ID) {
-			choice.Suite = s
-			break
-		}
+	for s := range c.common(choice.Version, in.CipherSuites) {
+		choice.Suite = s
+		break
 	}
 	if choice.Suite == nil {
 		return choice, alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonSuite, choice.Version)

@@ -38,7 +38,7 @@ func (m *Machine) readSessionID12(in *message.ServerHello) error {
 	case len(in.SessionID) == 0 || !bytes.Equal(in.SessionID, m.hello.sessionID):
 		m.sessionID = slices.Clone(in.SessionID)
 		return nil
-	case m.resumption == nil:
+	case m.resumption == nil || m.hidden != nil: // an outer hello offers none (RFC 9849 6.1)
 		return alert.Peerf(alert.IllegalParameter, "%w", alert.UnknownSession)
 	case !m.offers12(): // our session_id was made up for 1.3
 		return alert.Peerf(alert.IllegalParameter, "%w: the server resumes one of 1.3 with %v", alert.WrongSessionVersion, m.version)

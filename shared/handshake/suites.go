@@ -2,7 +2,11 @@ package handshake
 
 import (
 	"crypto/tls"
+	"iter"
+	"slices"
 
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
 
@@ -33,4 +37,38 @@ func InsecureCipherSuites() []*tls.CipherSuite {
 
 func describeSuite(s *suite.Suite) *tls.CipherSuite {
 	return &tls.CipherSuite{ID: s.ID, Name: s.Name, SupportedVersions: []uint16{uint16(s.Version)}, Insecure: s.Insecure()}
+}
+
+// common are the suites of v that both sides have, most preferred first. That is
+// the server's preference, but for one thing: a client that puts ChaCha20 before
+// AES does so for want of AES instructions, so ChaCha20 comes first, as it does
+// in crypto/tls and BoringSSL. A Config with an order of its own insists on it.
+func (c *Config) common(v protocol.Version, offered message.Uint16s) iter.Seq[*suite.Suite] {
+	return func(yield func(*suite.Suite) bool) {
+		first := !c.ordersSuites(v) && prefersChaCha20(v, offered)
+		for s := range c.suites(v) {
+			if first && s.ChaCha20() && offered.Contains(s.ID) && !yield(s) {
+				return
+			}
+		}
+		for s := range c.suites(v) {
+			if !(first && s.ChaCha20()) && offered.Contains(s.ID) && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// ordersSuites reports whether CipherSuites names suites of v.
+func (c *Config) ordersSuites(v protocol.Version) bool {
+	return slices.ContainsFunc(c.CipherSuites, func(id uint16) bool { return suite.ByID(id).Version == v.Over(protocol.Stream) })
+}
+
+func prefersChaCha20(v protocol.Version, offered message.Uint16s) bool {
+	for id := range offered.All() {
+		if s := suite.ByID(id); s != nil && s.Version == v.Over(protocol.Stream) {
+			return s.ChaCha20()
+		}
+	}
+	return false
 }

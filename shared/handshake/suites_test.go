@@ -43,3 +43,28 @@ func TestInsecureSuitesAreOffByDefault(t *testing.T) {
 		}
 	})
 }
+
+// TestChaCha20First: a client that puts ChaCha20 first gets it, unless the server
+// has an order of its own.
+func TestChaCha20First(t *testing.T) {
+	const chacha, aes = suite.TLS_CHACHA20_POLY1305_SHA256, suite.TLS_AES_128_GCM_SHA256
+	const chacha12, aes12 = suite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+	for _, c := range []struct {
+		version      protocol.Version
+		client, ours []uint16
+		want         uint16
+	}{
+		{protocol.VersionTLS13, []uint16{chacha, aes}, nil, chacha},
+		{protocol.VersionTLS13, []uint16{aes, chacha}, nil, aes},
+		{protocol.VersionTLS13, []uint16{chacha, aes}, []uint16{aes, chacha}, aes},
+		{protocol.VersionTLS13, []uint16{chacha, aes}, []uint16{aes12}, chacha}, // orders those of 1.2
+		{protocol.VersionTLS12, []uint16{chacha12, aes12}, nil, chacha12},
+		{protocol.VersionTLS12, []uint16{aes12, chacha12}, nil, aes12},
+	} {
+		client, server := configs(c.version)
+		client.CipherSuites, server.CipherSuites = c.client, c.ours
+		if got := complete(t, protocol.Stream, client, server).client.m.State().CipherSuite; got != c.want {
+			t.Errorf("client %#x, server %#x: %#x", c.client, c.ours, got)
+		}
+	}
+}

@@ -61,6 +61,14 @@ var forms = []form{
 	one(protocol.ExtServerCertType, "client", "\x01\x02", certificateTypes{protocol.RawPublicKey}, parseCertificateTypes(protocol.ExtServerCertType), appendCertificateTypes),
 	one(protocol.ExtServerCertType, "selected", "\x00", protocol.X509, parseCertificateType(protocol.ExtServerCertType), message.AppendCertificateType),
 	one(protocol.ExtCompressCertificate, "", "\x04\x00\x02\x00\x01", message.Uint16s("\x00\x02\x00\x01"), message.ParseCompressCertificate, message.AppendCompressCertificate),
+	one(protocol.ExtDelegatedCredential, "asks", "\x00\x04\x04\x03\x08\x07", message.Uint16s("\x04\x03\x08\x07"), message.ParseDelegatedSchemes, message.AppendDelegatedSchemes),
+	one(protocol.ExtDelegatedCredential, "answers", "\x00\x01\x51\x80\x04\x03\x00\x00\x03key\x08\x04\x00\x02si",
+		message.DelegatedCredential{ValidTime: 86400, Scheme: 0x0403, Info: []byte("key"), Algorithm: 0x0804, Signature: []byte("si")},
+		func(body []byte) (d message.DelegatedCredential, err error) {
+			err = d.Parse(body)
+			return d, err
+		},
+		func(b *wire.Builder, d message.DelegatedCredential) { d.Append(b) }),
 	one(protocol.ExtRecordSizeLimit, "", "\x40\x01", uint16(0x4001), message.ParseRecordSizeLimit, message.AppendRecordSizeLimit),
 	one(protocol.ExtSupportedVersions, "client", "\x04\xfe\xfc\xfe\xfd", message.Uint16s("\xfe\xfc\xfe\xfd"), message.ParseSupportedVersions, message.AppendSupportedVersions),
 	one(protocol.ExtSupportedVersions, "selected", "\xfe\xfc", protocol.VersionDTLS13, message.ParseSelectedVersion, message.AppendSelectedVersion),

@@ -183,6 +183,7 @@ const (
 	ExtExtendedMasterSecret ExtensionType = 23
 	ExtCompressCertificate  ExtensionType = 27
 	ExtRecordSizeLimit      ExtensionType = 28
+	ExtDelegatedCredential  ExtensionType = 34
 	ExtSessionTicket        ExtensionType = 35
 	ExtPreSharedKey         ExtensionType = 41
 	ExtEarlyData            ExtensionType = 42
@@ -216,6 +217,7 @@ var extensionTypes = map[ExtensionType]string{
 	ExtExtendedMasterSecret: "extended_master_secret",
 	ExtCompressCertificate:  "compress_certificate",
 	ExtRecordSizeLimit:      "record_size_limit",
+	ExtDelegatedCredential:  "delegated_credential",
 	ExtSessionTicket:        "session_ticket",
 	ExtPreSharedKey:         "pre_shared_key",
 	ExtEarlyData:            "early_data",

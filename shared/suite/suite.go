@@ -50,6 +50,9 @@ type Suite struct {
 // Insecure reports whether a suite is used only where its name is asked for.
 func (s *Suite) Insecure() bool { return s.CBC != nil }
 
+// ChaCha20 reports whether a suite is fast without help of the hardware.
+func (s *Suite) ChaCha20() bool { return s.AEAD == chacha20Poly1305 }
+
 // Lengths are how many bytes the MAC key, the key and the IV of one direction
 // have.
 func (s *Suite) Lengths() (mac, key, iv int) {
@@ -78,8 +81,8 @@ const (
 
 // Table lists all suites in order of preference, the insecure ones last. The
 // order is fixed: a CPU without AES instructions does ChaCha20 faster, but the
-// best choice depends on the slower of two peers, and ours can't be seen by the
-// other.
+// best choice depends on the slower of two peers. A client that is the slower one
+// says so by its own order, which servers heed.
 var Table = []*Suite{
 	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, aes128GCM, nil},
 	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyCertificate, aes256GCM, nil},
