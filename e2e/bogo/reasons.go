@@ -93,6 +93,8 @@ var reasons = map[alert.Reason]string{
 	alert.BadFinished:                "DIGEST_CHECK_FAILED",
 	alert.MalformedCertificate:       "CANNOT_PARSE_LEAF_CERT",
 	alert.MalformedRawKey:            "DECODE_ERROR",
+	alert.EmptyRawKey:                "INVALID_RAW_PUBLIC_KEY",
+	alert.DefaultCertificateTypes:    "DECODE_ERROR",
 	alert.WrongKeyUsage:              "KEY_USAGE_BIT_INCORRECT",
 	alert.WrongScheme:                "WRONG_SIGNATURE_TYPE",
 	alert.WrongCertificateType:       "WRONG_CERTIFICATE_TYPE",

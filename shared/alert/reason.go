@@ -62,6 +62,8 @@ const (
 	BadFinished                Reason = "Finished does not fit the handshake"
 	MalformedCertificate       Reason = "a certificate that can't be parsed"
 	MalformedRawKey            Reason = "a raw public key that can't be parsed"
+	EmptyRawKey                Reason = "an empty raw public key"
+	DefaultCertificateTypes    Reason = "a list of certificate types that says no more than none would"
 	WrongKeyUsage              Reason = "a certificate whose KeyUsage forbids its use"
 	KeyMismatch                Reason = "a private key that is not the public key's"
 	WrongDelegation            Reason = "a delegated credential that is not good"

@@ -21,6 +21,9 @@ func RawPublicKey(public crypto.PublicKey) ([]byte, error) {
 // decode_error, unsupported_certificate for a key of no known Kind, and
 // bad_certificate for an RSA key over 8192 bits.
 func ParseRawPublicKey(info []byte) (crypto.PublicKey, error) {
+	if len(info) == 0 {
+		return nil, alert.Peerf(alert.DecodeError, "%w", alert.EmptyRawKey)
+	}
 	public, err := x509.ParsePKIXPublicKey(info)
 	if key, ok := parsePSSPublicKey(info); ok {
 		public, err = key, nil

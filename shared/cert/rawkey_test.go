@@ -26,6 +26,9 @@ func TestRawPublicKey(t *testing.T) {
 		for n := range info {
 			_, err := ParseRawPublicKey(info[:n])
 			wantAlert(t, err, alert.DecodeError, alert.Peer)
+			if errors.Is(err, alert.EmptyRawKey) != (n == 0) {
+				t.Errorf("%s: %d of %d bytes: %v", k.name, n, len(info), err)
+			}
 		}
 		_, err = ParseRawPublicKey(append(bytes.Clone(info), 0))
 		wantAlert(t, err, alert.DecodeError, alert.Peer)

@@ -88,7 +88,9 @@ type Certificate13 struct {
 }
 
 // CertificateEntry is one certificate of the chain, the writer's own first:
-// opaque cert_data<1..2^24-1>; Extension extensions<0..2^16-1>.
+// opaque cert_data<1..2^24-1>; Extension extensions<0..2^16-1>. Empty data is for
+// whoever parses what stands in it to refuse, be it a certificate or a raw public
+// key.
 type CertificateEntry struct {
 	Data       []byte     // DER
 	Extensions Extensions // status_request's body is that of a CertificateStatus
@@ -100,7 +102,7 @@ func (m *Certificate13) Parse(body []byte) error {
 	r := read(protocol.Certificate, body)
 	m.Context = r.vector8("certificate_request_context", 0, max8)
 	r.each(r.vector24("certificate_list", 0, max24), func() {
-		data := r.vector24("cert_data", 1, max24)
+		data := r.vector24("cert_data", 0, max24)
 		m.Entries = append(m.Entries, CertificateEntry{data, r.extensions(alert.IllegalParameter)})
 	})
 	return r.done()

@@ -286,7 +286,6 @@ func TestMessagesRefuse(t *testing.T) {
 		{protocol.CertificateRequest, protocol.VersionTLS12, "\x01\x40" + "\x00\x01\x04" + "\x00\x00", alert.DecodeError, "CertificateRequest: supported_signature_algorithms: length 1"},
 		{protocol.CertificateRequest, protocol.VersionTLS12, "\x01\x40" + "\x00\x02\x04\x03" + "\x00\x02\x00\x00", alert.DecodeError, "CertificateRequest: distinguished_name: length 0"},
 		{protocol.Certificate, protocol.VersionTLS12, "\x00\x00\x03\x00\x00\x00", alert.DecodeError, "Certificate: certificate: length 0"},
-		{protocol.Certificate, protocol.VersionTLS13, "\x00" + "\x00\x00\x05\x00\x00\x00\x00\x00", alert.DecodeError, "Certificate: cert_data: length 0"},
 		{protocol.Certificate, protocol.VersionTLS13, "\x00" + "\x00\x00\x0e\x00\x00\x01c\x00\x08\x00\x05\x00\x00\x00\x05\x00\x00", alert.IllegalParameter, "Certificate: extensions"},
 		{protocol.CompressedCertificate, protocol.VersionTLS13, "\x00\x01\x00\x00\x01\x00\x00\x00", alert.DecodeError, "CompressedCertificate: compressed_certificate_message: length 0"},
 		{protocol.CertificateStatus, protocol.VersionTLS12, "\x02\x00\x00\x01r", alert.IllegalParameter, "CertificateStatus: status_type: got 2"},

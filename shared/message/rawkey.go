@@ -34,7 +34,7 @@ func ParseCertificateTypes(t protocol.ExtensionType, body []byte) (types []proto
 		types = append(types, protocol.CertificateType(v))
 	}
 	if r.err == nil && (len(types) == 0 || len(types) == 1 && types[0] == protocol.X509) {
-		r.fail(alert.IllegalParameter, "certificate_types", "%v says no more than no extension would", types)
+		r.failFor(alert.DefaultCertificateTypes, alert.IllegalParameter, "certificate_types", "%v", types)
 	}
 	return types, r.done()
 }
