@@ -55,6 +55,12 @@ func (e EarlySecret) BinderExternal() BinderKey {
 	return BinderKey{e.derive("ext binder", e.empty())}
 }
 
+// BinderImported is the binder_key of a PSK from outside that was imported
+// (RFC 9258 5.2).
+func (e EarlySecret) BinderImported() BinderKey {
+	return BinderKey{e.derive("imp binder", e.empty())}
+}
+
 // BinderResumption is the binder_key of a PSK from a ticket.
 func (e EarlySecret) BinderResumption() BinderKey {
 	return BinderKey{e.derive("res binder", e.empty())}
@@ -172,6 +178,13 @@ func (r ResumptionSecret) PSK(nonce []byte) []byte {
 // with this random, under one of the labels of RFC 9849 7.2.
 func (s Schedule) Confirmation(random []byte, label string, transcriptHash []byte) []byte {
 	return s.extract(random, nil).expandLabel(label, transcriptHash, 8)
+}
+
+// Import derives a PSK of n bytes, for the one protocol and KDF that an
+// ImportedIdentity names, from an external key (RFC 9258 5.1). The Schedule's hash
+// is the one that belongs to the external key.
+func (s Schedule) Import(key, identity []byte, n int) []byte {
+	return s.extract(key, nil).expandLabel("derived psk", s.sum(identity), n)
 }
 
 // extract is HKDF-Extract. Keying material that is absent is a hash of zeros,

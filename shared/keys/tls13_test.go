@@ -96,6 +96,36 @@ func TestRFC8448Resumed(t *testing.T) {
 	expect(t, "handshake", early.Handshake(shared).value, "005cb112fd8eb4ccc623bb88a07c64b3ede1605363fc7d0df8c7ce4ff0fb4ae6")
 }
 
+// An external key of RFC 9258, imported for both KDFs, and its binders; computed
+// by an implementation in another language from RFC 5869 up.
+func TestImport(t *testing.T) {
+	key := bytes.Repeat([]byte("ABCD"), 8)
+	for _, c := range []struct {
+		transport   protocol.Transport
+		kdf         crypto.Hash
+		identity    string
+		psk, binder string
+	}{
+		{protocol.Stream, crypto.SHA256, "\x00\x04psk1\x00\x08context1\x03\x04\x00\x01",
+			"77cfa040c1e1ca63f0cd989dbefb28f5129625b08ce4f258bb825a9b0a4642a0",
+			"557b96eead81444b17a11ca597546381f08d76ad8f771943ac72b4c05a6ca655"},
+		{protocol.Stream, crypto.SHA384, "\x00\x04psk1\x00\x08context1\x03\x04\x00\x02",
+			"3cb0eb3c10863c51a674df9f7b5900b47aa9353ba35c475b7ff6ad53f868ea97ee896b7b54460853340f699b91949d8d",
+			"48bf42c7436573ed116480afe520d1ea33eef44e1ae3b6711631e3fa4a3ac1e91993399746735b3a6a22bf4d19bd1181"},
+		{protocol.Datagram, crypto.SHA256, "\x00\x04psk1\x00\x08context1\xfe\xfc\x00\x01",
+			"1e4a15c8fecc0bdac69cd02f12ca50ef7f7f4872c16e05f403383cac4761e15a",
+			"55fb8587189bb735a3c53d4b1f84e18cefe06ab0adff7a77191f6fc06d9a74f1"},
+		{protocol.Datagram, crypto.SHA384, "\x00\x04psk1\x00\x08context1\xfe\xfc\x00\x02",
+			"9289cc986cc806911b8e67f509e3edcddc0fea46ea2c626e172447e28bcd0c532fe1f83e6115348a71df76c75c693f59",
+			"374fe7ae55d56a7bb4f7bd2cced33d8a2782b617c4d877b2f129d20ba4e0ea663cbedeb6873fe10e06580fa966e45a82"},
+	} {
+		psk := Schedule{crypto.SHA256, c.transport}.Import(key, []byte(c.identity), c.kdf.Size())
+		expect(t, "imported", psk, c.psk)
+		s := Schedule{c.kdf, c.transport}
+		expect(t, "imp binder", s.Early(psk).BinderImported().Finished(s.sum([]byte("hello"))), c.binder)
+	}
+}
+
 // Known answers for the labels of DTLS, a longer hash and what RFC 8448 leaves
 // out, computed by an implementation in another language from RFC 5869 up.
 func TestDatagramSchedule(t *testing.T) {
