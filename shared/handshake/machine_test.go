@@ -52,7 +52,7 @@ func TestEveryHandshakeCompletes(t *testing.T) {
 					continue
 				}
 				for _, kind := range keyKinds {
-					if s.Auth != suite.AnyCertificate && (s.Auth == suite.RSA) != (kind == rsaKey) {
+					if s.Auth != suite.AnyAuth && (s.Auth == suite.RSA) != (kind == rsaKey) {
 						continue
 					}
 					for _, retry := range []bool{false, true} {

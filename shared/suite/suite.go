@@ -33,6 +33,18 @@ const (
 	TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA      uint16 = 0xc014
 	TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256 uint16 = 0xc023 // RFC 5289 3.1
 	TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256   uint16 = 0xc027
+
+	TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256       uint16 = 0xd001 // RFC 8442 3
+	TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384       uint16 = 0xd002
+	TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256 uint16 = 0xccac // RFC 7905 2
+	TLS_PSK_WITH_AES_128_GCM_SHA256             uint16 = 0x00a8 // RFC 5487 2
+	TLS_PSK_WITH_AES_256_GCM_SHA384             uint16 = 0x00a9
+	TLS_PSK_WITH_CHACHA20_POLY1305_SHA256       uint16 = 0xccab
+
+	TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA uint16 = 0xc035 // RFC 5489 4
+	TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA uint16 = 0xc036
+	TLS_PSK_WITH_AES_128_CBC_SHA       uint16 = 0x008c // RFC 4279 7
+	TLS_PSK_WITH_AES_256_CBC_SHA       uint16 = 0x008d
 )
 
 // A Suite is one row of the table. It is never modified.
@@ -66,17 +78,19 @@ func (s *Suite) Lengths() (mac, key, iv int) {
 type Exchange uint8
 
 const (
-	Any   Exchange = iota // 1.3: negotiated by extensions, apart from the suite
-	ECDHE                 // 1.2: RFC 8422
+	Any        Exchange = iota // 1.3: negotiated by extensions, apart from the suite
+	ECDHE                      // 1.2: RFC 8422
+	NoExchange                 // 1.2: the pre-shared key alone, without forward secrecy (RFC 4279 2)
 )
 
-// An Auth is which certificates a suite goes with.
+// An Auth is what the server of a suite authenticates with.
 type Auth uint8
 
 const (
-	AnyCertificate Auth = iota // 1.3: negotiated by signature_algorithms alone
-	ECDSA                      // 1.2: keys for ECDSA and Ed25519 (RFC 8422 2.2)
-	RSA                        // 1.2: keys for RSA, PSS or PKCS #1
+	AnyAuth Auth = iota // 1.3: negotiated by extensions, apart from the suite
+	ECDSA               // 1.2: certificates with keys for ECDSA and Ed25519 (RFC 8422 2.2)
+	RSA                 // 1.2: certificates with keys for RSA, PSS or PKCS #1
+	PSK                 // 1.2: a pre-shared key (RFC 4279)
 )
 
 // Table lists all suites in order of preference, the insecure ones last. The
@@ -84,9 +98,9 @@ const (
 // best choice depends on the slower of two peers. A client that is the slower one
 // says so by its own order, which servers heed.
 var Table = []*Suite{
-	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, aes128GCM, nil},
-	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyCertificate, aes256GCM, nil},
-	{TLS_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyCertificate, chacha20Poly1305, nil},
+	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyAuth, aes128GCM, nil},
+	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyAuth, aes256GCM, nil},
+	{TLS_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyAuth, chacha20Poly1305, nil},
 
 	{TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, aes128GCM12, nil},
 	{TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, aes128GCM12, nil},
@@ -95,12 +109,24 @@ var Table = []*Suite{
 	{TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, chacha20Poly1305, nil},
 	{TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, chacha20Poly1305, nil},
 
+	{TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256, "TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, PSK, aes128GCM12, nil},
+	{TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384, "TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, ECDHE, PSK, aes256GCM12, nil},
+	{TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, "TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, PSK, chacha20Poly1305, nil},
+	{TLS_PSK_WITH_AES_128_GCM_SHA256, "TLS_PSK_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, NoExchange, PSK, aes128GCM12, nil},
+	{TLS_PSK_WITH_AES_256_GCM_SHA384, "TLS_PSK_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, NoExchange, PSK, aes256GCM12, nil},
+	{TLS_PSK_WITH_CHACHA20_POLY1305_SHA256, "TLS_PSK_WITH_CHACHA20_POLY1305_SHA256", protocol.VersionTLS12, crypto.SHA256, NoExchange, PSK, chacha20Poly1305, nil},
+
 	{TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, nil, aes128CBCSHA256},
 	{TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, nil, aes128CBCSHA256},
 	{TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, nil, aes128CBCSHA},
 	{TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, nil, aes128CBCSHA},
 	{TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, ECDSA, nil, aes256CBCSHA},
 	{TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, RSA, nil, aes256CBCSHA},
+
+	{TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA, "TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, PSK, nil, aes128CBCSHA},
+	{TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA, "TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, PSK, nil, aes256CBCSHA},
+	{TLS_PSK_WITH_AES_128_CBC_SHA, "TLS_PSK_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, NoExchange, PSK, nil, aes128CBCSHA},
+	{TLS_PSK_WITH_AES_256_CBC_SHA, "TLS_PSK_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, NoExchange, PSK, nil, aes256CBCSHA},
 }
 
 // ByID returns the suite with this number, or nil.

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -26,6 +27,9 @@ func unhex(t *testing.T, s string) []byte {
 func TestTableAgainstStandardLibrary(t *testing.T) {
 	known := slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites())
 	for _, s := range Table {
+		if s.Auth == PSK {
+			continue // crypto/tls has none
+		}
 		i := slices.IndexFunc(known, func(k *tls.CipherSuite) bool { return k.ID == s.ID })
 		if i < 0 || known[i].Name != s.Name {
 			t.Errorf("0x%04x %s is not what crypto/tls knows", s.ID, s.Name)
@@ -39,6 +43,33 @@ func TestTableAgainstStandardLibrary(t *testing.T) {
 	}
 }
 
+// The PSK suites by their names and numbers in IANA's registry.
+func TestPSKSuites(t *testing.T) {
+	registry := map[string]uint16{
+		"TLS_PSK_WITH_AES_128_GCM_SHA256":             0x00a8,
+		"TLS_PSK_WITH_AES_256_GCM_SHA384":             0x00a9,
+		"TLS_PSK_WITH_CHACHA20_POLY1305_SHA256":       0xccab,
+		"TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256":       0xd001,
+		"TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384":       0xd002,
+		"TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256": 0xccac,
+	}
+	for _, s := range Table {
+		if s.Auth != PSK {
+			continue
+		}
+		if registry[s.Name] != s.ID {
+			t.Errorf("%s is 0x%04x, want 0x%04x", s.Name, s.ID, registry[s.Name])
+		}
+		if forward := strings.Contains(s.Name, "ECDHE"); forward != (s.Exchange == ECDHE) || !forward && s.Exchange != NoExchange {
+			t.Errorf("%s has the exchange %d", s.Name, s.Exchange)
+		}
+		delete(registry, s.Name)
+	}
+	if len(registry) > 0 {
+		t.Errorf("missing: %v", registry)
+	}
+}
+
 func TestTableRows(t *testing.T) {
 	for _, s := range Table {
 		if ByID(s.ID) != s || ByName(s.Name) != s {
@@ -47,7 +78,7 @@ func TestTableRows(t *testing.T) {
 		if !s.Hash.Available() {
 			t.Errorf("%s: hash %v is not linked in", s.Name, s.Hash)
 		}
-		if is13 := s.Version.Is13(); is13 != (s.Exchange == Any) || is13 != (s.Auth == AnyCertificate) {
+		if is13 := s.Version.Is13(); is13 != (s.Exchange == Any) || is13 != (s.Auth == AnyAuth) {
 			t.Errorf("%s: %v with exchange %d and authentication %d", s.Name, s.Version, s.Exchange, s.Auth)
 		}
 		if (s.AEAD == nil) == (s.CBC == nil) || s.Insecure() != (s.CBC != nil) {
