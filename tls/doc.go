@@ -50,6 +50,10 @@ type (
 	DelegatedCredential = handshake.DelegatedCredential
 	// A CertificateRequestInfo is what Config.GetClientCredential sees.
 	CertificateRequestInfo = handshake.CertificateRequestInfo
+	// An ExternalPSK is a key that both peers were given by other means.
+	ExternalPSK = handshake.ExternalPSK
+	// A PSKUse is how an ExternalPSK is used.
+	PSKUse = handshake.PSKUse
 	// ConnectionState describes a connection.
 	ConnectionState = handshake.ConnectionState
 	// An Error ended a connection: it says whose fault it was and which alert
@@ -107,6 +111,13 @@ const (
 	RawPublicKey = protocol.RawPublicKey
 )
 
+// How an ExternalPSK is used.
+const (
+	PSKImported = handshake.PSKImported
+	PSKDirect   = handshake.PSKDirect
+	PSKDirect12 = handshake.PSKDirect12
+)
+
 // Whether KeyUpdate asks the peer for one too.
 const (
 	UpdateNotRequested = message.NotRequested
@@ -130,6 +141,14 @@ const (
 	TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = suite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
 	TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256   = suite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 
+	// Used only with an ExternalPSK; those without ECDHE have no forward secrecy.
+	TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256       = suite.TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256
+	TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384       = suite.TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384
+	TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256 = suite.TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256
+	TLS_PSK_WITH_AES_128_GCM_SHA256             = suite.TLS_PSK_WITH_AES_128_GCM_SHA256
+	TLS_PSK_WITH_AES_256_GCM_SHA384             = suite.TLS_PSK_WITH_AES_256_GCM_SHA384
+	TLS_PSK_WITH_CHACHA20_POLY1305_SHA256       = suite.TLS_PSK_WITH_CHACHA20_POLY1305_SHA256
+
 	// Used only if they are named: see the warning at Config.CipherSuites.
 	TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256 = suite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256
 	TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256   = suite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256
@@ -137,6 +156,10 @@ const (
 	TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA      = suite.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA
 	TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA    = suite.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA
 	TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA      = suite.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA
+	TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA      = suite.TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA
+	TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA      = suite.TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA
+	TLS_PSK_WITH_AES_128_CBC_SHA            = suite.TLS_PSK_WITH_AES_128_CBC_SHA
+	TLS_PSK_WITH_AES_256_CBC_SHA            = suite.TLS_PSK_WITH_AES_256_CBC_SHA
 )
 
 // CipherSuites lists the suites that are used by default, most preferred first.

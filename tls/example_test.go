@@ -89,7 +89,7 @@ func ExampleListen() {
 	fmt.Printf("%s %v\n", text, err)
 	<-done
 	// Output:
-	// Config.Certificates: a server needs one, or Credentials, GetCertificate or GetConfigForClient
+	// Config.Certificates: a server needs one, or Credentials, GetCertificate, GetPSK or GetConfigForClient
 	// good morning <nil>
 }
 

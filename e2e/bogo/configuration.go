@@ -70,6 +70,7 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	}
 	var err error
 	config.Credentials, err = s.loadCredentials(c)
+	s.configurePSK(config)
 	return config, err
 }
 

@@ -13,9 +13,11 @@ import (
 )
 
 // A credential is a certificate with its key, or a key alone, as the flags name
-// them.
+// them: the private half of one to show, or a pre-shared one.
 type credential struct {
-	raw         bool   // a raw public key
+	raw bool              // a raw public key
+	psk *dtls.ExternalPSK // a pre-shared key
+
 	chainFile   string // PEM, leaf first
 	keyFile     string // PEM, PKCS #8
 	schemes     []tls.SignatureScheme
@@ -58,6 +60,8 @@ func (c *credential) load(conn *connection) (dtls.Credential, error) {
 		return c.loadRaw()
 	case c.delegated != nil:
 		return c.loadDelegated()
+	case c.psk != nil:
+		return dtls.Credential{PSK: c.psk}, nil
 	}
 	certificate, err := tls.LoadX509KeyPair(c.chainFile, c.keyFile)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
@@ -55,6 +56,7 @@ type settings struct {
 	// Credentials.
 	credentials        []*credential // those of the flags -new-...-credential
 	fallbackCredential credential    // the one that belongs to no such flag
+	psk12              dtls.ExternalPSK
 	failCertificate    bool
 	privateKeyDelay    time.Duration
 	certificateTypes   []dtls.CertificateType
@@ -213,6 +215,18 @@ var flags = map[string]flag{
 	"available-client-cert-types": list(func(s *settings) *[]dtls.CertificateType { return &s.certificateTypes }),
 	"must-match-issuer":           {false, func(s *settings, _ string) error { s.credential().matchIssuer = true; return nil }},
 
+	"new-psk-credential": {false, func(s *settings, _ string) error {
+		s.credentials = append(s.credentials, &credential{psk: new(dtls.ExternalPSK)})
+		return nil
+	}},
+	"psk-importer-key":      encoded(func(s *settings) *[]byte { return &s.credential().psk.Key }),
+	"psk-importer-identity": encoded(func(s *settings) *[]byte { return &s.credential().psk.Identity }),
+	"psk-importer-context":  encoded(func(s *settings) *[]byte { return &s.credential().psk.Context }),
+	"psk-importer-sha256":   {false, func(s *settings, _ string) error { s.credential().psk.Hash = crypto.SHA256; return nil }},
+	"psk-importer-sha384":   {false, func(s *settings, _ string) error { s.credential().psk.Hash = crypto.SHA384; return nil }},
+	"psk":                   {true, func(s *settings, v string) error { s.psk12.Key = []byte(v); return nil }},
+	"psk-identity":          {true, func(s *settings, v string) error { s.psk12.Identity = []byte(v); return nil }},
+
 	"ocsp-response":          encoded(func(s *settings) *[]byte { return &s.credential().staple }),
 	"signed-cert-timestamps": {true, setTimestamps},
 
@@ -344,7 +358,10 @@ func parseFlags(arguments []string) (*plan, error) {
 }
 
 func newSettings() *settings {
-	return &settings{suites: everySuite(), firstWrite: "hello", firstWrites: 1, initialTimeout: 400 * time.Millisecond}
+	return &settings{
+		suites: everySuite(), psk12: dtls.ExternalPSK{Use: dtls.PSKDirect12},
+		firstWrite: "hello", firstWrites: 1, initialTimeout: 400 * time.Millisecond,
+	}
 }
 
 // --- Kinds of flags

@@ -62,6 +62,8 @@ var reasons = map[alert.Reason]string{
 	alert.NoCommonSuite:           "NO_SHARED_CIPHER",
 	alert.NoCommonGroup:           "NO_SHARED_GROUP",
 	alert.NoCommonScheme:          "NO_COMMON_SIGNATURE_ALGORITHMS",
+	alert.NoCommonPSK:             "PSK_IDENTITY_NOT_FOUND",
+	alert.NoCommonPSKMode:         "NO_SUPPORTED_PSK_MODE",
 	alert.NoCommonCertificateType: "UNKNOWN_CERTIFICATE_TYPE",
 	alert.NoMatchingIssuer:        "NO_MATCHING_ISSUER",
 	alert.NoCommonCurve:           "WRONG_CURVE",

@@ -19,6 +19,8 @@ const (
 	NoCommonSuite    Reason = "no cipher suite in common"
 	NoCommonGroup    Reason = "no key exchange group in common"
 	NoCommonScheme   Reason = "no signature scheme in common"
+	NoCommonPSK      Reason = "no pre-shared key in common"
+	NoCommonPSKMode  Reason = "no pre-shared key mode in common"
 	NoCommonProtocol Reason = "no application protocol in common"
 
 	NoCommonCertificateType Reason = "no certificate type in common"

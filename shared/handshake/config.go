@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,32 @@ type Config struct {
 	// is asked before it. A credential of no kind means that there is none to give;
 	// nil, nil goes on as if it had not been asked.
 	GetClientCredential func(*CertificateRequestInfo) (*Credential, error)
+
+	// GetPSK finds a client's external key by its identity (of one that is imported,
+	// the external identity), before Credentials. In 1.3 it is asked for what the
+	// client offers, which may be tickets of somebody's, up to five times. In 1.2 a
+	// client that offers PSK suites gets one, rather than a certificate, and names
+	// its key afterwards. When a session is resumed that came from a key, it is asked
+	// for that key again.
+	//
+	// Nil, nil means that there is none. A client of 1.3 may then have another, or
+	// take a certificate; one of 1.2 fails as if its key were wrong. An error ends the
+	// handshake. The ConnectionState is what is known after the ClientHello.
+	GetPSK func(identity []byte, state ConnectionState) (*ExternalPSK, error)
+
+	// GetClientPSK chooses a client's key in 1.2, by the server's hint, which may be
+	// empty; nil, nil falls back to the first of Credentials. In 1.3 a client offers
+	// all keys of its Credentials.
+	GetClientPSK func(hint []byte, state ConnectionState) (*ExternalPSK, error)
+
+	// PSKIdentityHint is what a server of 1.2 tells clients about which key to use.
+	// It goes over the wire in the clear.
+	PSKIdentityHint []byte
+
+	// PSKOrCertificate lets a client that has external keys take a server without
+	// any of them, by its certificate. Otherwise it offers nothing but its keys.
+	// Ignored by servers, for which Credentials says it all.
+	PSKOrCertificate bool
 
 	// GetConfigForClient may replace a server's Config after it saw the
 	// ClientHello; nil, nil keeps it. Behind a Listener's cookie it can't
@@ -164,7 +191,7 @@ type Config struct {
 	SRTPProfiles []SRTPProfile
 
 	// ServerName is the name that a client asks for and verifies. Dial takes it
-	// from the address if it is empty. An IP address is verified but not sent.
+	// from the address if it is empty; with an external key there need be none. An IP address is verified but not sent.
 	ServerName string
 
 	// IgnoreServerName is for a server that is the same under all names: it
@@ -451,14 +478,21 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 	switch {
 	case c.ClientAuth < tls.NoClientCert || c.ClientAuth > tls.RequireAndVerifyClientCert:
 		return unusable("ClientAuth", "unknown value %d", c.ClientAuth)
-	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify && c.takes(protocol.X509):
+	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify && !c.needsPSK() && c.takes(protocol.X509):
 		return unusable("ServerName", "a client needs the name to verify, or InsecureSkipVerify")
 	case role == Client && len(c.ServerName) > 255:
 		return unusable("ServerName", "longer than 255 bytes")
 	case role == Client && strings.TrimFunc(c.ServerName, printable) != "":
 		return unusable("ServerName", "%q is not ASCII; a server is asked for by its A-label (RFC 6066 3)", c.ServerName)
-	case role == Server && len(c.Credentials)+len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
-		return unusable("Certificates", "a server needs one, or Credentials, GetCertificate or GetConfigForClient")
+	case role == Client && !c.Enabled(protocol.VersionTLS12) && !c.servesPSK(protocol.VersionTLS13),
+		role == Client && !c.Enabled(protocol.VersionTLS13) && !c.servesPSK(protocol.VersionTLS12):
+		return unusable("Credentials", "no external key is for the versions from MinVersion to MaxVersion")
+	case role == Client && c.offering().versionWithoutSuite() != 0:
+		return unusable("CipherSuites", "none is for %v and what this client authenticates by", c.offering().versionWithoutSuite())
+	case role == Server && len(c.Credentials)+len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetPSK == nil && c.GetConfigForClient == nil:
+		return unusable("Certificates", "a server needs one, or Credentials, GetCertificate, GetPSK or GetConfigForClient")
+	case len(c.PSKIdentityHint) > math.MaxUint16:
+		return unusable("PSKIdentityHint", "longer than 65535 bytes")
 	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
 		return unusable("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
 	case t == protocol.Stream && c.MaxSendFragment != 0 && (c.MaxSendFragment < 512 || c.MaxSendFragment > 1<<14):
@@ -600,6 +634,17 @@ func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
 			}
 		}
 	}
+}
+
+// versionWithoutSuite is an enabled version of which a client has no suite to
+// offer, or zero.
+func (c *Config) versionWithoutSuite() protocol.Version {
+	for _, v := range []protocol.Version{protocol.VersionTLS13, protocol.VersionTLS12} {
+		if c.Enabled(v) && len(slices.Collect(c.offeredSuites(v))) == 0 {
+			return v
+		}
+	}
+	return 0
 }
 
 // groups are the enabled groups that v can use, most preferred first, each once

@@ -28,6 +28,10 @@ type Credential struct {
 	// public half is shown without a certificate to peers that take such.
 	RawPublicKey crypto.Signer
 
+	// PSK is the kind external key. A client offers all that it has, and takes no
+	// certificate then (see Config.PSKOrCertificate).
+	PSK *ExternalPSK
+
 	// SignatureSchemes are the schemes that the key may sign with, most
 	// preferred first. Nil means the Certificate's SupportedSignatureAlgorithms
 	// or, without those, all that fit the key in an order of this library's.
@@ -43,14 +47,18 @@ type Credential struct {
 // validate says why a credential can't be used.
 func (c *Credential) validate() error {
 	switch {
-	case c.Certificate == nil && c.RawPublicKey == nil:
-		return errors.New("is of no kind: it needs a Certificate or a RawPublicKey")
-	case c.Certificate != nil && c.RawPublicKey != nil:
+	case c.kinds() == 0:
+		return errors.New("is of no kind: it needs a Certificate, a RawPublicKey or a PSK")
+	case c.kinds() > 1:
 		return errors.New("is of two kinds")
-	case c.RawPublicKey != nil && c.Delegated != nil:
-		return errors.New("delegates, which no RawPublicKey can")
-	case c.RawPublicKey != nil && c.MustMatchIssuer:
-		return errors.New("must match an issuer, which no RawPublicKey has")
+	case c.Certificate == nil && c.Delegated != nil:
+		return errors.New("delegates, which only a Certificate can")
+	case c.Certificate == nil && c.MustMatchIssuer:
+		return errors.New("must match an issuer, which only a Certificate has")
+	case c.PSK != nil && c.SignatureSchemes != nil:
+		return errors.New("is a PSK, which signs nothing")
+	case c.PSK != nil:
+		return c.PSK.validate()
 	case c.Certificate != nil && len(c.Certificate.Certificate) == 0:
 		return errors.New("holds no certificate")
 	}
@@ -70,6 +78,16 @@ func (c *Credential) validate() error {
 		return err
 	}
 	return checkTimestamps(c.Certificate)
+}
+
+// kinds is how many kinds a credential is of.
+func (c *Credential) kinds() (n int) {
+	for _, set := range []bool{c.Certificate != nil, c.RawPublicKey != nil, c.PSK != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 // key is what signs.
@@ -148,6 +166,10 @@ var errNoCandidate = alert.Localf(alert.HandshakeFailure, "no credential is conf
 // fit asks whether the peer can verify a credential: by which scheme, and in
 // 1.2, where the suite names the kind of key, under which suite.
 func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) {
+	if c.PSK != nil {
+		s, err := m.fitPSK(c)
+		return 0, s, err
+	}
 	public, err := cert.Public(c.key())
 	if err != nil {
 		return 0, nil, err
@@ -183,13 +205,23 @@ func (m *Machine) suiteFor(public crypto.PublicKey) (*suite.Suite, error) {
 	if curve, ok := cert.CurveOf(public); ok && !m.hello.groups.Contains(uint16(curve)) {
 		return nil, alert.Peerf(alert.HandshakeFailure, "%w: ours is on %v", alert.NoCommonCurve, curve)
 	}
-	auth := authOf(public)
+	return m.suiteBy(authOf(public))
+}
+
+// suiteBy returns the suite of 1.2 that authenticates by auth. Without a group
+// in common it can't be one with ECDHE.
+func (m *Machine) suiteBy(auth suite.Auth) (*suite.Suite, error) {
+	var lacking error = alert.Peerf(alert.HandshakeFailure, "%w for %v and this credential", alert.NoCommonSuite, m.version)
 	for s := range m.config.common(m.version, m.hello.suites) {
-		if s.Auth == auth {
+		if s.Auth != auth {
+			continue
+		}
+		if s.Exchange != suite.ECDHE || m.group != nil {
 			return s, nil
 		}
+		lacking = alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonGroup, m.version)
 	}
-	return nil, alert.Peerf(alert.HandshakeFailure, "%w for %v and this key", alert.NoCommonSuite, m.version)
+	return nil, lacking
 }
 
 // authOf is the kind of 1.2 suite that a key goes with: none, if it can't sign.
@@ -200,7 +232,7 @@ func authOf(public crypto.PublicKey) suite.Auth {
 	case cert.ECDSA, cert.Ed25519:
 		return suite.ECDSA
 	}
-	return suite.AnyCertificate
+	return suite.AnyAuth
 }
 
 // --- The server's candidates
@@ -210,17 +242,25 @@ func (m *Machine) chooseServerCredential() error {
 	if err != nil {
 		return err
 	}
-	return m.chooseCredential(candidates)
+	err = m.chooseCredential(candidates)
+	if err == errNoCandidate && m.config.GetPSK != nil {
+		return m.noCommonPSK()
+	}
+	return err
 }
 
-// serverCandidates are what GetCertificate says; or the Credentials, and then the
-// Certificates: those for the name that the client asks for before the others, as
-// crypto/tls has it.
+// serverCandidates are the key that GetPSK knows, and then what GetCertificate
+// says; or the Credentials, and then the Certificates: those for the name that the
+// client asks for before the others, as crypto/tls has it.
 func (m *Machine) serverCandidates() ([]*Credential, error) {
-	if c, err := m.askCertificate(); c != nil || err != nil {
-		return []*Credential{{Certificate: c}}, err
+	candidates, err := m.lookUpPSK()
+	if err != nil {
+		return nil, err
 	}
-	candidates := pointers(m.config.Credentials)
+	if c, err := m.askCertificate(); c != nil || err != nil {
+		return append(candidates, &Credential{Certificate: c}), err
+	}
+	candidates = append(candidates, pointers(m.config.Credentials)...)
 	var others []*Credential
 	for i := range m.config.Certificates {
 		c := &m.config.Certificates[i]
@@ -290,7 +330,7 @@ func (m *Machine) clientCandidates() ([]*Credential, error) {
 	case c != nil:
 		return []*Credential{c}, nil
 	}
-	candidates := pointers(m.config.Credentials)
+	candidates := slices.DeleteFunc(pointers(m.config.Credentials), func(c *Credential) bool { return c.PSK != nil })
 	for i := range m.config.Certificates {
 		c := &Credential{Certificate: &m.config.Certificates[i]}
 		asked := len(m.request.authorities) == 0 || cert.HasIssuer(c.Certificate, m.request.authorities)

@@ -148,7 +148,7 @@ func receiveEarlyData(m *Machine, body []byte) error {
 func answerEarlyData(m *Machine, _ where, _ *wire.Builder) bool { return m.early.accepted }
 
 func acceptEarlyData(m *Machine, _ where, body []byte) error {
-	if !m.place.Is(Resumed) {
+	if !m.resumed {
 		return alert.Peerf(alert.UnsupportedExtension, "early_data without the session that it belongs to")
 	}
 	m.early.accepted = true
@@ -420,7 +420,7 @@ func (m *Machine) describeEarlyData(s *ConnectionState) {
 	if m.predicts() {
 		r := m.resumption
 		s.Version, s.CipherSuite, s.DidResume = uint16(r.state.Version), r.state.Suite, true
-		s.NegotiatedProtocol = r.state.Protocol
+		s.NegotiatedProtocol, s.PSKIdentity = r.state.Protocol, r.state.PSKIdentity
 		s.PeerCertificates, s.VerifiedChains = r.peer.chain, r.peer.chains
 		s.OCSPResponse, s.SignedCertificateTimestamps = r.state.Staple, r.state.Timestamps
 		s.PeerSignature = r.state.Signature

@@ -329,7 +329,7 @@ func (m *Machine) settleHidden(body []byte, in *message.ServerHello) error {
 func (m *Machine) rejectHidden() {
 	m.hidden.verdict = rejected
 	m.hidden.transcript = transcript{}
-	m.resumption = nil
+	m.resumption, m.psks = nil, nil
 }
 
 // verifyRejecting verifies whoever speaks for the public name: only then its

@@ -17,11 +17,11 @@ import (
 // --- ServerKeyExchange
 
 func writeServerKeyExchange(m *Machine, b *wire.Builder) error {
-	if m.keyShares == nil {
-		var err error
-		if m.keyShares, err = suite.Generate(m.group.ID); err != nil {
-			return err
-		}
+	if m.suite.Auth == suite.PSK {
+		return m.writeHint(b)
+	}
+	if err := m.makeShare12(); err != nil {
+		return err
 	}
 	public := m.keyShares[0].Public()
 	var params wire.Builder
@@ -39,7 +39,18 @@ func writeServerKeyExchange(m *Machine, b *wire.Builder) error {
 	return nil
 }
 
+// makeShare12 makes the server's share, once: the step may run again.
+func (m *Machine) makeShare12() (err error) {
+	if m.keyShares == nil {
+		m.keyShares, err = suite.Generate(m.group.ID)
+	}
+	return err
+}
+
 func readServerKeyExchange(m *Machine, body []byte) error {
+	if m.suite.Auth == suite.PSK {
+		return m.readHint(body)
+	}
 	in, err := parse(&message.ServerKeyExchange{}, body)
 	if err != nil {
 		return err
@@ -49,14 +60,18 @@ func readServerKeyExchange(m *Machine, body []byte) error {
 			return err
 		}
 	}
-	if !groupIDs(m.config.groups(m.version)).Contains(in.Group) {
-		return alert.Peerf(alert.IllegalParameter, "%w: ServerKeyExchange with %d", alert.WrongGroup, in.Group)
-	}
-	if err := m.checkSignature(in.Scheme, m.signedParams(in.Params), in.Signature); err != nil {
+	if err := m.takeShare12(in.Group, in.Public); err != nil {
 		return err
 	}
-	m.group = suite.GroupByID(tls.CurveID(in.Group))
-	m.serverShare = slices.Clone(in.Public)
+	return m.checkSignature(in.Scheme, m.signedParams(in.Params), in.Signature)
+}
+
+// takeShare12 takes the server's share.
+func (m *Machine) takeShare12(group uint16, public []byte) error {
+	if !groupIDs(m.config.groups(m.version)).Contains(group) {
+		return alert.Peerf(alert.IllegalParameter, "%w: ServerKeyExchange with %d", alert.WrongGroup, group)
+	}
+	m.group, m.serverShare = suite.GroupByID(tls.CurveID(group)), slices.Clone(public)
 	return nil
 }
 
@@ -74,6 +89,9 @@ func readServerHelloDone(m *Machine, body []byte) error { return message.ParseEm
 // --- ClientKeyExchange
 
 func writeClientKeyExchange(m *Machine, b *wire.Builder) error {
+	if m.suite.Auth == suite.PSK {
+		return m.writeIdentity(b)
+	}
 	ours, err := suite.Generate(m.group.ID)
 	if err != nil {
 		return err
@@ -87,6 +105,9 @@ func writeClientKeyExchange(m *Machine, b *wire.Builder) error {
 }
 
 func readClientKeyExchange(m *Machine, body []byte) error {
+	if m.suite.Auth == suite.PSK {
+		return m.readIdentity(body)
+	}
 	in, err := parse(&message.ClientKeyExchange{}, body)
 	if err != nil {
 		return err

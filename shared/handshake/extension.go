@@ -385,6 +385,9 @@ func acceptALPN(m *Machine, _ where, body []byte) error {
 // --- signature_algorithms (RFC 9846 4.3.3), in ClientHello and CertificateRequest
 
 func offerSignatureAlgorithms(m *Machine, b *wire.Builder) bool {
+	if m.config.needsPSK() && !m.writesOuter() {
+		return false // there is nothing to sign
+	}
 	// Both ClientHellos say what any enabled version can do, though a
 	// HelloRetryRequest has settled it.
 	var in []cert.Use
@@ -447,7 +450,7 @@ func (c *Config) use(v protocol.Version, signer Role) cert.Use {
 // signed with RSA PKCS #1, which 1.3 no longer takes for itself.
 
 func offerSignatureAlgsCert(m *Machine, b *wire.Builder) bool {
-	return !m.config.Enabled(protocol.VersionTLS12) && answerSignatureAlgsCert(m, inRequest, b)
+	return !m.config.Enabled(protocol.VersionTLS12) && !m.config.needsPSK() && answerSignatureAlgsCert(m, inRequest, b)
 }
 
 func answerSignatureAlgsCert(_ *Machine, _ where, b *wire.Builder) bool {

@@ -42,7 +42,8 @@ type hello struct {
 	pskOffer             []byte // of pre_shared_key
 	psks                 message.OfferedPSKs
 	inner                bool     // it went encrypted in another one (RFC 9849)
-	dropped              [][]byte // tickets of the first ClientHello, if the second has none
+	before               int      // how many PSKs the ClientHello before a HelloRetryRequest offered
+	dropped              [][]byte // its tickets, if this one has none
 	ticket               []byte   // of session_ticket
 	raw                  []byte   // the peer's, whole: its binders are over it
 
@@ -114,7 +115,7 @@ func (m *Machine) prepareHello() error {
 		if !m.config.Enabled(v) {
 			continue
 		}
-		for s := range m.config.suites(v) {
+		for s := range m.config.offeredSuites(v) {
 			suites = append(suites, s.ID)
 		}
 	}
@@ -165,7 +166,10 @@ func readClientHello(m *Machine, body []byte) error {
 	}
 	first, random := m.hello, m.random.client
 	again := first.suites != nil // and not by a cookie, which has checked it
-	m.hello = hello{retried: m.place.At == HelloRetryRequest, block: in.Extensions, raw: body}
+	m.hello = hello{retried: m.place.At == HelloRetryRequest, block: in.Extensions, raw: body, before: len(first.psks.Identities)}
+	if first.retried { // it is the same hello, after a wait
+		m.hello.before = first.before
+	}
 	m.random.client, m.hello.sessionID, m.hello.suites = in.Random, in.SessionID, in.CipherSuites
 	if err := m.receiveExtensions(in.Extensions); err != nil {
 		return err
@@ -392,7 +396,7 @@ func readServerHello(m *Machine, body []byte) error {
 	if err := m.settleResumption(); err != nil {
 		return err
 	}
-	if !m.selected {
+	if !m.resumed {
 		m.early.room = 0
 	}
 	m.place.Learn(Ticket, m.promised)
@@ -444,6 +448,9 @@ func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, er
 	if !ok || !slices.Contains(m.hello.offered, protocol.ExtSupportedVersions) {
 		if in.Version != v12 || !m.config.Enabled(v12) {
 			return 0, alert.Peerf(alert.ProtocolVersion, "%w: the server chose %v, which was not offered", alert.NoCommonVersion, in.Version)
+		}
+		if !m.config.servesPSK(v12) {
+			return 0, alert.Peerf(alert.ProtocolVersion, "%w: the server chose %v, for which this client has no key (Config.PSKOrCertificate)", alert.NoCommonVersion, v12)
 		}
 		return v12, nil
 	}

@@ -99,8 +99,15 @@ type Machine struct {
 	opened    openedHello // the server's (ech_server.go)
 	encrypted bool        // the hello that counts went encrypted
 
-	resumption *resumption                  // the session that is offered (client) or resumed
-	selected   bool                         // the server takes it
+	resumption  *resumption // the session that is offered (client) or resumed
+	selected    bool        // 1.2: the server takes it
+	resumed     bool        // a session is
+	psks        []*psk      // 1.3: a client's PSKs
+	psk         *psk        // 1.3: the one that is used
+	selectedPSK int         // its number among the client's
+	pskIdentity []byte      // of the external key that authenticates both peers, if one does
+	pskHint     []byte      // 1.2: the server's
+
 	ticketsDue int                          // tickets to be made
 	tickets    []message.NewSessionTicket13 // and to be written
 	sessionID  []byte                       // 1.2: the name that the server gives this session, if it keeps it
@@ -197,13 +204,17 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m := &Machine{given: c, config: c, role: r, transport: t, layer: l, place: Place{At: Start}}
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
+		m.config = c.offering()
+		c = m.config
 		// What is not offered can't be answered.
 		m.place.Learn(ClientCID|ServerCID, false)
 		if !c.RequestOCSPStaple {
 			m.place.Learn(Stapled, false)
 		}
 		if !m.resumes() {
-			m.place.Learn(Resumed, false)
+			if !c.hasPSK(protocol.VersionTLS13) {
+				m.place.Learn(Resumed, false)
+			}
 		}
 		if !m.resumes() || c.SessionTicketsDisabled {
 			m.place.Learn(Ticket, false)
@@ -277,7 +288,7 @@ func (m *Machine) State() ConnectionState {
 	s := ConnectionState{
 		Version:              uint16(m.version),
 		HandshakeComplete:    m.Open(),
-		DidResume:            m.place.Is(Resumed),
+		DidResume:            m.resumed,
 		NegotiatedProtocol:   m.protocol,
 		SRTPProfile:          m.srtpProfile,
 		ServerName:           m.hello.serverName,
@@ -290,6 +301,7 @@ func (m *Machine) State() ConnectionState {
 		PeerSignature:        m.peer.scheme,
 		LocalSignature:       m.scheme,
 		LocalCredential:      m.credential,
+		PSKIdentity:          m.pskIdentity,
 		ExtendedMasterSecret: m.version.Is13() || m.hello.extendedMasterSecret,
 		SecureRenegotiation:  m.version.Is13() || m.hello.secureRenegotiation,
 

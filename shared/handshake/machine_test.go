@@ -44,7 +44,7 @@ func TestEveryHandshakeCompletes(t *testing.T) {
 	turn := 0
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		for _, s := range suite.Table {
-			if s.Version != v.Over(protocol.Stream) {
+			if s.Version != v.Over(protocol.Stream) || s.Auth == suite.PSK { // see TestPSKSuites
 				continue
 			}
 			for _, g := range suite.Groups {

@@ -29,14 +29,26 @@ func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, e
 	if choice.Version, err = chooseVersion(c, in, t); err != nil || !choice.Version.Is13() {
 		return choice, err
 	}
-	for s := range c.common(choice.Version, in.CipherSuites) {
-		choice.Suite = s
-		break
-	}
-	if choice.Suite == nil {
+	if choice.Suite = chooseSuite13(c, in, t); choice.Suite == nil {
 		return choice, alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonSuite, choice.Version)
 	}
 	return choice, choice.chooseGroup(c, in)
+}
+
+// chooseSuite13 picks the suite of 1.3 by our order of preference, or nil. A PSK
+// goes with one hash alone: if the client names keys that we may want, it is the
+// first suite that goes with one of them.
+func chooseSuite13(c *Config, in *message.ClientHello, t protocol.Transport) (first *suite.Suite) {
+	wanted := wantedHashes(c, in, t)
+	for s := range c.common(protocol.VersionTLS13.Over(t), in.CipherSuites) {
+		if wanted == 0 || wanted.has(s.Hash) {
+			return s
+		}
+		if first == nil {
+			first = s
+		}
+	}
+	return first
 }
 
 // chooseVersion is RFC 9846 4.3.1: supported_versions decides if it is there,
@@ -190,10 +202,11 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	}
 	m.place.Learn(Ticket, m.givesTicket12())
 	m.place.Learn(EarlyData, m.early.accepted)
-	m.place.Learn(KeyExchange|ClientCID|ServerCID, false)
+	m.place.Learn(KeyExchange, m.sendsHint())
+	m.place.Learn(ClientCID|ServerCID, false)
 	m.place.Learn(Stapled, m.staple != nil && !choice.Version.Is13())
-	if m.place.Is(Resumed) {
-		return nil // and nobody shows a certificate
+	if !m.place.Is(ServerCert) {
+		return nil // and the client shows none either
 	}
 	m.place.Learn(CertRequested, m.config.ClientAuth != tls.NoClientCert)
 	if m.config.ClientAuth == tls.NoClientCert {
@@ -210,7 +223,7 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 		return alert.Peerf(alert.IllegalParameter, "%w: 1.3 has the null method alone", alert.WrongCompressionList)
 	case len(in.Cookie) != 0: // RFC 9147 5.3
 		return alert.Peerf(alert.IllegalParameter, "%w: ClientHello of DTLS 1.3 with a legacy_cookie", alert.MalformedMessage)
-	case m.hello.schemes == nil:
+	case m.hello.schemes == nil && m.hello.pskOffer == nil: // RFC 9846 9.2
 		return alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without signature_algorithms", alert.NoCommonScheme)
 	}
 	if err := m.readPreSharedKey(); err != nil {
@@ -235,13 +248,17 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	if err := m.decideEarlyData(); err != nil {
 		return err
 	}
-	if m.resumption != nil {
+	if m.psk != nil {
 		return m.respond()
 	}
 	if err := m.chooseServerCredential(); err != nil {
 		return err
 	}
-	if err := m.chooseStaple(); err != nil {
+	if m.credential.PSK != nil {
+		if err := m.checkPSK(); err != nil {
+			return err
+		}
+	} else if err := m.chooseStaple(); err != nil {
 		return err
 	}
 	return m.respond()
@@ -297,14 +314,17 @@ func (m *Machine) negotiate12() error {
 			break
 		}
 	}
-	if m.group == nil {
-		return alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
-	}
 	if err := m.chooseServerCredential(); err != nil {
 		return err
 	}
 	if err := m.findSession12(); err != nil || m.selected {
 		return err
+	}
+	if m.suite.Exchange != suite.ECDHE {
+		m.group = nil
+	}
+	if m.suite.Auth == suite.PSK {
+		return nil
 	}
 	return m.chooseStaple()
 }

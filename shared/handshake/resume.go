@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"crypto/hmac"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/cert"
-	"github.com/godwit-dtls/godwit/shared/keys"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/session"
@@ -25,11 +23,12 @@ import (
 
 // Resumption in 1.3 (RFC 9846 2.2), and what 1.2 shares with it: a server gives
 // tickets away once the handshake is complete, and the secret of one is the PSK
-// of another handshake, always together with a fresh key exchange (psk_dhe_ke).
+// of another handshake (psk13.go).
 //
 // A session remembers its peer's certificates, not that they were verified:
-// whoever resumes verifies them again, as its Config says now. So a session
-// never opens a door that a full handshake would find shut.
+// whoever resumes verifies them again, as its Config says now. Of an external key
+// it remembers the name, and the Config must still know that. So a session never
+// opens a door that a full handshake would find shut.
 
 // A resumption is a session that may be resumed, and its peer's chain.
 type resumption struct {
@@ -40,8 +39,16 @@ type resumption struct {
 
 // resumable reports whether a session can be used in version v under c, and
 // verifies its peer again.
-func (c *Config) resumable(role Role, s *session.State, name string, now time.Time) (*resumption, bool) {
-	if s.Check() != nil || s.Expired(now) || s.ServerName != name { // RFC 9846 4.7.1
+func (c *Config) resumable(role Role, s *session.State, state ConnectionState, name string, now time.Time) (*resumption, bool) {
+	switch {
+	case s.Check() != nil || s.Expired(now) || s.ServerName != name: // RFC 9846 4.7.1
+		return nil, false
+	case s.PSKIdentity != nil:
+		if known, err := c.stillKnows(role, s, state); !known || err != nil {
+			return nil, false
+		}
+		return &resumption{state: s}, true
+	case role == Client && c.needsPSK():
 		return nil, false
 	}
 	peer, err := c.reverify(role, s)
@@ -100,7 +107,7 @@ func (m *Machine) takeSession() error {
 	if !m.resumes() {
 		return nil
 	}
-	c, key, now, transport, hides := m.config, m.sessionKey(), m.now, m.transport, m.hidden != nil
+	c, key, now, transport, state, hides := m.config, m.sessionKey(), m.now, m.transport, m.State(), m.hidden != nil
 	offer, err := later(m, func() (*resumption, error) {
 		for {
 			s, ok := c.ClientSessionCache.Get(key)
@@ -110,7 +117,7 @@ func (m *Machine) takeSession() error {
 			if !c.offers(s, transport) || hides && !s.Version.Is13() {
 				continue
 			}
-			if r, ok := c.resumable(Client, s, sentName(c.ServerName), now); ok {
+			if r, ok := c.resumable(Client, s, state, sentName(c.ServerName), now); ok {
 				return r, nil
 			}
 		}
@@ -139,75 +146,18 @@ func (c *Config) offers(s *session.State, t protocol.Transport) bool {
 	return false
 }
 
-// psk_key_exchange_modes (RFC 9846 4.3.9): only with a key exchange.
-
-func offerPSKModes(m *Machine, b *wire.Builder) bool {
-	message.AppendPSKModes(b, []byte{message.PSKWithECDHE})
-	return m.resumes() && !m.config.SessionTicketsDisabled && m.config.Enabled(protocol.VersionTLS13)
-}
-
-func receivePSKModes(m *Machine, body []byte) (err error) {
-	m.hello.pskModes, err = message.ParsePSKModes(body)
-	return err
-}
-
-// pre_shared_key (RFC 9846 4.3.11). It is the last of all, as its binders are
-// over everything before them.
-
-func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
-	r := m.resumption
-	if r == nil || m.offers12() || m.writesOuter() { // an outer hello could tell who we are
-		return false
-	}
-	hash := suite.ByID(r.state.Suite).Hash
-	if m.hello.retried && hash != m.suite.Hash { // RFC 9846 4.2.2
-		m.resumption = nil
-		return false
-	}
-	message.AppendPreSharedKey(b, message.OfferedPSKs{
-		Identities: []message.PSKIdentity{{Identity: r.state.Ticket, ObfuscatedAge: r.state.Age(m.now)}},
-		Binders:    [][]byte{make([]byte, hash.Size())}, // see bind
-	})
-	return true
-}
-
-// bind fills in the binder at the end of a ClientHello.
-func (m *Machine) bind(t *transcript, hello []byte) {
-	if r := m.resumption; r != nil && !m.offers12() {
-		size := suite.ByID(r.state.Suite).Hash.Size()
-		copy(hello[len(hello)-size:], m.binder(t, r.state, hello, 2+1+size))
-	}
-}
-
-// binder proves that a client knows a session's secret: it is over the
-// transcript and the ClientHello without the binders that end it
-// (RFC 9846 4.3.11.2).
-func (m *Machine) binder(t *transcript, s *session.State, hello []byte, bindersLen int) []byte {
-	schedule := keys.Schedule{Hash: suite.ByID(s.Suite).Hash, Transport: m.transport}
-	sum := t.sumWith(schedule.Hash, hello, len(hello)-bindersLen)
-	return schedule.Early(s.Secret).BinderResumption().Finished(sum)
-}
-
-func acceptPreSharedKey(m *Machine, _ where, body []byte) error {
-	selected, err := message.ParseSelectedIdentity(body)
-	if err != nil {
-		return err
-	}
-	if selected != 0 {
-		return alert.Peerf(alert.IllegalParameter, "the server selects PSK %d of 1", selected)
-	}
-	m.selected = true
-	return nil
-}
-
 // settleResumption is what both sides do when a ServerHello has said whether
-// the session is resumed.
+// a session is resumed, or in 1.3 a PSK used.
 func (m *Machine) settleResumption() error {
-	if !m.selected {
+	if m.version.Is13() {
+		if err := m.settlePSK(); err != nil {
+			return err
+		}
+	} else if !m.selected {
 		m.resumption = nil
-	} else if r := m.resumption; suite.ByID(r.state.Suite).Hash != m.suite.Hash { // RFC 9846 4.3.11
-		return alert.Peerf(alert.IllegalParameter, "%w than %s", alert.WrongSessionHash, m.suite.Name)
-	} else {
+	}
+	m.resumed = m.resumption != nil
+	if r := m.resumption; r != nil {
 		m.peer.verified = r.peer
 		// Some servers of 1.2 show theirs again, as RFC 6962 3.3 forgot to forbid.
 		m.peer.staple, m.peer.timestamps = r.state.Staple, r.state.Timestamps
@@ -215,9 +165,14 @@ func (m *Machine) settleResumption() error {
 		if !m.version.Is13() { // which has no key exchange of its own
 			m.group = suite.GroupByID(r.state.Group)
 		}
+		m.pskIdentity = r.state.PSKIdentity
 	}
-	m.place.Learn(Resumed, m.selected)
-	m.place.Learn(ServerCert, !m.selected)
+	withoutCertificate := m.resumed || m.psk != nil
+	m.place.Learn(Resumed, withoutCertificate)
+	m.place.Learn(ServerCert, !withoutCertificate && m.suite.Auth != suite.PSK)
+	if m.suite.Auth == suite.PSK && m.suite.Exchange == suite.ECDHE && !m.resumed {
+		m.place.Learn(KeyExchange, true) // it has the server's share
+	}
 	return nil
 }
 
@@ -262,6 +217,7 @@ func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State 
 		Timestamps: m.peer.timestamps,
 		Signature:  m.peer.scheme,
 
+		PSKIdentity:  m.pskIdentity,
 		RawPublicKey: m.peer.rawKey,
 	}
 	if m.group != nil {
@@ -283,62 +239,6 @@ func rawChain(chain []*x509.Certificate) (raw [][]byte) {
 // It must come back in a ClientHello, and over datagrams in one that a Listener
 // takes in pieces: of 4 KiB, half of which may be key shares.
 var maxChain = [...]int{protocol.Stream: 1 << 14, protocol.Datagram: 1536}
-
-// maxIdentities is how many tickets of one ClientHello are tried.
-const maxIdentities = 5
-
-func receivePreSharedKey(m *Machine, body []byte) error {
-	m.hello.pskOffer = body // it means something in 1.3 only
-	return nil
-}
-
-// readPreSharedKey reads the client's offer.
-func (m *Machine) readPreSharedKey() (err error) {
-	if m.hello.pskOffer == nil {
-		return nil
-	}
-	if last, _ := m.hello.block.Last(); last != protocol.ExtPreSharedKey { // RFC 9846 4.3.11
-		return alert.Peerf(alert.IllegalParameter, "%w but %v", alert.PreSharedKeyNotLast, last)
-	}
-	m.hello.psks, err = message.ParsePreSharedKey(m.hello.pskOffer)
-	return err
-}
-
-func answerPreSharedKey(m *Machine, _ where, b *wire.Builder) bool {
-	if m.resumption == nil {
-		return false
-	}
-	message.AppendSelectedIdentity(b, uint16(m.resumption.selected))
-	return true
-}
-
-// findSession finds the first session of the client's that can be resumed, and
-// checks its binder. Without one there is a full handshake.
-func (m *Machine) findSession() error {
-	m.resumption, m.selected = nil, false
-	offered := m.hello.psks.Identities
-	switch {
-	case len(offered) == 0 && m.hello.dropped != nil:
-		return m.checkDropped()
-	case len(offered) == 0:
-		return nil
-	case m.hello.pskModes == nil: // RFC 9846 4.3.9
-		return alert.Peerf(alert.MissingExtension, "pre_shared_key without psk_key_exchange_modes")
-	case m.config.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE):
-		return nil
-	}
-	found, err := m.openTickets(m.hello.tickets())
-	if err != nil || found == nil {
-		return err
-	}
-	binder := m.hello.psks.Binders[found.selected]
-	if !hmac.Equal(binder, m.binder(&m.transcript, found.state, m.hello.raw, m.hello.psks.BindersLen())) {
-		return alert.Peerf(alert.DecryptError, "%w", alert.BadBinder)
-	}
-	m.resumption, m.selected = found, true
-	m.early.skew = found.state.Skew(offered[found.selected].ObfuscatedAge, m.now)
-	return nil
-}
 
 // tickets are those of a ClientHello that are tried.
 func (h *hello) tickets() (tickets [][]byte) {
@@ -373,7 +273,7 @@ func (m *Machine) openTickets(tickets [][]byte) (*resumption, error) {
 			if s == nil || s.Check() != nil || s.Version != version || s.Suite != chosen {
 				continue
 			}
-			if r, ok := c.resumable(Server, s, name, now); ok {
+			if r, ok := c.resumable(Server, s, state, name, now); ok {
 				r.selected = i
 				return r, nil
 			}
@@ -422,10 +322,10 @@ func (m *Machine) prepareTickets() {
 	}
 }
 
-// ticketFits reports whether the client's certificates, and what came with them,
-// fit into a ticket.
+// ticketFits reports whether what tells who the client is fits into a ticket: its
+// certificates, and what came with them, or the name of its key.
 func (m *Machine) ticketFits() bool {
-	size := len(m.peer.staple) + len(m.peer.rawKey)
+	size := len(m.peer.staple) + len(m.peer.rawKey) + len(m.pskIdentity)
 	for _, c := range m.peer.chain {
 		size += len(c.Raw)
 	}

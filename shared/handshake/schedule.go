@@ -35,11 +35,11 @@ type secrets13 struct {
 func (m *Machine) deriveHandshakeKeys() error {
 	schedule := keys.Schedule{Hash: m.suite.Hash, Transport: m.transport}
 	s, sum := &m.secrets13, m.transcript.sum()
-	var psk []byte
-	if m.place.Is(Resumed) {
-		psk = m.resumption.state.Secret
+	var secret []byte
+	if m.psk != nil {
+		secret = m.psk.secret
 	}
-	s.handshake = schedule.Early(psk).Handshake(m.shared)
+	s.handshake = schedule.Early(secret).Handshake(m.shared)
 	s.finishedClient, s.finishedServer = s.handshake.ClientTraffic(sum), s.handshake.ServerTraffic(sum)
 	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
 	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.finishedServer.Bytes())
@@ -143,7 +143,7 @@ func readFinished(m *Machine, body []byte) error {
 	if !hmac.Equal(in.VerifyData, m.verifyData(m.role.Peer())) {
 		return alert.Peerf(alert.DecryptError, "%w", alert.BadFinished)
 	}
-	if m.role == Server && !m.place.Is(CertRequested) || m.role == Client && m.place.Is(Resumed) {
+	if m.role == Server && !m.place.Is(CertRequested) || m.role == Client && !m.place.Is(ServerCert) {
 		return m.verifyUnasked()
 	}
 	return nil

@@ -51,7 +51,7 @@ func (m *Machine) readSessionID12(in *message.ServerHello) error {
 
 // findSessionByID finds the session that the client names.
 func (m *Machine) findSessionByID() (*resumption, error) {
-	c, id, now, name, version := m.config, m.hello.sessionID, m.now, m.hello.serverName, m.version
+	c, id, now, name, version, state := m.config, m.hello.sessionID, m.now, m.hello.serverName, m.version, m.State()
 	if c.ServerSessionCache == nil || len(id) == 0 {
 		return nil, nil
 	}
@@ -60,7 +60,7 @@ func (m *Machine) findSessionByID() (*resumption, error) {
 		if !ok || s == nil || s.Version != version {
 			return nil, nil
 		}
-		r, _ := c.resumable(Server, s, name, now)
+		r, _ := c.resumable(Server, s, state, name, now)
 		return r, nil
 	})
 }

@@ -48,6 +48,11 @@ type ConnectionState struct {
 	// nil if it showed nothing, or resumed a session.
 	LocalCredential *Credential
 
+	// PSKIdentity is the identity of the external key that authenticates both
+	// peers: in this handshake, or in the one whose session is resumed. Without
+	// one it is nil.
+	PSKIdentity []byte
+
 	// ExtendedMasterSecret is whether RFC 7627 was used; always true in 1.3,
 	// whose key schedule does the same.
 	ExtendedMasterSecret bool

@@ -164,6 +164,27 @@ func ParsePreSharedKey(body []byte) (OfferedPSKs, error) {
 	return o, nil
 }
 
+// A PSKCursor goes through a client's pre_shared_key without allocating.
+type PSKCursor struct{ identities, binders cryptobyte.String }
+
+// OpenPreSharedKey begins at the first PSK. It reads less strictly than
+// ParsePreSharedKey: what is malformed ends early.
+func OpenPreSharedKey(body []byte) PSKCursor {
+	var c PSKCursor
+	in := cryptobyte.String(body)
+	if !in.ReadUint16LengthPrefixed(&c.identities) || !in.ReadUint16LengthPrefixed(&c.binders) {
+		return PSKCursor{}
+	}
+	return c
+}
+
+// Next returns the next identity and its binder, or false at the end.
+func (c *PSKCursor) Next() (identity, binder []byte, ok bool) {
+	var i, b cryptobyte.String
+	ok = c.identities.ReadUint16LengthPrefixed(&i) && c.identities.Skip(4) && c.binders.ReadUint8LengthPrefixed(&b)
+	return i, b, ok
+}
+
 // AppendPreSharedKey appends a client's pre_shared_key.
 func AppendPreSharedKey(b *wire.Builder, o OfferedPSKs) {
 	b.Vector16(func() {

@@ -43,6 +43,7 @@ type State struct {
 	ServerName string // SNI; empty if there was none
 	Protocol   string // ALPN; each handshake negotiates it anew
 
+	PSKIdentity  []byte   // of the external key that both peers have, if it authenticated them; not nil then
 	RawPublicKey []byte   // the peer's SubjectPublicKeyInfo, in DER, if that is all it showed
 	Chain        [][]byte // the peer's certificates, in DER; none if it showed none
 	Staple       []byte   // the OCSP response that came with them
@@ -93,7 +94,8 @@ const format = 1
 //	u8 format | u16 version | u16 suite | opaque8 secret | u64 created, in ms
 //	| u32 lifetime, in s | u32 age_add | u8 flags | u32 max_early_data | opaque8 client address
 //	| opaque8 server name | opaque8 protocol
-//	| opaque16 raw public key | opaque24 (certificates, each opaque24) | opaque24 staple
+//	| opaque24 (PSK identity, opaque16, if there is one) | opaque16 raw public key
+//	| opaque24 (certificates, each opaque24) | opaque24 staple
 //	| opaque16 (timestamps, each opaque16) | u16 group | u16 signature
 //	| opaque16 ticket | opaque8 session_id
 func (s *State) Bytes() ([]byte, error) {
@@ -110,6 +112,11 @@ func (s *State) Bytes() ([]byte, error) {
 	b.Bytes8(s.Client.AsSlice())
 	b.Bytes8([]byte(s.ServerName))
 	b.Bytes8([]byte(s.Protocol))
+	b.Vector24(func() {
+		if s.PSKIdentity != nil { // it may be empty
+			b.Bytes16(s.PSKIdentity)
+		}
+	})
 	b.Bytes16(s.RawPublicKey)
 	b.Vector24(func() {
 		for _, c := range s.Chain {
@@ -139,7 +146,7 @@ func ParseState(data []byte) (*State, error) {
 		lifetime     uint32
 		flags        uint8
 		secret, name cryptobyte.String
-		rawKey       cryptobyte.String
+		psk, rawKey  cryptobyte.String
 		alpn, chain  cryptobyte.String
 		staple, scts cryptobyte.String
 		client       cryptobyte.String
@@ -156,7 +163,7 @@ func ParseState(data []byte) (*State, error) {
 		!in.ReadUint64(&created) || !in.ReadUint32(&lifetime) || !in.ReadUint32(&s.AgeAdd) ||
 		!in.ReadUint8(&flags) || !in.ReadUint32(&s.MaxEarlyData) || !in.ReadUint8LengthPrefixed(&client) ||
 		!in.ReadUint8LengthPrefixed(&name) || !in.ReadUint8LengthPrefixed(&alpn) ||
-		!in.ReadUint16LengthPrefixed(&rawKey) ||
+		!in.ReadUint24LengthPrefixed(&psk) || !in.ReadUint16LengthPrefixed(&rawKey) ||
 		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint24LengthPrefixed(&staple) || !in.ReadUint16LengthPrefixed(&scts) ||
 		!in.ReadUint16((*uint16)(&s.Group)) || !in.ReadUint16((*uint16)(&s.Signature)) ||
 		!in.ReadUint16LengthPrefixed(&ticket) || !in.ReadUint8LengthPrefixed(&id) || !in.Empty() {
@@ -167,6 +174,13 @@ func ParseState(data []byte) (*State, error) {
 		if s.Client, ok = netip.AddrFromSlice(client); !ok {
 			return nil, fmt.Errorf("session: a client's address of %d bytes", len(client))
 		}
+	}
+	if !psk.Empty() {
+		var identity cryptobyte.String
+		if !psk.ReadUint16LengthPrefixed(&identity) || !psk.Empty() {
+			return nil, fmt.Errorf("session: the PSK identity is truncated, or not all of it")
+		}
+		s.PSKIdentity = identity
 	}
 	for !chain.Empty() {
 		var c cryptobyte.String

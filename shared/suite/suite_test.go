@@ -52,6 +52,10 @@ func TestPSKSuites(t *testing.T) {
 		"TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256":       0xd001,
 		"TLS_ECDHE_PSK_WITH_AES_256_GCM_SHA384":       0xd002,
 		"TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256": 0xccac,
+		"TLS_PSK_WITH_AES_128_CBC_SHA":                0x008c,
+		"TLS_PSK_WITH_AES_256_CBC_SHA":                0x008d,
+		"TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA":          0xc035,
+		"TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA":          0xc036,
 	}
 	for _, s := range Table {
 		if s.Auth != PSK {
