@@ -17,6 +17,9 @@ import (
 // fitPSK asks whether a key is one that the client has, as far as it says so by
 // now: in 1.3 it has named its keys, in 1.2 its suites say that it has some.
 func (m *Machine) fitPSK(c *Credential) (*suite.Suite, error) {
+	if m.role == Client {
+		return nil, alert.Localf(alert.InternalError, "a PSK is no answer to a CertificateRequest")
+	}
 	if !c.PSK.serves(m.version) {
 		return nil, alert.Localf(alert.HandshakeFailure, "%w: ours is not for %v", alert.NoCommonPSK, m.version)
 	}
