@@ -332,14 +332,13 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 // may be acknowledged: it is kept, or was before.
 func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
 	e.traceMessage(handshake.Received, h, false)
-	if e.machine.Open() && n.Epoch > 0 && !e.version.Is13() && protocol.HandshakeType(h.Type) != protocol.Finished {
-		// Nothing else is under the keys of 1.2: somebody renegotiates, beginning with
-		// message_seq 0 again. That could be refused with a warning (RFC 5746 4.5), but
-		// stacks in use end the association.
-		return false, alert.Peerf(alert.UnexpectedMessage, "%w: %v under the keys of 1.2", alert.UnexpectedRecord, protocol.HandshakeType(h.Type))
-	}
 	outcome, err := e.assembler.Add(h, body)
 	switch {
+	case e.machine.Open() && !e.version.Is13() && (outcome != fragment.Old || protocol.HandshakeType(h.Type) != protocol.Finished):
+		// In 1.2 nothing but a copy of Finished comes after it: somebody renegotiates,
+		// beginning with message_seq 0 again. That could be refused with a warning
+		// (RFC 5746 4.5), but stacks in use end the association.
+		return false, alert.Peerf(alert.UnexpectedMessage, "%w: %v after the handshake of 1.2", alert.UnexpectedRecord, protocol.HandshakeType(h.Type))
 	case outcome != fragment.Old && n.Epoch < e.readLevel():
 		return false, alert.Peerf(alert.UnexpectedMessage, "%w: %v in epoch %d, and the keys of epoch %d were ready", alert.ExcessHandshakeData,
 			protocol.HandshakeType(h.Type), n.Epoch, e.readLevel())
@@ -394,6 +393,7 @@ func (e *Engine) deliver() error {
 		if e.current == nil {
 			return nil
 		}
+		handshaking := !e.machine.Open()
 		err := e.machine.Receive(*e.current, e.now)
 		if err == handshake.ErrNotYet {
 			return nil
@@ -401,6 +401,9 @@ func (e *Engine) deliver() error {
 		e.current = nil
 		if err != nil {
 			return err
+		}
+		if handshaking && e.machine.Open() && e.assembler.Pending() {
+			return alert.Peerf(alert.UnexpectedMessage, "%w: after Finished", alert.ExcessHandshakeData)
 		}
 	}
 }

@@ -3,10 +3,12 @@ package dtls
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
 
+	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
@@ -319,5 +321,54 @@ func TestRenegotiation(t *testing.T) {
 		}
 		from.peer.receive(from.record(1, protocol.Handshake, whole(c.kind, 0, c.body)))
 		expectAlert(t, from.peer.err, alert.UnexpectedMessage)
+	}
+}
+
+// After the peer's last Finished of 1.2 nothing more comes, be it before, beside
+// or behind it.
+func TestFinishedTwice(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		order  []int // in one record each
+		record bool  // all in one record
+		want   alert.Reason
+	}{
+		{"behind", []int{0, 1}, false, alert.UnexpectedRecord},
+		{"before", []int{1, 0}, false, alert.ExcessHandshakeData},
+		{"beside", []int{0, 1}, true, alert.ExcessHandshakeData},
+	} {
+		client, server := with(only12)
+		s := simulate(t, 0, client, server)
+		if err := s.run(func() bool { return s.client.epochs[1] != nil }); err != nil {
+			t.Fatal(err)
+		}
+		flight := s.air[len(s.air)-1].data
+		s.air = nil
+		var messages [2][]byte
+		s.client.flight.Rewind()
+		for part, ok := s.client.flight.Next(1 << 14); ok; part, ok = s.client.flight.Next(1 << 14) {
+			messages[0] = part.Message // the last one is Finished
+		}
+		seq, body := binary.BigEndian.Uint16(messages[0][4:]), messages[0][fragment.HeaderSize:]
+		messages[0], messages[1] = whole(protocol.Finished, seq, body), whole(protocol.Finished, seq+1, body)
+		for h, rest, _ := parseHeader12(flight); h.number.Epoch == 0; h, rest, _ = parseHeader12(rest) {
+			s.server.receive(flight[:len(flight)-len(rest)])
+			flight = rest
+		}
+		if s.server.Open() {
+			t.Fatal("open without Finished")
+		}
+		var record []byte
+		for _, i := range c.order {
+			if record = append(record, messages[i]...); !c.record {
+				s.server.receive(s.client.record(1, protocol.Handshake, messages[i]))
+			}
+		}
+		if c.record {
+			s.server.receive(s.client.record(1, protocol.Handshake, record))
+		}
+		if expectAlert(t, s.server.err, alert.UnexpectedMessage); !errors.Is(s.server.err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, s.server.err, c.want)
+		}
 	}
 }
