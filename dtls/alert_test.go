@@ -462,6 +462,23 @@ func TestDataBelowItsEpoch(t *testing.T) {
 	}
 }
 
+// A server that gives up after its Finished doesn't look like one that had its
+// say: the client gets an error, not the end of the data.
+func TestServerGivesUp(t *testing.T) {
+	for _, waits := range []bool{false, true} { // for the client's Finished, or at work on its certificate
+		client, server := with(clientAuth)
+		s := simulate(t, 0, client, server, slow(50*time.Millisecond))
+		if err := s.run(func() bool { return s.client.Open() && (!waits || s.server.work != nil) }); err != nil {
+			t.Fatal(err)
+		}
+		s.server.Close(s.now)
+		s.server.transmit()
+		for s.client.err == nil && s.step() {
+		}
+		expectReceived(t, s.client.err, alert.CloseNotify)
+	}
+}
+
 // An alert under new keys counts before Finished does.
 func TestAlertBeforeFinished(t *testing.T) {
 	client, server := with(only12)

@@ -296,7 +296,9 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 func (e *Engine) confirmed() {
 	e.flight.Clear()
 	e.backoff.Reset()
-	e.writes = slices.Delete(e.writes, 0, len(e.writes)-1)
+	if e.machine.Open() { // until then an alert may need them: see goodbyeEpoch
+		e.writes = slices.Delete(e.writes, 0, len(e.writes)-1)
+	}
 }
 
 // --- Handshake messages

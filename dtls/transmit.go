@@ -147,7 +147,7 @@ func putPart(b []byte, p retransmit.Part) (fragment.Header, int) {
 
 // addAlert writes the alert that ends the association.
 func (d *datagram) addAlert() {
-	e, w := d.e, d.e.sharedEpoch()
+	e, w := d.e, d.e.goodbyeEpoch()
 	if !e.closing.due || d.room(w) < 2 || e.unsent() { // it must not overtake the flight
 		return
 	}
@@ -170,6 +170,17 @@ func (e *Engine) sharedEpoch() *writeEpoch {
 		return e.writeEpoch(epoch)
 	}
 	return e.newest()
+}
+
+// goodbyeEpoch is where the last alert goes: as ACKs, but a server that closes
+// before the handshake is over says so under the keys of the handshake. Under
+// those of its data, which it has since its Finished, it would be the end of a
+// conversation to a client that thinks that it has one.
+func (e *Engine) goodbyeEpoch() *writeEpoch {
+	if w := e.sharedEpoch(); e.err != nil || e.machine.Open() || !e.version.Is13() || w.number < handshake.LevelApplication {
+		return w
+	}
+	return e.writeEpoch(handshake.LevelHandshake)
 }
 
 // writeEpoch finds the keys that a flight goes under.
