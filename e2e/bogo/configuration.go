@@ -53,6 +53,9 @@ func (s *settings) configuration(c *connection) (*dtls.Config, error) {
 	if s.peerSchemes == nil {
 		config.PeerSignatureSchemes = boringSchemes
 	}
+	if s.groups == nil && s.server {
+		config.CurvePreferences = boringGroups
+	}
 	s.bound(config)
 	c.sessions.configure(config)
 	c.configureECH(config)

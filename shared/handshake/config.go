@@ -229,7 +229,9 @@ type Config struct {
 	// SecP384r1MLKEM1024. MLKEM1024 is on only if it stands here. A client sends
 	// key shares for the first group with ML-KEM and the first other one. With
 	// one of the former the ClientHello no longer fits into one datagram, which
-	// some old DTLS stacks don't take: leave those groups out for them.
+	// some old DTLS stacks don't take: leave those groups out for them. A server of
+	// 1.3 keeps to an order that is given here, even if the client then has to send
+	// another key share; without one it does so for ML-KEM alone.
 	CurvePreferences []tls.CurveID
 
 	// EqualCurves are sets of enabled groups that a server prefers alike: among the

