@@ -17,8 +17,10 @@ func BenchmarkHandshake(b *testing.B) {
 		{"1.3/X25519MLKEM768", hybrid},
 		{"1.3/X25519/client-certificate", clientAuth},
 		{"1.3/X25519/resumed", resuming},
+		{"1.3/X25519MLKEM768/resumed", together(hybrid, resuming)},
 		{"1.2/X25519", only12},
 		{"1.2/X25519/client-certificate", together(only12, clientAuth)},
+		{"1.2/resumed", together(only12, resuming)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			client, server := with(c.change)

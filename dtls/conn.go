@@ -38,6 +38,7 @@ type Conn struct {
 	engine      *Engine
 	role        handshake.Role
 	started     bool
+	writers     int       // that wait for the handshake
 	closed      bool      // by Close
 	ended       bool      // the link is let go of
 	failure     error     // ends everything, from outside of the engine
@@ -109,7 +110,13 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	defer stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.acquire()
+	for (c.reading || c.working) && !c.opened.Load() {
+		c.turn.Wait()
+	}
+	if c.opened.Load() {
+		return nil // and whoever has the turn may keep it: it may wait for long
+	}
+	c.reading = true
 	defer c.release()
 	if err := c.start(ctx); err != nil {
 		return err
@@ -341,8 +348,12 @@ func (c *Conn) deliver(p *packet) {
 // though a datagram that is larger than the path's MTU may not arrive; where the
 // system knows that it won't, Write says so and the Conn stays as it was. Other
 // errors of the network count as loss (see Stats).
+//
+// The first Write, if it runs the handshake, shares the datagram of the client's
+// Finished: the server has both half a round trip earlier than it would have the
+// data of a Write after Handshake.
 func (c *Conn) Write(p []byte) (int, error) {
-	if err := c.Handshake(); err != nil {
+	if err := c.handshakeToWrite(); err != nil {
 		return 0, err
 	}
 	return c.write((*Engine).Write, p)
@@ -360,6 +371,23 @@ func (c *Conn) write(seal sealing, p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// handshakeToWrite runs the handshake if need be, and keeps back what ends it.
+func (c *Conn) handshakeToWrite() error {
+	if c.opened.Load() {
+		return nil
+	}
+	c.mu.Lock()
+	c.writers++
+	c.mu.Unlock()
+	err := c.Handshake()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writers--; err != nil {
+		c.flush()
+	}
+	return err
 }
 
 // lost counts an error of sending that is a loss like any other.
@@ -387,7 +415,11 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, error) {
 	if err := c.err(); err != nil {
 		return 0, err
 	}
-	n, err := make(c.engine, buf, p, time.Now())
+	first := c.beginDatagram(buf, len(p)+c.config.RecordPadding)
+	n, err := make(c.engine, buf[first:], p, time.Now())
+	if n += first; err != nil && first > 0 {
+		c.sendFlight(buf[:first])
+	}
 	if c.engine.Pending() || c.engine.backoff.Armed() { // a KeyUpdate, or the alert for err
 		c.flush()
 	}
@@ -401,9 +433,26 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, error) {
 	return n, nil
 }
 
-// flush sends all that the engine has, and sets the timer.
+// beginDatagram sends what the engine has, but for its last datagram if a record
+// of size bytes of data fits behind that: it returns its length in buf.
+func (c *Conn) beginDatagram(buf []byte, size int) int {
+	for c.engine.Pending() && c.engine.Open() {
+		n := c.engine.Transmit(buf)
+		if n == 0 || !c.engine.Pending() && n+size+maxOverhead <= min(len(buf), c.engine.mtu) {
+			return n
+		}
+		c.sendFlight(buf[:n])
+	}
+	return 0
+}
+
+// flush sends all that the engine has, unless it can share the datagram of what
+// is about to be written, and sets the timer.
 func (c *Conn) flush() {
 	if c.ended {
+		return
+	}
+	if c.writers > 0 && c.engine.Open() && c.engine.Err() == nil {
 		return
 	}
 	for c.engine.Pending() {

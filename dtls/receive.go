@@ -32,6 +32,9 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 		if !ok || e.version != 0 && !e.version.Is13() {
 			return nil, e.drop(dropHeader)
 		}
+		if e.readEpochByBits(h.epoch) == nil {
+			return rest, e.hold(in[:len(in)-len(rest)])
+		}
 		return rest, e.receive13(h)
 	}
 	h, rest, ok := parseHeader12(in)
@@ -50,12 +53,13 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 	return rest, e.receive12(h)
 }
 
-// maxHeld is more than Finished of 1.2 has, in bytes, if it comes byte by byte.
-const maxHeld = 1024
+// maxHeld is as much as a datagram has on most paths, in bytes.
+const maxHeld = 1 << 11
 
 // hold keeps the records that may be ahead of us while a step waits for outside
 // work: those with Finished of 1.2, in the datagram of the messages that make
-// its keys. They haven't been opened, so there is room for no more.
+// its keys, even if it comes byte by byte; or the first data of 1.3, in that of
+// Finished. They haven't been opened, so there is room for no more.
 func (e *Engine) hold(record []byte) error {
 	if e.current == nil || len(e.held)+len(record) > maxHeld {
 		return e.drop(dropEpoch)
@@ -112,8 +116,6 @@ func (e *Engine) receive12(h header12) error {
 func (e *Engine) receive13(h header13) error {
 	r := e.readEpochByBits(h.epoch)
 	switch {
-	case r == nil:
-		return e.drop(dropEpoch)
 	case len(h.body) > maxRecordBody+256: // RFC 9846 5.2
 		return e.drop(dropHeader)
 	case !r.mask.Apply(h.number, h.body):

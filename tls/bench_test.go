@@ -5,16 +5,25 @@ import (
 	"testing"
 )
 
-// A whole handshake, both sides, without any link: ECDSA P-256.
+// A whole handshake, both sides, without any link: ECDSA P-256, or resumed with
+// the tickets for the next one.
 func BenchmarkHandshake(b *testing.B) {
 	for _, v := range versions {
-		b.Run(v.name, func(b *testing.B) {
-			client, server := configs(v.number)
-			b.ReportAllocs()
-			for b.Loop() {
-				connected(b, client, server)
-			}
-		})
+		for _, resumed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/resumed=%v", v.name, resumed), func(b *testing.B) {
+				client, server := configs(v.number)
+				if resumed {
+					client.ClientSessionCache = NewLRUClientSessionCache(0)
+					connected(b, client, server)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					if connected(b, client, server).client.State().DidResume != resumed {
+						b.Fatal("not resumed, or resumed")
+					}
+				}
+			})
+		}
 	}
 }
 
