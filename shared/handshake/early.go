@@ -149,7 +149,7 @@ func answerEarlyData(m *Machine, _ where, _ *wire.Builder) bool { return m.early
 
 func acceptEarlyData(m *Machine, _ where, body []byte) error {
 	if !m.resumed {
-		return alert.Peerf(alert.UnsupportedExtension, "early_data without the session that it belongs to")
+		return alert.Peerf(alert.UnsupportedExtension, "%w: early_data without the session that it belongs to", alert.UnexpectedExtension)
 	}
 	m.early.accepted = true
 	return message.ParseEmptyExtension(protocol.ExtEarlyData, body)
@@ -162,7 +162,11 @@ func (m *Machine) settleEarlyData() error {
 		return nil
 	}
 	m.place.Learn(EarlyData, m.early.accepted)
-	if !m.early.accepted {
+	switch {
+	case !m.resumed: // but by an external key
+		m.rejectEarlyData(EarlyDataNotResumed)
+		return nil
+	case !m.early.accepted:
 		m.rejectEarlyData(EarlyDataPeerDeclined)
 		return nil
 	}
@@ -410,7 +414,7 @@ func (m *Machine) ForgetEarlyData() {
 // predicts reports whether a client may write as if the handshake were complete,
 // and had agreed on what its session has.
 func (m *Machine) predicts() bool {
-	return m.role == Client && m.early.offered && m.flow == handshaking && !m.place.Knows(EarlyData)
+	return m.role == Client && m.early.offered && m.resumption != nil && m.flow == handshaking && !m.place.Knows(EarlyData)
 }
 
 // describeEarlyData adds to what State says.

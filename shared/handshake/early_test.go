@@ -98,7 +98,7 @@ func TestEarlyDataAnswers(t *testing.T) {
 		{"no protocol", nil, encrypted(earlyData), alert.IllegalParameter, alert.EarlyDataProtocol},
 		{"another suite", func(m *message.ServerHello, _ *extensionList) { m.CipherSuite = suite.TLS_CHACHA20_POLY1305_SHA256 },
 			encrypted(one, earlyData), alert.IllegalParameter, alert.EarlyDataSuite},
-		{"without the session", drop(protocol.ExtPreSharedKey), encrypted(one, earlyData), alert.UnsupportedExtension, ""},
+		{"without the session", drop(protocol.ExtPreSharedKey), encrypted(one, earlyData), alert.UnsupportedExtension, alert.UnexpectedExtension},
 		{"with contents", nil, encrypted(one, []byte{0, byte(protocol.ExtEarlyData), 0, 1, 0}), alert.DecodeError, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -145,6 +145,41 @@ func TestEarlyDataAfterRetry(t *testing.T) {
 	if p.client.m.EarlyRoom() != 0 || p.server.m.State().EarlyDataReason != EarlyDataHelloRetry {
 		t.Error(p.client.m.EarlyRoom(), p.server.m.State().EarlyDataReason)
 	}
+}
+
+// TestEarlyDataAndExternalKey: a server that knows an external key of the client's
+// and not its session takes no early data, and the client may ask for its state
+// at any time.
+func TestEarlyDataAndExternalKey(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server := earlyConfigs(t, transport)
+		key := Credential{PSK: &ExternalPSK{Identity: []byte("key"), Key: make([]byte, 32)}}
+		client.Credentials = []Credential{key}
+		client.PSKOrCertificate = true
+		stranger := *server // with other ticket keys
+		stranger.Certificates, stranger.Credentials = nil, []Credential{key}
+		p := begin(t, transport, client, &stranger)
+		p.client.work()
+		p.onWay = func(to *peer, m Message) []Message {
+			to.m.State()
+			return []Message{m}
+		}
+		for p.client.err == nil && p.server.err == nil && !(p.client.m.Open() && p.server.m.Open()) {
+			for _, to := range []*peer{p.client, p.server} {
+				if len(to.inbox) > 0 {
+					p.next(to)
+				}
+				to.m.State()
+			}
+		}
+		if p.client.err != nil || p.server.err != nil {
+			t.Fatal(p.client.err, p.server.err)
+		}
+		ours, theirs := p.client.m.State(), p.server.m.State()
+		if ours.EarlyDataReason != EarlyDataNotResumed || theirs.EarlyDataReason != EarlyDataNotResumed || ours.DidResume || string(ours.PSKIdentity) != "key" {
+			t.Errorf("client: %s, server: %s, resumed %t, %q", ours.EarlyDataReason, theirs.EarlyDataReason, ours.DidResume, ours.PSKIdentity)
+		}
+	})
 }
 
 // TestEndOfEarlyData: it is empty, and nothing comes instead of it.
