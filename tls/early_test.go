@@ -378,6 +378,34 @@ func TestMaxEarlyData(t *testing.T) {
 		t.Error(p.server.Err())
 	}
 
+	// A ticket's limit stays what it was; a server with less room by now refuses.
+	for _, c := range []struct {
+		now  int
+		want EarlyDataReason
+	}{{30_000, EarlyDataUnsupported}, {50_000, EarlyDataAccepted}} {
+		register := NewReplayRegister(0)
+		keys := func(_, server *Config) {
+			server.MaxEarlyData, server.TicketKeys, server.AntiReplay = 40_000, [][32]byte{{1}}, register
+		}
+		client, server := earlyConfigs(t, keys)
+		changed := *server
+		changed.MaxEarlyData = c.now
+		p := newPair(t, client, &changed)
+		p.begin(t, strings.Repeat("x", 40_000))
+		p.carry(p.client, p.server, &p.fromClient)
+		if s := p.server.State(); s.EarlyDataReason != c.want {
+			t.Errorf("with room for %d: %s", c.now, s.EarlyDataReason)
+		}
+		if c.want != EarlyDataAccepted {
+			continue
+		}
+		p.client.append(23, []byte("!"))
+		p.carry(p.client, p.server, &p.fromClient)
+		if !errors.Is(p.server.Err(), alert.TooMuchEarlyData) {
+			t.Errorf("more than the ticket allows: %v", p.server.Err())
+		}
+	}
+
 	// Refused, as much is passed over, in small records too.
 	_, server = configs(VersionTLS13)
 	server.MaxEarlyData = 40_000

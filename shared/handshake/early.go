@@ -67,7 +67,7 @@ type early struct {
 	offered  bool          // in the first ClientHello
 	accepted bool          // by the server, as far as its message says so
 	rejected bool          // offered and not accepted; see ForgetEarlyData
-	room     int64         // how many bytes a client may still write
+	room     int64         // how many bytes a client may still write, and a server read
 	written  bool          // some were
 	received int64         // bytes that came to a server
 	skew     time.Duration // of the ticket's age; see ConnectionState
@@ -214,7 +214,7 @@ func (m *Machine) judgeEarlyData() (EarlyDataReason, error) {
 		return EarlyDataNotResumed, nil
 	case !m.early.offered:
 		return EarlyDataPeerDeclined, nil
-	case s.MaxEarlyData == 0:
+	case s.MaxEarlyData == 0 || int64(s.MaxEarlyData) > m.config.maxEarlyData(): // there was once more room
 		return EarlyDataUnsupported, nil
 	case m.resumption.selected != 0: // RFC 9846 4.3.10: only of the first identity
 		return EarlyDataNotResumed, nil
@@ -321,11 +321,11 @@ func (m *Machine) beginEarlyData(s *session.State) error {
 	m.early.exporter = secret.Exporter(sum)
 	m.logKey("CLIENT_EARLY_TRAFFIC_SECRET", traffic.Bytes())
 	m.logKey("EARLY_EXPORTER_SECRET", m.early.exporter.Bytes())
+	m.early.room = int64(s.MaxEarlyData)
 	if m.role == Server {
 		m.readLevel = LevelEarly
 		return m.layer.ReadKey(TrafficKey{LevelEarly, used, traffic.Key(used)})
 	}
-	m.early.room = int64(s.MaxEarlyData)
 	m.writeLevel = LevelEarly
 	return m.layer.WriteKey(TrafficKey{LevelEarly, used, traffic.Key(used)})
 }
@@ -384,12 +384,12 @@ func (m *Machine) WroteEarly(n int) {
 }
 
 // ReceivedEarly counts n bytes more of 0-RTT, of which the server takes only as
-// many as it said (RFC 9846 4.3.10).
+// many as the ticket said (RFC 9846 4.3.10).
 func (m *Machine) ReceivedEarly(n int) error {
-	m.early.received += int64(n)
-	if limit := m.config.maxEarlyData(); m.early.received > limit {
-		return alert.Peerf(alert.UnexpectedMessage, "%w: more than %d bytes", alert.TooMuchEarlyData, limit)
+	if m.early.room -= int64(n); m.early.room < 0 {
+		return alert.Peerf(alert.UnexpectedMessage, "%w: more than %d bytes", alert.TooMuchEarlyData, m.early.received)
 	}
+	m.early.received += int64(n)
 	return nil
 }
 
