@@ -76,7 +76,7 @@ func makeLeaf(authority tls.Certificate, name string, key crypto.Signer, until t
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    testTime.AddDate(-1, 0, 0),
 		NotAfter:     until,
-		KeyUsage:     x509.KeyUsageDigitalSignature,
+		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:     []string{name},
 		IPAddresses:  nil,

@@ -70,6 +70,7 @@ const (
 	KeyMismatch                Reason = "a private key that is not the public key's"
 	WrongDelegation            Reason = "a delegated credential that is not good"
 	WrongScheme                Reason = "a signature scheme that was not asked for"
+	WrongKey                   Reason = "a key that is for other schemes alone"
 	WrongCertificateType       Reason = "a certificate of a type that was not asked for"
 	WrongCurve                 Reason = "a certificate on a curve that was not offered"
 	NoCertificate              Reason = "the peer shows no certificate"
@@ -106,15 +107,14 @@ const (
 
 // What can't be read.
 const (
-	MalformedClientHello  Reason = "malformed ClientHello"
-	MalformedMessage      Reason = "malformed message"
-	MalformedExtension    Reason = "malformed extension"
-	MalformedPreSharedKey Reason = "malformed pre_shared_key"
-	DuplicateExtension    Reason = "an extension is there twice"
-	DuplicateKeyShare     Reason = "a key share is there twice"
-	MalformedFragment     Reason = "malformed fragment of a message"
-	FragmentMismatch      Reason = "fragments of a message contradict each other"
-	MalformedACK          Reason = "malformed ACK"
+	MalformedClientHello Reason = "malformed ClientHello"
+	MalformedMessage     Reason = "malformed message"
+	MalformedExtension   Reason = "malformed extension"
+	DuplicateExtension   Reason = "an extension is there twice"
+	DuplicateKeyShare    Reason = "a key share is there twice"
+	MalformedFragment    Reason = "malformed fragment of a message"
+	FragmentMismatch     Reason = "fragments of a message contradict each other"
+	MalformedACK         Reason = "malformed ACK"
 )
 
 // Records that are wrong in themselves, or come where they may not.

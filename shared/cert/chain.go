@@ -128,15 +128,16 @@ func unsupportedKey(public crypto.PublicKey) error {
 var keyUsage = asn1.ObjectIdentifier{2, 5, 29, 15} // RFC 5280 4.2.1.3
 
 // CheckKeyUsage refuses, with bad_certificate, a leaf whose KeyUsage extension
-// lacks digitalSignature (RFC 9846 4.5.1.2). It holds for pinned certificates,
-// too, so it is not a part of VerifyServer and VerifyClient.
-func CheckKeyUsage(leaf *x509.Certificate) error {
-	if leaf.KeyUsage&x509.KeyUsageDigitalSignature != 0 {
+// lacks what is needed: digitalSignature (RFC 9846 4.5.1.2), or keyEncipherment
+// for key transport (RFC 5246 7.4.2). It holds for pinned certificates, too, so it
+// is not a part of VerifyServer and VerifyClient.
+func CheckKeyUsage(leaf *x509.Certificate, needed x509.KeyUsage) error {
+	if leaf.KeyUsage&needed != 0 {
 		return nil
 	}
 	for _, extension := range leaf.Extensions {
 		if extension.Id.Equal(keyUsage) {
-			return alert.Peerf(alert.BadCertificate, "%w: expected digitalSignature, it allows only %09b", alert.WrongKeyUsage, leaf.KeyUsage)
+			return alert.Peerf(alert.BadCertificate, "%w: expected %09b, it allows only %09b", alert.WrongKeyUsage, needed, leaf.KeyUsage)
 		}
 	}
 	return nil

@@ -156,15 +156,18 @@ func TestCheckKeyUsage(t *testing.T) {
 		"and encipherment":  x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		"and encipherOnly9": x509.KeyUsageDigitalSignature | x509.KeyUsageDecipherOnly,
 	} {
-		if err := CheckKeyUsage(leaf(func(c *x509.Certificate) { c.KeyUsage = usage })); err != nil {
+		if err := CheckKeyUsage(leaf(func(c *x509.Certificate) { c.KeyUsage = usage }), x509.KeyUsageDigitalSignature); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	encipherment := leaf(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement })
-	wantAlert(t, CheckKeyUsage(encipherment), alert.BadCertificate, alert.Peer)
+	wantAlert(t, CheckKeyUsage(encipherment, x509.KeyUsageDigitalSignature), alert.BadCertificate, alert.Peer)
+	if err := CheckKeyUsage(encipherment, x509.KeyUsageKeyEncipherment); err != nil {
+		t.Errorf("for key transport: %v", err)
+	}
 	nothing := leaf(func(c *x509.Certificate) {
 		c.KeyUsage = 0
 		c.ExtraExtensions = []pkix.Extension{{Id: keyUsage, Critical: true, Value: []byte{3, 1, 0}}}
 	})
-	wantAlert(t, CheckKeyUsage(nothing), alert.BadCertificate, alert.Peer)
+	wantAlert(t, CheckKeyUsage(nothing, x509.KeyUsageDigitalSignature), alert.BadCertificate, alert.Peer)
 }

@@ -73,7 +73,7 @@ func TestSelfSigned(t *testing.T) {
 	}
 	_, err := VerifyClient(chain, roots, now.Add(-2*time.Hour))
 	wantAlert(t, err, alert.CertificateExpired, alert.Peer)
-	if err := CheckKeyUsage(chain[0]); err != nil {
+	if err := CheckKeyUsage(chain[0], x509.KeyUsageDigitalSignature); err != nil {
 		t.Error(err)
 	}
 	if _, err := SelfSigned(now, "not ascii é"); err == nil {

@@ -70,6 +70,9 @@ func Verify(public crypto.PublicKey, u Use, id tls.SignatureScheme, content, sig
 		return unsupportedKey(public)
 	}
 	s, known := find(id)
+	if _, pss := public.(*PSSPublicKey); pss && known && s.algorithm == signRSAE {
+		return alert.Peerf(alert.IllegalParameter, "%w: the peer signed with %s under the OID RSASSA-PSS", alert.WrongKey, s.name) // RFC 9846 4.3.3
+	}
 	if !known || !s.allowed(u) || !s.fits(public, u.Version) {
 		return alert.Peerf(alert.IllegalParameter, "%w: expected one for an %s in %v, the peer signed with %s",
 			alert.WrongScheme, describe(public), u.Version, SchemeName(id))

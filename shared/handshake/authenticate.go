@@ -66,6 +66,9 @@ func readCertificateRequest(m *Machine, body []byte) error {
 		}
 		m.request.types, m.request.authorities = slices.Clone(in.Types), in.Authorities
 		m.request.schemes = message.Collect[tls.SignatureScheme](in.Schemes)
+		if err := m.verifyUnstapled(); err != nil {
+			return err
+		}
 	}
 	m.request.authorities = cloneAll(m.request.authorities)
 	return m.chooseClientCredential()
@@ -137,7 +140,7 @@ func readServerCertificate(m *Machine, body []byte) error {
 		return alert.Peerf(alert.UnsupportedCertificate, "%w: the server shows %v", alert.UnsupportedCertificateType, m.peer.shows)
 	}
 	if !m.place.Knows(Stapled) {
-		m.peer.shown = raw // see awaitsStaple
+		m.peer.shown = raw // see verifyUnstapled
 		return nil
 	}
 	return m.verifyPeer(raw)
@@ -266,7 +269,7 @@ func (c *Config) verifyChain(verifier Role, s *suite.Suite, raw [][]byte) (v ver
 	if v.chain, err = cert.Parse(raw); err != nil {
 		return v, err
 	}
-	if err := cert.CheckKeyUsage(v.chain[0]); err != nil {
+	if err := cert.CheckKeyUsage(v.chain[0], keyUsage(verifier, s)); err != nil {
 		return v, err
 	}
 	v.key = v.chain[0].PublicKey

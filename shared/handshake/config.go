@@ -217,7 +217,10 @@ type Config struct {
 	// named here. CBC suites decrypt what is not authenticated yet. Padding and
 	// MAC are checked in constant time, but the construction has been broken
 	// again and again, in implementations that meant to do so; and SHA-1 is the
-	// MAC of most. Name them for a peer that has nothing else, and last.
+	// MAC of most. Suites with key transport (TLS_RSA_*) have no forward secrecy:
+	// who gets the server's key one day can read all that was recorded; and their
+	// decryption of RSA PKCS #1 has leaked through time as often as CBC. Name
+	// them for a peer that has nothing else, and last.
 	CipherSuites []uint16
 
 	// MinVersion and MaxVersion bound the version, in TLS's or DTLS's numbers

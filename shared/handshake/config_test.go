@@ -27,7 +27,7 @@ func TestValidate(t *testing.T) {
 		{"MinVersion", Server, func(c *Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS13, tls.VersionTLS12 }},
 		{"MinVersion", Server, func(c *Config) { c.MinVersion, c.MaxVersion = 0xfefc, 0xfefd }},
 		{"", Server, func(c *Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, 0xfefc }},
-		{"CipherSuites", Client, func(c *Config) { c.CipherSuites = []uint16{0x1301, 0x002f} }},
+		{"CipherSuites", Client, func(c *Config) { c.CipherSuites = []uint16{0x1301, 0x000a} }},
 		{"CurvePreferences", Client, func(c *Config) { c.CurvePreferences = []tls.CurveID{x25519, 0x2a2a} }},
 		{"CurvePreferences", Client, func(c *Config) { c.MaxVersion, c.CurvePreferences = tls.VersionTLS12, []tls.CurveID{pq} }},
 		{"", Client, func(c *Config) { c.CurvePreferences = []tls.CurveID{pq, pq} }},

@@ -189,39 +189,56 @@ func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) 
 			return 0, nil, err
 		}
 	}
-	chosen := m.suite
-	if m.role == Server && !m.version.Is13() {
-		if chosen, err = m.suiteFor(public); err != nil {
-			return 0, nil, err
-		}
+	scheme, unsigned := cert.Choose(c.key(), c.schemes(), m.config.use(m.version, m.role), wants.schemes)
+	if m.role == Client || m.version.Is13() {
+		return scheme, m.suite, unsigned
 	}
-	scheme, err := cert.Choose(c.key(), c.schemes(), m.config.use(m.version, m.role), wants.schemes)
+	chosen, err := m.suiteFor(c, public, unsigned)
+	if err == nil && chosen.Exchange == suite.KeyTransport {
+		scheme = 0 // nothing is signed
+	}
 	return scheme, chosen, err
 }
 
-// suiteFor returns the suite of 1.2 that goes with a key.
-func (m *Machine) suiteFor(public crypto.PublicKey) (*suite.Suite, error) {
+// suiteFor returns the suite of 1.2 that goes with a credential, of which unsigned
+// says why it can't sign for this client.
+func (m *Machine) suiteFor(c *Credential, public crypto.PublicKey, unsigned error) (*suite.Suite, error) {
 	// RFC 8422 5.1: supported_groups bounds the curve of ECDSA certificates, too.
 	if curve, ok := cert.CurveOf(public); ok && !m.hello.groups.Contains(uint16(curve)) {
 		return nil, alert.Peerf(alert.HandshakeFailure, "%w: ours is on %v", alert.NoCommonCurve, curve)
 	}
-	return m.suiteBy(authOf(public))
+	return m.suiteBy(authOf(public), func(s *suite.Suite) error {
+		if s.Exchange == suite.KeyTransport {
+			_, err := c.decrypter()
+			return err
+		}
+		return unsigned
+	})
 }
 
-// suiteBy returns the suite of 1.2 that authenticates by auth. Without a group
-// in common it can't be one with ECDHE.
-func (m *Machine) suiteBy(auth suite.Auth) (*suite.Suite, error) {
-	var lacking error = alert.Peerf(alert.HandshakeFailure, "%w for %v and this credential", alert.NoCommonSuite, m.version)
+// suiteBy returns the suite of 1.2 that authenticates by auth, and that a
+// credential serves. Without a group in common it can't be one with ECDHE.
+func (m *Machine) suiteBy(auth suite.Auth, serves func(*suite.Suite) error) (*suite.Suite, error) {
+	var lacking error
 	for s := range m.config.common(m.version, m.hello.suites) {
 		if s.Auth != auth {
 			continue
 		}
-		if s.Exchange != suite.ECDHE || m.group != nil {
+		err := serves(s)
+		if s.Exchange == suite.ECDHE && m.group == nil {
+			err = alert.NoCommonGroup
+		}
+		if err == nil {
 			return s, nil
 		}
-		lacking = alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonGroup, m.version)
+		if lacking == nil { // what the most preferred suite lacks
+			lacking = err
+		}
 	}
-	return nil, lacking
+	if lacking == nil {
+		lacking = errors.New("of this credential's kind")
+	}
+	return nil, alert.Peerf(alert.HandshakeFailure, "%w for %v: %w", alert.NoCommonSuite, m.version, lacking)
 }
 
 // authOf is the kind of 1.2 suite that a key goes with: none, if it can't sign.

@@ -55,10 +55,8 @@ func readServerKeyExchange(m *Machine, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if m.awaitsStaple() {
-		if err := m.verifyPeer(m.peer.shown); err != nil {
-			return err
-		}
+	if err := m.verifyUnstapled(); err != nil {
+		return err
 	}
 	if err := m.takeShare12(in.Group, in.Public); err != nil {
 		return err
@@ -84,13 +82,21 @@ func (m *Machine) signedParams(params []byte) []byte {
 
 func writeNothing(*Machine, *wire.Builder) error { return nil }
 
-func readServerHelloDone(m *Machine, body []byte) error { return message.ParseEmpty(body) }
+func readServerHelloDone(m *Machine, body []byte) error {
+	if err := message.ParseEmpty(body); err != nil {
+		return err
+	}
+	return m.verifyUnstapled()
+}
 
 // --- ClientKeyExchange
 
 func writeClientKeyExchange(m *Machine, b *wire.Builder) error {
-	if m.suite.Auth == suite.PSK {
+	switch {
+	case m.suite.Auth == suite.PSK:
 		return m.writeIdentity(b)
+	case m.suite.Exchange == suite.KeyTransport:
+		return m.writePremaster(b)
 	}
 	ours, err := suite.Generate(m.group.ID)
 	if err != nil {
@@ -105,8 +111,11 @@ func writeClientKeyExchange(m *Machine, b *wire.Builder) error {
 }
 
 func readClientKeyExchange(m *Machine, body []byte) error {
-	if m.suite.Auth == suite.PSK {
+	switch {
+	case m.suite.Auth == suite.PSK:
 		return m.readIdentity(body)
+	case m.suite.Exchange == suite.KeyTransport:
+		return m.readPremaster(body)
 	}
 	in, err := parse(&message.ClientKeyExchange{}, body)
 	if err != nil {

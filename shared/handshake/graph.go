@@ -113,6 +113,7 @@ const (
 	Retry                           // the server asks for another ClientHello than the last
 	Resumed                         // 1.2: a session is resumed; 1.3: a PSK is used
 	ServerCert                      // the server shows a certificate in this handshake
+	KeyTransport                    // 1.2: the client chooses the secret, for the certificate's key: no ServerKeyExchange
 	KeyExchange                     // 1.2 without a certificate: ServerKeyExchange is sent
 	Stapled                         // 1.2: CertificateStatus is sent
 	CertRequested                   // the server asks for a client certificate
@@ -127,7 +128,7 @@ const (
 )
 
 var factNames = [numFacts]string{
-	"V13", "Datagram", "Retry", "Resumed", "ServerCert", "KeyExchange", "Stapled", "CertRequested",
+	"V13", "Datagram", "Retry", "Resumed", "ServerCert", "KeyTransport", "KeyExchange", "Stapled", "CertRequested",
 	"ClientCert", "Ticket", "EarlyData", "ClientCID", "ServerCID", "Due",
 }
 
@@ -150,6 +151,7 @@ const byArrival = V13 | Retry | KeyExchange | Stapled | CertRequested | Due
 // something in Not to be true. A line comes after those of the facts it names.
 var needs = []struct{ Fact, If, Not Facts }{
 	{ServerCert, 0, Resumed},               // RFC 5246 7.3, RFC 9846 2.2
+	{KeyTransport, ServerCert, V13},        // RFC 5246 7.4.7.1
 	{KeyExchange, 0, Resumed | ServerCert}, // RFC 4279 2
 	{Stapled, 0, V13},                      // RFC 6066 8; 1.3 staples in Certificate
 	{CertRequested, ServerCert, 0},         // RFC 5246 7.4.4, RFC 9846 4.4.2
@@ -199,7 +201,7 @@ var steps = [numSteps]struct {
 	HelloRetryRequest:  {"HelloRetryRequest", Server, protocol.ServerHello, true, maxHello, 0, 0, Retry},
 	ClientHelloAgain:   {"ClientHelloAgain", Client, protocol.ClientHello, true, maxHello, 0, Retry, 0},
 	ServerHello: {"ServerHello", Server, protocol.ServerHello, true, maxHello,
-		V13 | Resumed | ServerCert | KeyExchange | Stapled | Ticket | ClientCID | ServerCID, CertRequested, 0},
+		V13 | Resumed | ServerCert | KeyTransport | KeyExchange | Stapled | Ticket | ClientCID | ServerCID, CertRequested, 0},
 	EncryptedExtensions: {"EncryptedExtensions", Server, protocol.EncryptedExtensions, true, maxMessage, EarlyData, 0, 0},
 
 	ServerCertificate:       {"ServerCertificate", Server, protocol.Certificate, true, maxCertificate, 0, 0, 0},
@@ -272,8 +274,12 @@ var Graph = []Edge{
 	{ServerHello, ServerKeyExchange, KeyExchange, 0, "RFC 4279 2, RFC 5489 2"},
 	{ServerHello, ServerHelloDone, 0, Resumed | ServerCert | KeyExchange, "RFC 4279 2"},
 	{ServerCertificate, CertificateStatus, Stapled, 0, "RFC 6066 8"},
-	{ServerCertificate, ServerKeyExchange, 0, V13 | Stapled, "RFC 8422 5.4"},
-	{CertificateStatus, ServerKeyExchange, 0, 0, "RFC 6066 8"},
+	{ServerCertificate, ServerKeyExchange, 0, V13 | Stapled | KeyTransport, "RFC 8422 5.4"},
+	{ServerCertificate, CertificateRequest, KeyTransport | CertRequested, Stapled, "RFC 5246 7.4.3"},
+	{ServerCertificate, ServerHelloDone, KeyTransport, Stapled | CertRequested, "RFC 5246 7.4.3"},
+	{CertificateStatus, ServerKeyExchange, 0, KeyTransport, "RFC 6066 8"},
+	{CertificateStatus, CertificateRequest, KeyTransport | CertRequested, 0, "RFC 6066 8"},
+	{CertificateStatus, ServerHelloDone, KeyTransport, CertRequested, "RFC 6066 8"},
 	{ServerKeyExchange, CertificateRequest, CertRequested, 0, "RFC 5246 7.4.4"},
 	{ServerKeyExchange, ServerHelloDone, 0, CertRequested, "RFC 5246 7.4.5"},
 	{CertificateRequest, ServerHelloDone, 0, V13, "RFC 5246 7.4.5"},

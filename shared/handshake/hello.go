@@ -17,6 +17,7 @@ import (
 // A hello is what a ClientHello says: what we said as a client, or what the
 // client said to us.
 type hello struct {
+	version   protocol.Version // legacy_version
 	sessionID []byte
 	suites    message.Uint16s
 	offered   []protocol.ExtensionType // and understood: what may be answered
@@ -166,7 +167,7 @@ func readClientHello(m *Machine, body []byte) error {
 	}
 	first, random := m.hello, m.random.client
 	again := first.suites != nil // and not by a cookie, which has checked it
-	m.hello = hello{retried: m.place.At == HelloRetryRequest, block: in.Extensions, raw: body, before: len(first.psks.Identities)}
+	m.hello = hello{retried: m.place.At == HelloRetryRequest, version: in.Version, block: in.Extensions, raw: body, before: len(first.psks.Identities)}
 	if first.retried { // it is the same hello, after a wait
 		m.hello.before = first.before
 	}

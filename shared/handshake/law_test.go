@@ -25,6 +25,7 @@ func sane(f Facts) bool {
 		implies(CertRequested, has(ServerCert)) && // RFC 5246 7.4.4, RFC 9846 4.4.2
 		implies(ClientCert, has(CertRequested)) &&
 		implies(Stapled, v12 && has(ServerCert)) && // 1.3 staples in Certificate, RFC 9846 4.5.1.1
+		implies(KeyTransport, v12 && has(ServerCert)) && // RFC 5246 7.4.7.1
 		implies(KeyExchange, v12 && !has(Resumed) && !has(ServerCert)) &&
 		implies(Ticket, v12) &&
 		implies(EarlyData, v13 && has(Resumed) && !has(Retry)) && // RFC 9846 4.3.10
@@ -49,7 +50,7 @@ func broken(f Facts, asked int, path []Step) string {
 		EncryptedExtensions:     once[has(V13)],
 		ServerCertificate:       once[has(ServerCert)],
 		CertificateStatus:       once[has(Stapled)],
-		ServerKeyExchange:       once[full12 && has(ServerCert) || has(KeyExchange)],
+		ServerKeyExchange:       once[full12 && has(ServerCert) && !has(KeyTransport) || has(KeyExchange)], // RFC 5246 7.4.3
 		CertificateRequest:      once[has(CertRequested)],
 		ServerCertificateVerify: once[full13],
 		ServerHelloDone:         once[full12],

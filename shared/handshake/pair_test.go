@@ -371,6 +371,9 @@ func issue(name string, issuer *tls.Certificate, key crypto.Signer) tls.Certific
 		DNSNames:              []string{name},
 		BasicConstraintsValid: true,
 	}
+	if _, ok := key.(*rsa.PrivateKey); ok {
+		template.KeyUsage |= x509.KeyUsageKeyEncipherment // for key transport
+	}
 	parent, signer := template, key
 	if issuer == nil {
 		template.IsCA, template.KeyUsage, template.ExtKeyUsage = true, x509.KeyUsageCertSign, nil

@@ -27,7 +27,7 @@ func (m *Machine) fitPSK(c *Credential) (*suite.Suite, error) {
 		_, err := m.findPSK(c)
 		return m.suite, err
 	}
-	return m.suiteBy(suite.PSK)
+	return m.suiteBy(suite.PSK, func(*suite.Suite) error { return nil })
 }
 
 // --- ServerKeyExchange

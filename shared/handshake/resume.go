@@ -170,6 +170,7 @@ func (m *Machine) settleResumption() error {
 	withoutCertificate := m.resumed || m.psk != nil
 	m.place.Learn(Resumed, withoutCertificate)
 	m.place.Learn(ServerCert, !withoutCertificate && m.suite.Auth != suite.PSK)
+	m.place.Learn(KeyTransport, !withoutCertificate && m.suite.Exchange == suite.KeyTransport)
 	if m.suite.Auth == suite.PSK && m.suite.Exchange == suite.ECDHE && !m.resumed {
 		m.place.Learn(KeyExchange, true) // it has the server's share
 	}

@@ -54,7 +54,8 @@ func acceptStatusRequest(m *Machine, at where, body []byte) error {
 
 // --- CertificateStatus, in 1.2. A server that has promised one may leave it out
 // after all (RFC 6066 8), and so its certificate is verified only with what
-// comes next: CertificateStatus, or else ServerKeyExchange.
+// comes next: CertificateStatus, or else ServerKeyExchange (with key transport
+// CertificateRequest or ServerHelloDone).
 
 func writeCertificateStatus(m *Machine, b *wire.Builder) error {
 	out := message.CertificateStatus{Response: m.staple}
@@ -71,10 +72,13 @@ func readCertificateStatus(m *Machine, body []byte) error {
 	return m.verifyPeer(m.peer.shown)
 }
 
-// awaitsStaple reports whether the certificate that just came is not verified
-// yet, as a staple may follow.
-func (m *Machine) awaitsStaple() bool {
-	return m.place.At == ServerCertificate && !m.place.Knows(Stapled)
+// verifyUnstapled verifies the certificate that came just before, if a staple
+// might have followed.
+func (m *Machine) verifyUnstapled() error {
+	if m.place.At != ServerCertificate || m.place.Knows(Stapled) || m.version.Is13() {
+		return nil
+	}
+	return m.verifyPeer(m.peer.shown)
 }
 
 // --- signed_certificate_timestamp (RFC 6962 3.3)

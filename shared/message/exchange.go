@@ -68,3 +68,19 @@ func (m *ClientKeyExchange) Parse(body []byte) error {
 
 // Append appends the message.
 func (m *ClientKeyExchange) Append(b *wire.Builder) { b.Bytes8(m.Public) }
+
+// ClientKeyExchangeRSA is ClientKeyExchange of the suites with key transport of
+// 1.2 (RFC 5246 7.4.7.1): opaque encrypted_premaster<1..2^16-1>.
+type ClientKeyExchangeRSA struct {
+	Encrypted []byte
+}
+
+// Parse reads the message.
+func (m *ClientKeyExchangeRSA) Parse(body []byte) error {
+	r := read(protocol.ClientKeyExchange, body)
+	m.Encrypted = r.vector16("encrypted_premaster", 1, max16)
+	return r.done()
+}
+
+// Append appends the message.
+func (m *ClientKeyExchangeRSA) Append(b *wire.Builder) { b.Bytes16(m.Encrypted) }

@@ -45,6 +45,11 @@ const (
 	TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA uint16 = 0xc036
 	TLS_PSK_WITH_AES_128_CBC_SHA       uint16 = 0x008c // RFC 4279 7
 	TLS_PSK_WITH_AES_256_CBC_SHA       uint16 = 0x008d
+
+	TLS_RSA_WITH_AES_128_GCM_SHA256 uint16 = 0x009c // RFC 5288 3
+	TLS_RSA_WITH_AES_256_GCM_SHA384 uint16 = 0x009d
+	TLS_RSA_WITH_AES_128_CBC_SHA    uint16 = 0x002f // RFC 5246 A.5
+	TLS_RSA_WITH_AES_256_CBC_SHA    uint16 = 0x0035
 )
 
 // A Suite is one row of the table. It is never modified.
@@ -60,7 +65,7 @@ type Suite struct {
 }
 
 // Insecure reports whether a suite is used only where its name is asked for.
-func (s *Suite) Insecure() bool { return s.CBC != nil }
+func (s *Suite) Insecure() bool { return s.CBC != nil || s.Exchange == KeyTransport }
 
 // ChaCha20 reports whether a suite is fast without help of the hardware.
 func (s *Suite) ChaCha20() bool { return s.AEAD == chacha20Poly1305 }
@@ -78,9 +83,10 @@ func (s *Suite) Lengths() (mac, key, iv int) {
 type Exchange uint8
 
 const (
-	Any        Exchange = iota // 1.3: negotiated by extensions, apart from the suite
-	ECDHE                      // 1.2: RFC 8422
-	NoExchange                 // 1.2: the pre-shared key alone, without forward secrecy (RFC 4279 2)
+	Any          Exchange = iota // 1.3: negotiated by extensions, apart from the suite
+	ECDHE                        // 1.2: RFC 8422
+	NoExchange                   // 1.2: the pre-shared key alone, without forward secrecy (RFC 4279 2)
+	KeyTransport                 // 1.2: the client encrypts the secret to the server's RSA key, without forward secrecy (RFC 5246 7.4.7.1)
 )
 
 // An Auth is what the server of a suite authenticates with.
@@ -127,6 +133,11 @@ var Table = []*Suite{
 	{TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA, "TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, ECDHE, PSK, nil, aes256CBCSHA},
 	{TLS_PSK_WITH_AES_128_CBC_SHA, "TLS_PSK_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, NoExchange, PSK, nil, aes128CBCSHA},
 	{TLS_PSK_WITH_AES_256_CBC_SHA, "TLS_PSK_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, NoExchange, PSK, nil, aes256CBCSHA},
+
+	{TLS_RSA_WITH_AES_128_GCM_SHA256, "TLS_RSA_WITH_AES_128_GCM_SHA256", protocol.VersionTLS12, crypto.SHA256, KeyTransport, RSA, aes128GCM12, nil},
+	{TLS_RSA_WITH_AES_256_GCM_SHA384, "TLS_RSA_WITH_AES_256_GCM_SHA384", protocol.VersionTLS12, crypto.SHA384, KeyTransport, RSA, aes256GCM12, nil},
+	{TLS_RSA_WITH_AES_128_CBC_SHA, "TLS_RSA_WITH_AES_128_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, KeyTransport, RSA, nil, aes128CBCSHA},
+	{TLS_RSA_WITH_AES_256_CBC_SHA, "TLS_RSA_WITH_AES_256_CBC_SHA", protocol.VersionTLS12, crypto.SHA256, KeyTransport, RSA, nil, aes256CBCSHA},
 }
 
 // ByID returns the suite with this number, or nil.

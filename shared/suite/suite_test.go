@@ -85,7 +85,7 @@ func TestTableRows(t *testing.T) {
 		if is13 := s.Version.Is13(); is13 != (s.Exchange == Any) || is13 != (s.Auth == AnyAuth) {
 			t.Errorf("%s: %v with exchange %d and authentication %d", s.Name, s.Version, s.Exchange, s.Auth)
 		}
-		if (s.AEAD == nil) == (s.CBC == nil) || s.Insecure() != (s.CBC != nil) {
+		if (s.AEAD == nil) == (s.CBC == nil) || s.Insecure() != (s.CBC != nil || s.Exchange == KeyTransport) {
 			t.Errorf("%s: AEAD %v, CBC %v, insecure %v", s.Name, s.AEAD, s.CBC, s.Insecure())
 		}
 		if s.CBC != nil {
