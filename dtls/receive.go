@@ -397,7 +397,9 @@ func (e *Engine) deliver() error {
 		if e.current == nil {
 			return nil
 		}
-		handshaking := !e.machine.Open()
+		if e.machine.Open() && !e.version.Is13() { // it was here before; later ones don't get so far
+			return alert.Peerf(alert.UnexpectedMessage, "%w: %v after Finished", alert.ExcessHandshakeData, e.current.Type)
+		}
 		err := e.machine.Receive(*e.current, e.now)
 		if err == handshake.ErrNotYet {
 			return nil
@@ -405,9 +407,6 @@ func (e *Engine) deliver() error {
 		e.current = nil
 		if err != nil {
 			return err
-		}
-		if handshaking && e.machine.Open() && e.assembler.Pending() {
-			return alert.Peerf(alert.UnexpectedMessage, "%w: after Finished", alert.ExcessHandshakeData)
 		}
 	}
 }

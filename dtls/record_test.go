@@ -338,6 +338,8 @@ func TestFinishedTwice(t *testing.T) {
 		{"beside", []int{0, 1}, true, alert.ExcessHandshakeData},
 	} {
 		client, server := with(only12)
+		server.ServerSessionCache = NewLRUServerSessionCache(1) // work between Finished and the end
+		server.SessionTicketsDisabled = true
 		s := simulate(t, 0, client, server)
 		if err := s.run(func() bool { return s.client.epochs[1] != nil }); err != nil {
 			t.Fatal(err)
