@@ -134,28 +134,6 @@ func (m *Machine) prepareHello() error {
 	return err
 }
 
-// shareGroups are the groups that the first ClientHello has shares for, in the
-// order of supported_groups (RFC 9846 4.3.8): what the server is known to have,
-// else what the Config says, or the first hybrid one and the first other one, so
-// that most servers find theirs.
-func (c *Config) shareGroups() []tls.CurveID {
-	for g := range c.groups(protocol.VersionTLS13) {
-		if slices.Contains(c.ServerGroupsHint, g.ID) {
-			return []tls.CurveID{g.ID}
-		}
-	}
-	var ids []tls.CurveID
-	var hybrid, plain bool
-	for g := range c.groups(protocol.VersionTLS13) {
-		first := g.PostQuantum && !hybrid || !g.PostQuantum && !plain
-		if c.KeyShares == nil && first || slices.Contains(c.KeyShares, g.ID) {
-			ids = append(ids, g.ID)
-		}
-		hybrid, plain = hybrid || g.PostQuantum, plain || !g.PostQuantum
-	}
-	return ids
-}
-
 func readClientHello(m *Machine, body []byte) error {
 	var in message.ClientHello
 	body, err := m.openHello(slices.Clone(body)) // hello's views outlive the call
