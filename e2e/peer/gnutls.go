@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -30,6 +32,16 @@ func (g GnuTLS) Serve(t testing.TB, s Settings) Server {
 	if s.Staple {
 		arguments = append(arguments, "--ocsp-response", s.Leaf.Staple)
 	}
+	if s.PSK != nil {
+		file := filepath.Join(t.TempDir(), "keys")
+		if err := os.WriteFile(file, []byte(s.PSK.Identity+":"+s.PSK.Key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		arguments = append(arguments, "--pskpasswd", file)
+		if s.PSK.Hint != "" {
+			arguments = append(arguments, "--pskhint", s.PSK.Hint)
+		}
+	}
 	p := g.start(t, s, "gnutls-serv", arguments)
 	return gnutlsServer{p, p.address(s.Max.network())}
 }
@@ -47,6 +59,9 @@ func (g GnuTLS) Connect(t testing.TB, s Settings, address string) Conversation {
 		arguments = append(arguments, "--sni-hostname", s.Name, "--verify-hostname", s.Name)
 	} else {
 		arguments = append(arguments, "--disable-sni")
+	}
+	if s.PSK != nil {
+		arguments = append(arguments, "--pskusername", s.PSK.Identity, "--pskkey", s.PSK.Key)
 	}
 	p := g.start(t, s, "gnutls-cli", arguments)
 	if !s.Mute {
@@ -116,6 +131,9 @@ func priority(s Settings) string {
 			}
 		}
 	}
+	if s.PSK != nil {
+		text += ":-KX-ALL:+PSK:+ECDHE-PSK"
+	}
 	if s.NoEMS {
 		text += ":%NO_SESSION_HASH"
 	}
@@ -151,6 +169,7 @@ func (c gnutlsClient) Report() Report {
 func gnutlsReport(p *process) Report {
 	stdout, stderr := p.output()
 	description := regexp.MustCompile(`- Description: \(([^-]+)-X\.509\)-\(ECDHE-([^)]+)\)-\(([^)]+)\)-\(([^)]+)\)`)
+	withKey := regexp.MustCompile(`- Description: \((\S+?)(?:-PSK)?\)-\(.*PSK.*\)-\(([^)]+)\)`)
 	r := Report{
 		ALPN:        match(stdout, `- Application protocol: (\S+)`),
 		ServerName:  match(stdout+stderr, `- Given server name\[1\]: (\S+)`, `Requested server name: '(.+)'`),
@@ -164,6 +183,9 @@ func gnutlsReport(p *process) Report {
 	if f := description.FindStringSubmatch(stdout); f != nil {
 		r.Version, r.Group = protocolName(f[1]), groupName(f[2])
 		r.Cipher = gnutlsCipher(r.Version, f[3], f[4])
+	}
+	if f := withKey.FindStringSubmatch(stdout); f != nil {
+		r.Version, r.Cipher = protocolName(f[1]), "one with "+f[2]
 	}
 	if strings.Contains(stdout, "OCSP status request,") { // it prints nothing of a response that doesn't verify
 		r.Staple = "good"

@@ -47,6 +47,9 @@ func (g Godwit) Serve(t testing.TB, s Settings) Server {
 	if s.Staple {
 		arguments = append(arguments, "-staple", s.Leaf.Staple)
 	}
+	if s.PSK != nil && s.PSK.Hint != "" {
+		arguments = append(arguments, "-psk-hint", s.PSK.Hint)
+	}
 	p := g.start(t, append(arguments, godwitArguments(s)...), "127.0.0.1:0")
 	return godwitServer{p, p.address(s.Max.network())}
 }
@@ -56,7 +59,7 @@ func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
 	if !s.Mute { // else it copies standard input, in which nothing comes
 		arguments = append(arguments, "-send", Text)
 	}
-	if s.Root == "" {
+	if s.Root == "" && s.PSK == nil {
 		arguments = append(arguments, "-insecure")
 	}
 	if s.Name != "" {
@@ -93,6 +96,9 @@ func godwitArguments(s Settings) []string {
 	if s.Leaf != nil {
 		option("-cert", s.Leaf.Chain)
 		option("-key", s.Leaf.Key)
+	}
+	if s.PSK != nil {
+		option("-psk", s.PSK.Identity+":"+s.PSK.Key)
 	}
 	if s.MTU != 0 {
 		option("-mtu", strconv.Itoa(s.MTU))

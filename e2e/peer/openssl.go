@@ -28,6 +28,12 @@ func (o OpenSSL) Serve(t testing.TB, s Settings) Server {
 	if s.Staple {
 		arguments = append(arguments, "-status_file", s.Leaf.Staple)
 	}
+	if s.PSK != nil {
+		arguments = append(arguments, "-nocert")
+		if s.PSK.Hint != "" {
+			arguments = append(arguments, "-psk_hint", s.PSK.Hint)
+		}
+	}
 	if s.Listen {
 		arguments = append(arguments, "-listen")
 	}
@@ -84,6 +90,10 @@ func opensslArguments(s Settings) []string {
 		option("-cert", s.Leaf.Chain) // only the leaf is read
 		option("-cert_chain", s.Leaf.Intermediate)
 		option("-key", s.Leaf.Key)
+	}
+	if s.PSK != nil {
+		option("-psk", s.PSK.Key)
+		option("-psk_identity", s.PSK.Identity)
 	}
 	if s.MTU != 0 {
 		option("-mtu", strconv.Itoa(s.MTU+28)) // it wants the link's: with IPv4 and UDP header

@@ -60,6 +60,7 @@ type Settings struct {
 	Suites   []string // IANA names
 	Groups   []string // RFC names
 	ALPN     []string
+	PSK      *PSK   // instead of certificates
 	Staple   bool   // server: Leaf's goes to clients that ask; client: it asks
 	MTU      int    // UDP payload
 	Mute     bool   // client: sends no Text, and waits for the server to end
@@ -67,6 +68,13 @@ type Settings struct {
 	NoEMS    bool   // GnuTLS: without extended_master_secret; godwit: that is allowed
 	Update   bool   // godwit: new keys in both directions after the handshake
 	KeyLog   string // file for the secrets, in NSS's format
+}
+
+// A PSK is a pre-shared key that is used as it is, in both versions.
+type PSK struct {
+	Identity string
+	Key      string // hex
+	Hint     string // the server's, in 1.2
 }
 
 // A Report is what one side said about a conversation. A field is empty where
@@ -79,6 +87,7 @@ type Report struct {
 	ServerName  string `json:"server_name"`
 	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the other side's leaf
 	Staple      string `json:"ocsp_response"`    // the status that it tells: "good"
+	PSKIdentity string `json:"psk_identity"`
 	Exporter    string `json:"exporter"`
 
 	Established bool     `json:"-"`
@@ -135,6 +144,27 @@ var suites = []suite{
 	{"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "AES-128-GCM"},
 	{"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "ECDHE-RSA-AES256-GCM-SHA384", "AES-256-GCM"},
 	{"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-RSA-CHACHA20-POLY1305", "CHACHA20-POLY1305"},
+	{"TLS_PSK_WITH_AES_128_GCM_SHA256", "PSK-AES128-GCM-SHA256", "AES-128-GCM"},
+	{"TLS_PSK_WITH_AES_256_GCM_SHA384", "PSK-AES256-GCM-SHA384", "AES-256-GCM"},
+	{"TLS_PSK_WITH_CHACHA20_POLY1305_SHA256", "PSK-CHACHA20-POLY1305", "CHACHA20-POLY1305"},
+	{"TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-PSK-CHACHA20-POLY1305", "CHACHA20-POLY1305"},
+	{"TLS_PSK_WITH_AES_128_CBC_SHA", "PSK-AES128-CBC-SHA", "AES-128-CBC"},
+	{"TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA", "ECDHE-PSK-AES256-CBC-SHA", "AES-256-CBC"},
+}
+
+// PSKSuites are the IANA names of the suites that serve a protocol with a
+// pre-shared key, at all peers. In 1.3 the key is for those with SHA-256.
+func PSKSuites(p Protocol) []string {
+	if p.Number() == "1.3" {
+		return []string{suites[0].iana, suites[2].iana}
+	}
+	var names []string
+	for _, s := range suites {
+		if strings.Contains(s.iana, "_PSK_") {
+			names = append(names, s.iana)
+		}
+	}
+	return names
 }
 
 // Suites are the IANA names of the suites that serve a protocol with a kind of
