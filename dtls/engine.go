@@ -314,7 +314,8 @@ func (e *Engine) Resume(now time.Time) error {
 }
 
 // KeyUpdate gives what we write new keys, and what the peer writes too if
-// request says so. It takes effect when the peer has acknowledged it.
+// request says so. It takes effect when the peer has acknowledged it, and does
+// until then for all that ask for one; the peer's keys change with its next data.
 func (e *Engine) KeyUpdate(request KeyUpdateRequest, now time.Time) error {
 	switch {
 	case e.err != nil:
