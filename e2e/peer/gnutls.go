@@ -43,7 +43,7 @@ func (g GnuTLS) Serve(t testing.TB, s Settings) Server {
 		}
 	}
 	p := g.start(t, s, "gnutls-serv", arguments)
-	return gnutlsServer{p, p.address(s.Max.network())}
+	return gnutlsServer{p, p.address(s.Max.network()), s.connections()}
 }
 
 func (g GnuTLS) Connect(t testing.TB, s Settings, address string) Conversation {
@@ -62,6 +62,9 @@ func (g GnuTLS) Connect(t testing.TB, s Settings, address string) Conversation {
 	}
 	if s.PSK != nil {
 		arguments = append(arguments, "--pskusername", s.PSK.Identity, "--pskkey", s.PSK.Key)
+	}
+	if s.Resume {
+		arguments = append(arguments, "--resume")
 	}
 	p := g.start(t, s, "gnutls-cli", arguments)
 	if !s.Mute {
@@ -142,7 +145,8 @@ func priority(s Settings) string {
 
 type gnutlsServer struct {
 	*process
-	at string
+	at          string
+	connections int
 }
 
 func (s gnutlsServer) Address() string { return s.at }
@@ -151,7 +155,7 @@ func (s gnutlsServer) Address() string { return s.at }
 func (s gnutlsServer) Report() Report {
 	s.t.Helper()
 	end := regexp.MustCompile(`Error in handshake|Processing \d+ bytes command`)
-	s.await("an echo", func(_, stderr string) bool { return end.MatchString(stderr) })
+	s.await("an echo", func(_, stderr string) bool { return len(end.FindAllString(stderr, -1)) >= s.connections })
 	s.stop()
 	return gnutlsReport(s.process)
 }
@@ -175,6 +179,7 @@ func gnutlsReport(p *process) Report {
 		ServerName:  match(stdout+stderr, `- Given server name\[1\]: (\S+)`, `Requested server name: '(.+)'`),
 		Fingerprint: fingerprint(stdout),
 		Exporter:    match(stdout, `- Key material: ([0-9a-f]+)`),
+		Resumed:     strings.Contains(stdout, "This is a resumed session"),
 		Echoed:      strings.Contains(stdout, Text) || strings.Contains(stderr, "command: "+Text),
 		Sent:        gnutlsAlert(match(stderr, `end(?:ing)? Alert\[2\|(\d+)\]`)),
 		Received:    gnutlsAlert(match(stderr, `Alert\[2\|(\d+)\] - .* - was received`)),

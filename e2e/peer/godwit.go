@@ -40,7 +40,7 @@ func Build(root, directory string) {
 }
 
 func (g Godwit) Serve(t testing.TB, s Settings) Server {
-	arguments := []string{"serve", "-once", "1"}
+	arguments := []string{"serve", "-once", strconv.Itoa(s.connections())}
 	if s.Verify {
 		arguments = append(arguments, "-client-auth", "verify")
 	}
@@ -67,6 +67,9 @@ func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
 	}
 	if s.Staple {
 		arguments = append(arguments, "-status")
+	}
+	if s.Resume {
+		arguments = append(arguments, "-resume", "1")
 	}
 	return godwitConversation{g.start(t, append(arguments, godwitArguments(s)...), address)}
 }

@@ -2,6 +2,8 @@ package peer
 
 import (
 	"io"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,7 +23,7 @@ func (OpenSSL) Certifies(p Protocol, k pki.Kind) bool { return !p.Datagram() || 
 
 func (o OpenSSL) Serve(t testing.TB, s Settings) Server {
 	// One connection, then the end; -state prints alerts.
-	arguments := []string{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-state"}
+	arguments := []string{"s_server", "-accept", "127.0.0.1:0", "-naccept", strconv.Itoa(s.connections()), "-state"}
 	if s.Verify {
 		arguments = append(arguments, "-Verify", "4", "-verify_return_error")
 	}
@@ -39,11 +41,13 @@ func (o OpenSSL) Serve(t testing.TB, s Settings) Server {
 	}
 	p := start(t, nil, Find(t, "openssl"), append(arguments, opensslArguments(s)...)...)
 	go func() { // s_server has no echo for datagrams: its standard input is the reply
-		if p.wait(func(stdout, _ string) bool { return strings.Contains(stdout, Text) }) {
-			io.WriteString(p.stdin, Text)
+		for n := range s.connections() {
+			if p.wait(func(stdout, _ string) bool { return strings.Count(stdout, Text) > n }) {
+				io.WriteString(p.stdin, Text)
+			}
 		}
 	}()
-	return opensslServer{p, p.address(s.Max.network())}
+	return opensslServer{p, p.address(s.Max.network()), s.connections()}
 }
 
 func (o OpenSSL) Connect(t testing.TB, s Settings, address string) Conversation {
@@ -59,7 +63,17 @@ func (o OpenSSL) Connect(t testing.TB, s Settings, address string) Conversation 
 	} else {
 		arguments = append(arguments, "-noservername")
 	}
-	p := start(t, nil, Find(t, "openssl"), append(arguments, opensslArguments(s)...)...)
+	arguments = append(arguments, opensslArguments(s)...)
+	if s.Resume {
+		session := filepath.Join(t.TempDir(), "session.pem")
+		o.connect(t, s, append(slices.Clone(arguments), "-sess_out", session)).Report()
+		arguments = append(arguments, "-sess_in", session)
+	}
+	return o.connect(t, s, arguments)
+}
+
+func (OpenSSL) connect(t testing.TB, s Settings, arguments []string) Conversation {
+	p := start(t, nil, Find(t, "openssl"), arguments...)
 	if !s.Mute {
 		io.WriteString(p.stdin, Text) // read once the handshake is over
 	}
@@ -116,7 +130,8 @@ func opensslArguments(s Settings) []string {
 
 type opensslServer struct {
 	*process
-	at string
+	at          string
+	connections int
 }
 
 func (s opensslServer) Address() string { return s.at }
@@ -124,7 +139,7 @@ func (s opensslServer) Address() string { return s.at }
 // Report doesn't wait for the exit: s_server lingers for half a second.
 func (s opensslServer) Report() Report {
 	s.t.Helper()
-	s.await("its end", func(stdout, _ string) bool { return strings.Contains(stdout, "CONNECTION CLOSED") })
+	s.await("its end", func(stdout, _ string) bool { return strings.Count(stdout, "CONNECTION CLOSED") == s.connections })
 	s.stop()
 	return opensslReport(s.process)
 }
@@ -149,6 +164,7 @@ func opensslReport(p *process) Report {
 		Fingerprint: fingerprint(stdout),
 		Staple:      match(stdout, `Cert Status: (\S+)`),
 		Exporter:    strings.ToLower(match(stdout, `Keying material: ([0-9A-F]+)`)),
+		Resumed:     strings.Contains(stdout, "Reused, ") || strings.Contains(stdout, "Reused session-id"),
 		Echoed:      strings.Contains(stdout, Text),
 		Sent:        alertName(match(stderr, `SSL3 alert write:fatal:(.+)`)),
 		Received:    alertName(match(stderr, `SSL3 alert read:fatal:(.+)`)),

@@ -67,6 +67,7 @@ type Settings struct {
 	Listen   bool   // OpenSSL's server: cookies without state (DTLSv1_listen)
 	NoEMS    bool   // GnuTLS: without extended_master_secret; godwit: that is allowed
 	Update   bool   // godwit: new keys in both directions after the handshake
+	Resume   bool   // client: it connects a second time and resumes; server: it serves both
 	KeyLog   string // file for the secrets, in NSS's format
 }
 
@@ -89,6 +90,8 @@ type Report struct {
 	Staple      string `json:"ocsp_response"`    // the status that it tells: "good"
 	PSKIdentity string `json:"psk_identity"`
 	Exporter    string `json:"exporter"`
+
+	Resumed bool `json:"resumed"`
 
 	Established bool     `json:"-"`
 	Echoed      bool     `json:"-"` // client: Text came back; server: Text arrived
@@ -165,6 +168,14 @@ func PSKSuites(p Protocol) []string {
 		}
 	}
 	return names
+}
+
+// connections is how many there are in a conversation.
+func (s Settings) connections() int {
+	if s.Resume {
+		return 2
+	}
+	return 1
 }
 
 // Suites are the IANA names of the suites that serve a protocol with a kind of

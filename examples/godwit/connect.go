@@ -8,16 +8,30 @@ import (
 	"os"
 	"time"
 
+	"github.com/godwit-dtls/godwit/dtls"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
-// connect runs a client for one connection.
+// connect runs a client for one connection, and for those that resume its
+// session.
 func connect(ctx context.Context, o *options, con *console) error {
 	if err := o.prepare(handshake.Client, con); err != nil {
 		return err
 	}
 	defer o.close()
+	if o.resume > 0 {
+		o.config.ClientSessionCache = dtls.NewLRUClientSessionCache(0)
+	}
+	for range 1 + o.resume {
+		if err := connectOnce(ctx, o, con); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func connectOnce(ctx context.Context, o *options, con *console) error {
 	limited, cancel := o.handshakeContext(ctx)
 	c, err := o.dial(limited)
 	cancel()

@@ -35,9 +35,10 @@ type options struct {
 	json        bool
 	timeout     time.Duration
 
-	reply *string // nil: echo
-	once  int
-	send  *string // nil: copy standard input
+	reply  *string // nil: echo
+	once   int
+	send   *string // nil: copy standard input
+	resume int     // connections after the first
 
 	loss    int // percent of the datagrams each way
 	seed    uint64
@@ -100,6 +101,7 @@ var flagTable = []struct {
 	{serves, "reply", "TEXT", "answer each record with TEXT instead of itself", optional(func(o *options) **string { return &o.reply })},
 	{serves, "once", "N", "end after N connections", setOnce},
 	{connects, "send", "TEXT", "send TEXT and print the first reply, instead of copying standard input", optional(func(o *options) **string { return &o.send })},
+	{connects, "resume", "N", "then connect N times more, and resume the session", setResume},
 	{demos, "loss", "PERCENT", "datagrams to lose each way, 0 to 90", setLoss},
 	{demos, "seed", "N", "which datagrams are lost (default 1)", setSeed},
 	{demos, "svg", "FILE", "draw the ladder as a picture too", text(func(o *options) *string { return &o.svgFile })},
@@ -288,6 +290,11 @@ func setMTU(o *options, value string) (err error) {
 
 func setOnce(o *options, value string) (err error) {
 	o.once, err = between(value, 1, 1<<30)
+	return err
+}
+
+func setResume(o *options, value string) (err error) {
+	o.resume, err = between(value, 0, 1<<20)
 	return err
 }
 

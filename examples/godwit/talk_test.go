@@ -416,3 +416,20 @@ func TestChoices(t *testing.T) {
 		}
 	}
 }
+
+// The second connection resumes the session of the first.
+func TestResume(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, with(p.flags, "-once", "3", "-json")...)
+			c := godwit(t, nil, client(p.flags, "-fingerprint", s.fingerprint, "-resume", "2", "-json", "-send", "again", s.address)...).expect(t, 0)
+			served := s.end(t).expect(t, 0)
+			for who, text := range map[string]string{"client": c.stdout, "server": served.stdout} {
+				if strings.Count(text, `"resumed":false`) != 1 || strings.Count(text, `"resumed":true`) != 2 {
+					t.Errorf("the %s printed %q", who, text)
+				}
+			}
+		})
+	}
+}
