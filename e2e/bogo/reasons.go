@@ -111,6 +111,7 @@ var reasons = map[alert.Reason]string{
 	alert.ECHRejected:          "ECH_REJECTED",
 	alert.InconsistentECH:      "INCONSISTENT_ECH_NEGOTIATION",
 	alert.BadEncryptedHello:    "DECRYPTION_FAILED",
+	alert.MismatchedHello:      "DECODE_ERROR",
 	alert.MisencodedInnerHello: "DECODE_ERROR",
 	alert.BadInnerHello:        "INVALID_CLIENT_HELLO_INNER",
 	alert.BadOuterExtensions:   "INVALID_OUTER_EXTENSION",

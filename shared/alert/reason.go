@@ -85,6 +85,7 @@ const (
 	ECHRejected          Reason = "the server rejects the encrypted ClientHello"
 	InconsistentECH      Reason = "contradictory answers to an encrypted ClientHello"
 	BadEncryptedHello    Reason = "an encrypted ClientHello that can't be decrypted"
+	MismatchedHello      Reason = "an encrypted ClientHello for another key than before"
 	MisencodedInnerHello Reason = "a malformed inner ClientHello"
 	BadInnerHello        Reason = "a bad inner ClientHello"
 	BadOuterExtensions   Reason = "bad ech_outer_extensions"

@@ -57,7 +57,7 @@ func Parse(body []byte) (*Outer, error) {
 }
 
 func malformed(format string, args ...any) error {
-	return alert.Peerf(alert.DecodeError, "%v: "+format, append([]any{protocol.ExtEncryptedClientHello}, args...)...)
+	return alert.Peerf(alert.DecodeError, "%w: %v: "+format, append([]any{alert.MalformedExtension, protocol.ExtEncryptedClientHello}, args...)...)
 }
 
 // Append appends the body of the extension.

@@ -145,7 +145,7 @@ func Open(keys []*Key, hello []byte, parsed *message.ClientHello, o *Outer, t pr
 // (RFC 9849 7.1.1).
 func (r *Receiver) OpenAgain(hello []byte, parsed *message.ClientHello, o *Outer, t protocol.Transport) ([]byte, error) {
 	if o.Suite != r.first.Suite || o.ConfigID != r.first.ConfigID || len(o.Enc) != 0 {
-		return nil, alert.Peerf(alert.IllegalParameter, "%v of the second ClientHello is for another key than that of the first", protocol.ExtEncryptedClientHello)
+		return nil, alert.Peerf(alert.IllegalParameter, "%w: that of the first", alert.MismatchedHello)
 	}
 	encoded, err := r.hpke.Open(additional(hello, o), slices.Clone(o.Payload))
 	if err != nil {

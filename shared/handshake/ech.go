@@ -242,15 +242,15 @@ func acceptECH(m *Machine, at where, body []byte) error {
 			m.hidden.answer = body
 		}
 		if len(body) != ech.ConfirmationLen {
-			return alert.Peerf(alert.DecodeError, "%v of HelloRetryRequest has %d bytes, expected %d", protocol.ExtEncryptedClientHello, len(body), ech.ConfirmationLen)
+			return alert.Peerf(alert.DecodeError, "%w: %v of HelloRetryRequest has %d bytes, expected %d", alert.MalformedExtension, protocol.ExtEncryptedClientHello, len(body), ech.ConfirmationLen)
 		}
 		return nil
 	}
 	if m.hides(accepted) { // RFC 9849 6.1
-		return alert.Peerf(alert.UnsupportedExtension, "a server that took the encrypted ClientHello sends other keys for it")
+		return alert.Peerf(alert.UnsupportedExtension, "%w: a server that took the encrypted ClientHello sends other keys for it", alert.UnexpectedExtension)
 	}
 	if _, err := ech.ParseConfigList(body); err != nil {
-		return alert.Peerf(alert.DecodeError, "%v: %w", protocol.ExtEncryptedClientHello, err)
+		return alert.Peerf(alert.DecodeError, "%w: %v: %w", alert.MalformedExtension, protocol.ExtEncryptedClientHello, err)
 	}
 	if m.hidden != nil {
 		m.hidden.retry = slices.Clone(body)

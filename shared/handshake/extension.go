@@ -176,9 +176,10 @@ func (x *extension) misplaced(at where) error {
 	switch {
 	case x.In == inServerHello12:
 		return alert.Peerf(alert.IllegalParameter, "%w: %v, which 1.3 does not have", alert.MalformedExtension, x.Type)
-	case at == inEncrypted:
+	case at == inEncrypted || at == inServerHello12:
 		// RFC 9846 wants illegal_parameter here too. To stacks in use,
-		// EncryptedExtensions answers only what it can.
+		// EncryptedExtensions answers only what it can; as does ServerHello of 1.2
+		// (RFC 5246 7.4.1.4).
 		return alert.Peerf(alert.UnsupportedExtension, "%w: %v in %v", alert.UnexpectedExtension, x.Type, at)
 	}
 	return alert.Peerf(alert.IllegalParameter, "%w: %v in %v", alert.UnexpectedExtension, x.Type, at)

@@ -130,7 +130,7 @@ func TestServerHello12(t *testing.T) {
 		{"status_request", set(protocol.ExtStatusRequest), alert.UnsupportedExtension},
 		{"session_ticket", set(35), alert.UnsupportedExtension},
 		{"key_share", set(protocol.ExtKeyShare, 0, 29), alert.UnsupportedExtension},
-		{"signature_algorithms", set(protocol.ExtSignatureAlgorithms, 0, 2, 4, 3), alert.IllegalParameter},
+		{"signature_algorithms", set(protocol.ExtSignatureAlgorithms, 0, 2, 4, 3), alert.UnsupportedExtension},
 	} {
 		eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 			t.Run(c.name, func(t *testing.T) {
