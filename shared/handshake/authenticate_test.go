@@ -398,6 +398,9 @@ func TestCertificateRequest13(t *testing.T) {
 		"no signature_algorithms": {func(_ *message.CertificateRequest13, x *extensionList) {
 			x.drop(protocol.ExtSignatureAlgorithms)
 		}, alert.MissingExtension},
+		"no scheme": {func(_ *message.CertificateRequest13, x *extensionList) {
+			x.set(protocol.ExtSignatureAlgorithms, []byte{0, 0})
+		}, alert.DecodeError},
 		"key_share": {func(_ *message.CertificateRequest13, x *extensionList) {
 			x.set(protocol.ExtKeyShare, []byte{0, 29})
 		}, alert.IllegalParameter},
@@ -424,6 +427,9 @@ func TestCertificateRequest13(t *testing.T) {
 			}
 			p.run()
 			p.client.expectRefused(t, c.want)
+			if name == "no scheme" && !errors.Is(p.client.err, alert.MalformedMessage) {
+				t.Errorf("it is not the message that is malformed: %v", p.client.err)
+			}
 		})
 	}
 }

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/tls"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -369,7 +370,10 @@ func answerSignatureAlgorithms(m *Machine, _ where, b *wire.Builder) bool {
 func acceptSignatureAlgorithms(m *Machine, _ where, body []byte) error {
 	schemes, err := message.ParseSignatureAlgorithms(body)
 	m.request.schemes = message.Collect[tls.SignatureScheme](schemes)
-	return err
+	if err != nil { // what a CertificateRequest must have, in 1.2 too, is not an extra
+		return alert.Peerf(alert.DecodeError, "%w: CertificateRequest: %w", alert.MalformedMessage, errors.Unwrap(err))
+	}
+	return nil
 }
 
 // requestable are the schemes that a CertificateRequest names.
