@@ -6,11 +6,11 @@ import (
 )
 
 // WriteEarly writes before the handshake is complete, if Config.EarlyData is
-// set: one record in one datagram, as Write. A client sends it behind its
-// ClientHello, if it resumes a session that allows so much; ConnectionState then
-// says what the session has. A server whose ReadEarly gave data answers it.
-// After the handshake it is Write. With ErrNoEarlyData nothing was sent, and
-// Write may be tried.
+// set: one record in one datagram, as Write. A client (one that Client made: Dial
+// runs the handshake) sends it behind its ClientHello, if it resumes a session
+// that allows so much; ConnectionState then says what the session has. A server
+// whose ReadEarly gave data answers it. After the handshake it is Write. With
+// ErrNoEarlyData nothing was sent, and Write may be tried.
 //
 // If it turns out that the server doesn't take early data, Read and Write return
 // ErrEarlyDataRejected until ForgetEarlyData; then the application writes again.

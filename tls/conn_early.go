@@ -6,9 +6,10 @@ import (
 )
 
 // WriteEarly writes before the handshake is complete, if Config.EarlyData is
-// set. A client sends p behind its ClientHello, if it resumes a session that
-// allows so much; ConnectionState then says what the session has. A server whose
-// ReadEarly gave data answers it. After the handshake it is Write.
+// set. A client (one that Client made: Dial runs the handshake) sends p behind its
+// ClientHello, if it resumes a session that allows so much; ConnectionState then
+// says what the session has. A server whose ReadEarly gave data answers it. After
+// the handshake it is Write.
 //
 // It returns how much of p was sent; if that is not all, with ErrNoEarlyData,
 // and Write takes the rest:

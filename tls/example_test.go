@@ -59,6 +59,63 @@ func ExampleDial() {
 	// Output: hello <nil>
 }
 
+// The second connection resumes the first, and its question goes with the first
+// message. This server reads as ever: it gets what came early once the client's
+// Finished has shown that nobody sent it again. ReadEarly wouldn't wait.
+func ExampleConn_WriteEarly() {
+	certificate, roots := selfSigned("server.example")
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []cryptotls.Certificate{certificate}, EarlyData: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer listener.Close()
+
+	config := &tls.Config{
+		RootCAs: roots, ServerName: "server.example",
+		ClientSessionCache: tls.NewLRUClientSessionCache(0), EarlyData: true,
+	}
+	for range 2 {
+		go echo(listener)
+		fmt.Println(ask(listener.Addr().String(), config, "question"))
+	}
+	// Output:
+	// question no_session_offered
+	// question accept
+}
+
+// ask sends a question as early as it can, and returns what comes back.
+func ask(address string, config *tls.Config, question string) (string, tls.EarlyDataReason) {
+	link, err := net.Dial("tcp", address)
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := tls.Client(link, config) // Dial would run the handshake
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	answer := make([]byte, len(question))
+	for {
+		n, err := conn.WriteEarly([]byte(question))
+		if err == tls.ErrNoEarlyData {
+			_, err = conn.Write([]byte(question[n:]))
+		}
+		if err == nil {
+			_, err = io.ReadFull(conn, answer)
+		}
+		if err == tls.ErrEarlyDataRejected {
+			conn.ForgetEarlyData() // and ask again
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		return string(answer), conn.ConnectionState().EarlyDataReason
+	}
+}
+
 func ExampleListen() {
 	certificate, roots := selfSigned("127.0.0.1")
 	_, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{})
