@@ -407,6 +407,12 @@ func clientAuth(client, server *Config) {
 	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, id.roots
 }
 
+func sharedKey(client, server *Config) {
+	key := &ExternalPSK{Identity: []byte("sensor"), Key: []byte("sixteen bytes or"), Use: PSKDirect}
+	client.Credentials = []Credential{{PSK: key}}
+	server.Credentials, server.Certificates = client.Credentials, nil
+}
+
 func retry(_, server *Config) { server.CurvePreferences = []tls.CurveID{tls.CurveP256} }
 
 func hybrid(client, server *Config) { client.CurvePreferences, server.CurvePreferences = nil, nil }
@@ -437,7 +443,9 @@ var settings = []setting{
 	{"1.3, HelloRetryRequest, client certificate", together(retry, clientAuth)},
 	{"1.3, hybrid", hybrid},
 	{"1.3, only", func(client, server *Config) { client.MinVersion, server.MinVersion = VersionDTLS13, VersionDTLS13 }},
+	{"1.3, external PSK, HelloRetryRequest", together(sharedKey, retry)},
 	{"1.2", only12},
+	{"1.2, PSK suite", together(only12, sharedKey)},
 	{"1.2, client certificate", together(only12, clientAuth)},
 	{"1.2, staple and SRTP", together(only12, stapled)},
 	{"1.2, server has 1.2 only", func(_, server *Config) { server.MaxVersion = VersionDTLS12 }},

@@ -36,6 +36,13 @@ func encode(t testing.TB, s *State) []byte {
 }
 
 func TestState(t *testing.T) {
+	for _, identity := range [][]byte{nil, {}, []byte("sensor")} {
+		s := example()
+		s.PSKIdentity = identity
+		if got, err := ParseState(encode(t, s)); err != nil || (got.PSKIdentity == nil) != (identity == nil) || !bytes.Equal(got.PSKIdentity, identity) {
+			t.Errorf("PSK identity %#v: %+v, %v", identity, got, err)
+		}
+	}
 	raw := encode(t, example())
 	got, err := ParseState(raw)
 	if err != nil || !reflect.DeepEqual(got, example()) {
