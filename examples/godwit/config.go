@@ -74,6 +74,7 @@ func (o *options) close() {
 // -insecure or a -fingerprint alone says otherwise, and the fingerprint.
 func (o *options) trustServer() error {
 	o.config.InsecureSkipVerify = o.insecure || o.fingerprint != "" && o.caFile == ""
+	o.config.PSKOrCertificate = o.insecure || o.fingerprint != "" || o.caFile != ""
 	o.config.VerifyConnection = pin(o.fingerprint)
 	return nil
 }
@@ -105,6 +106,9 @@ func pin(fingerprint string) func(dtls.ConnectionState) error {
 		return nil
 	}
 	return func(s dtls.ConnectionState) error {
+		if s.PSKIdentity != nil {
+			return nil // the key says it
+		}
 		if len(s.PeerCertificates) == 0 {
 			return alert.Peerf(alert.CertificateRequired, "expected the certificate %s, the peer sent none", fingerprint)
 		}
@@ -136,7 +140,8 @@ func (o *options) loadRoots(role handshake.Role) error {
 // --- Who we are
 
 // loadCertificate reads -cert and -key, or makes a certificate that signs
-// itself: a server's at once, a client's when a server asks for one.
+// itself: a server's at once, unless it has a -psk, a client's when a server asks
+// for one.
 func (o *options) loadCertificate(role handshake.Role, host string, con *console) error {
 	switch {
 	case o.certFile != "" && o.keyFile != "":
@@ -154,6 +159,8 @@ func (o *options) loadCertificate(role handshake.Role, host string, con *console
 			return c, nil
 		}
 		return nil
+	case len(o.config.Credentials) > 0:
+		return nil
 	}
 	c, err := introduce(con, host)
 	if err == nil {
@@ -170,6 +177,9 @@ func (o *options) loadStaple() error {
 	staple, err := os.ReadFile(o.stapleFile)
 	if err != nil {
 		return err
+	}
+	if len(o.config.Certificates) == 0 {
+		return errors.New("-staple goes with -cert")
 	}
 	o.config.Certificates[0].OCSPStaple = staple
 	return nil

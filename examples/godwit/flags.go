@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -87,6 +88,8 @@ var flagTable = []struct {
 	{talks, "fingerprint", "sha-256:HEX", "take the certificate with this fingerprint; with -ca, it must pass both", setFingerprint},
 	{serves, "client-auth", "MODE", "client certificates: none, request, require or verify (default none; with -fingerprint: require)", setClientAuth},
 	{talks, "sni", "NAME", "the server's name (default: the host of ADDR)", text(func(o *options) *string { return &o.sni })},
+	{talks, "psk", "ID:HEX", "a pre-shared key instead of a certificate, in both versions; repeatable. The peer's certificate will do too if -ca, -fingerprint or -insecure says so; ours if -cert gives one", addPSK},
+	{serves, "psk-hint", "TEXT", "tell clients of 1.2 which key to use", setPSKHint},
 	{talks, "alpn", "A,B", "application protocols, most preferred first", setALPN},
 	{all, "groups", "A,B", "key exchange groups, most preferred first", setGroups},
 	{all, "ciphers", "A,B", "cipher suites by their IANA names, most preferred first", setCiphers},
@@ -219,6 +222,22 @@ func setClientAuth(o *options, value string) error {
 		return errors.New("expected none, request, require or verify")
 	}
 	o.clientAuth = &mode
+	return nil
+}
+
+func addPSK(o *options, value string) error {
+	i := strings.LastIndexByte(value, ':')
+	key, err := hex.DecodeString(value[i+1:])
+	if i < 0 || err != nil || len(key) == 0 {
+		return errors.New("expected an identity, a colon, and a key in hex")
+	}
+	psk := &dtls.ExternalPSK{Identity: []byte(value[:i]), Key: key, Use: dtls.PSKDirect}
+	o.config.Credentials = append(o.config.Credentials, dtls.Credential{PSK: psk})
+	return nil
+}
+
+func setPSKHint(o *options, value string) error {
+	o.config.PSKIdentityHint = []byte(value)
 	return nil
 }
 

@@ -25,6 +25,7 @@ type report struct {
 	ServerName  string `json:"server_name"`
 	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate
 	Staple      string `json:"ocsp_response"`    // as it came
+	PSKIdentity string `json:"psk_identity"`
 	Exporter    string `json:"exporter"`
 	Retransmits uint64 `json:"retransmits"`
 	BytesIn     uint64 `json:"bytes_in"` // of application data
@@ -39,6 +40,8 @@ func newReport(s dtls.ConnectionState, role handshake.Role) report {
 		ALPN:       s.NegotiatedProtocol,
 		ServerName: s.ServerName,
 		Staple:     hex.EncodeToString(s.OCSPResponse),
+
+		PSKIdentity: string(s.PSKIdentity),
 	}
 	if known := suite.ByID(s.CipherSuite); known != nil {
 		r.Cipher = known.Name

@@ -108,14 +108,15 @@ const (
 
 // What can't be read.
 const (
-	MalformedClientHello Reason = "malformed ClientHello"
-	MalformedMessage     Reason = "malformed message"
-	MalformedExtension   Reason = "malformed extension"
-	DuplicateExtension   Reason = "an extension is there twice"
-	DuplicateKeyShare    Reason = "a key share is there twice"
-	MalformedFragment    Reason = "malformed fragment of a message"
-	FragmentMismatch     Reason = "fragments of a message contradict each other"
-	MalformedACK         Reason = "malformed ACK"
+	MalformedClientHello  Reason = "malformed ClientHello"
+	MalformedMessage      Reason = "malformed message"
+	MalformedExtension    Reason = "malformed extension"
+	MalformedPreSharedKey Reason = "malformed pre_shared_key"
+	DuplicateExtension    Reason = "an extension is there twice"
+	DuplicateKeyShare     Reason = "a key share is there twice"
+	MalformedFragment     Reason = "malformed fragment of a message"
+	FragmentMismatch      Reason = "fragments of a message contradict each other"
+	MalformedACK          Reason = "malformed ACK"
 )
 
 // Records that are wrong in themselves, or come where they may not.

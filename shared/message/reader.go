@@ -42,6 +42,9 @@ func (r *reader) failFor(why alert.Reason, a alert.Alert, field, format string, 
 func malformed(subject fmt.Stringer) alert.Reason {
 	switch subject := subject.(type) {
 	case protocol.ExtensionType:
+		if subject == protocol.ExtPreSharedKey { // whose binders are over the hello
+			return alert.MalformedPreSharedKey
+		}
 		return alert.MalformedExtension
 	case protocol.HandshakeType:
 		if subject == protocol.ClientHello {
