@@ -1,0 +1,145 @@
+package dtls
+
+import "time"
+
+// What a Conn writes: data, each in one record and one datagram, and what its
+// Engine has to say.
+
+// Write sends p as one record in one datagram. It may have up to 16384 bytes,
+// though a datagram that is larger than the path's MTU may not arrive; where the
+// system knows that it won't, Write says so and the Conn stays as it was. Other
+// errors of the network count as loss (see Stats).
+//
+// The first Write, if it runs the handshake, shares the datagram of the client's
+// Finished: the server has both half a round trip earlier than it would have the
+// data of a Write after Handshake.
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.handshakeToWrite(); err != nil {
+		return 0, err
+	}
+	return c.write((*Engine).Write, p)
+}
+
+// write makes a record of p, and sends it.
+func (c *Conn) write(seal sealing, p []byte) (int, error) {
+	out := newPacket(len(p) + c.engine.config.RecordPadding + maxOverhead)
+	defer out.release()
+	n, err := c.seal(seal, out.room, p)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.link.send(out.room[:n]); err != nil && !c.lost(err) {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// handshakeToWrite runs the handshake if need be, and keeps back what ends it.
+func (c *Conn) handshakeToWrite() error {
+	if c.opened.Load() {
+		return nil
+	}
+	c.mu.Lock()
+	c.writers++
+	c.mu.Unlock()
+	err := c.Handshake()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writers--; err != nil {
+		c.flush()
+	}
+	return err
+}
+
+// lost counts an error of sending that is a loss like any other.
+func (c *Conn) lost(err error) bool {
+	if tooBig(err) || !transient(err) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine.stats.LinkErrors++
+	return true
+}
+
+// maxOverhead is more than any record has beside its payload, 77 bytes with CBC
+// and SHA-256, and in 1.3 one with a KeyUpdate before it.
+const maxOverhead = 128
+
+// A sealing is Engine.Write or WriteEarly.
+type sealing func(e *Engine, buf, p []byte, now time.Time) (int, error)
+
+// seal makes a record of p in buf.
+func (c *Conn) seal(make sealing, buf, p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.err(); err != nil {
+		return 0, err
+	}
+	first := c.beginDatagram(buf, len(p)+c.config.RecordPadding)
+	n, err := make(c.engine, buf[first:], p, time.Now())
+	if n += first; err != nil && first > 0 {
+		c.sendFlight(buf[:first])
+	}
+	if c.engine.Pending() || c.engine.backoff.Armed() { // a KeyUpdate, or the alert for err
+		c.flush()
+	}
+	if err != nil {
+		return 0, err
+	}
+	if c.pollAt.IsZero() && !c.waiting.Load() {
+		c.pollAt = time.Now().Add(pollInterval)
+		c.schedule()
+	}
+	return n, nil
+}
+
+// beginDatagram sends what the engine has, but for its last datagram if a record
+// of size bytes of data fits behind that: it returns its length in buf.
+func (c *Conn) beginDatagram(buf []byte, size int) int {
+	for c.engine.Pending() && c.engine.Open() {
+		n := c.engine.Transmit(buf)
+		if n == 0 || !c.engine.Pending() && n+size+maxOverhead <= min(len(buf), c.engine.mtu) {
+			return n
+		}
+		c.sendFlight(buf[:n])
+	}
+	return 0
+}
+
+// flush sends all that the engine has, unless it can share the datagram of what
+// is about to be written, and sets the timer.
+func (c *Conn) flush() {
+	if c.ended {
+		return
+	}
+	if c.writers > 0 && c.engine.Open() && c.engine.Err() == nil {
+		return
+	}
+	for c.engine.Pending() {
+		out := newPacket(c.engine.mtu)
+		n := c.engine.Transmit(out.room)
+		if n > 0 {
+			c.sendFlight(out.room[:n])
+		}
+		out.release()
+		if n == 0 {
+			break
+		}
+	}
+	if c.engine.Err() != nil {
+		c.end()
+	}
+	c.schedule()
+}
+
+// sendFlight sends a datagram of the engine's. It may be lost: the engine sends
+// it again.
+func (c *Conn) sendFlight(datagram []byte) {
+	switch err := c.link.send(datagram); {
+	case tooBig(err):
+		c.engine.shrink(len(datagram))
+	case transient(err):
+		c.engine.stats.LinkErrors++
+	}
+}
