@@ -145,7 +145,12 @@ func (l *layer) Version(v protocol.Version) { l.version = v }
 // something else: one that opens, or the second ClientHello.
 func (l *layer) SkipEarly(n int) { l.skip = skip{true, n} }
 
+// Finish ends the handshake. In 1.2 no keys change behind its last message, and
+// yet nothing may come with that.
 func (l *layer) Finish() {
+	if e := (*Engine)(l); !l.version.Is13() && e.leftOver() {
+		e.failed(errExcess("handshake data goes on behind the last message"))
+	}
 	if l.log != nil {
 		s := l.machine.State()
 		l.log.Debugf("%v: handshake complete: %v, %s", l.machine.Role(), l.version, suite.ByID(s.CipherSuite).Name)

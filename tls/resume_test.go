@@ -3,8 +3,13 @@ package tls
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
 // A session is resumed between our library and crypto/tls, in both roles.
@@ -121,5 +126,26 @@ func TestSessionCallbacksHoldNoLock(t *testing.T) {
 				t.Errorf("%#x, connection %d: resumed %v", version, n, n == 0)
 			}
 		}
+	}
+}
+
+// Nothing may come behind the Finished that ends a resumed handshake of 1.2.
+func TestExcessBehindResumedFinished(t *testing.T) {
+	client, server := configs(VersionTLS12)
+	client.ClientSessionCache = NewLRUClientSessionCache(0)
+	connected(t, client, server)
+	var p *pair
+	traced := *client
+	traced.Trace = func(e Event) {
+		if e.Kind == handshake.EventMessage && e.Direction == handshake.Sent && e.Message == protocol.Finished {
+			p.client.unpacked = append(p.client.unpacked, 0) // the beginning of another message
+		}
+	}
+	p = newPair(t, &traced, server)
+	p.client.Start(testTime)
+	p.pump()
+	wantAlert(t, "server", p.server.Err(), alert.UnexpectedMessage, false)
+	if !errors.Is(p.server.Err(), alert.ExcessHandshakeData) {
+		t.Error(p.server.Err())
 	}
 }

@@ -152,11 +152,14 @@ func ParsePreSharedKey(body []byte) (OfferedPSKs, error) {
 		identity := r.vector16("identity", 1, max16)
 		o.Identities = append(o.Identities, PSKIdentity{identity, r.uint32("obfuscated_ticket_age")})
 	})
-	r.each(r.vector16("binders", 1, max16), func() {
+	r.each(r.vector16("binders", 0, max16), func() {
 		o.Binders = append(o.Binders, r.vector8("binder", 0, max8))
 	})
 	if err := r.done(); err != nil {
 		return o, err
+	}
+	if len(o.Binders) == 0 {
+		return o, alert.Peerf(alert.DecodeError, "pre_shared_key: there are no binders")
 	}
 	if len(o.Identities) != len(o.Binders) {
 		return o, alert.Peerf(alert.IllegalParameter, "pre_shared_key: %w: %d for %d", alert.WrongBinderCount, len(o.Binders), len(o.Identities))

@@ -186,7 +186,7 @@ func TestExtensionBodiesRefuse(t *testing.T) {
 		{protocol.ExtPSKModes, "", "\x00", alert.DecodeError, "ke_modes: length 0"},
 		{protocol.ExtPreSharedKey, "client", "\x00\x00\x00\x21" + binder, alert.DecodeError, "identities: length 0"},
 		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x00\x00\x00\x00\x07\x00" + "\x00\x21" + binder, alert.DecodeError, "identity: length 0"},
-		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x01a\x00\x00\x00\x07" + "\x00\x00", alert.DecodeError, "binders: length 0"},
+		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x01a\x00\x00\x00\x07" + "\x00\x00", alert.DecodeError, "there are no binders"},
 		{protocol.ExtPreSharedKey, "client", "\x00\x07\x00\x01a\x00\x00\x00\x07" + "\x00\x42" + binder + binder, alert.IllegalParameter, "2 for 1"},
 	}
 	for _, test := range tests {
