@@ -7,7 +7,9 @@ replace github.com/godwit-dtls/godwit => ../
 tool honnef.co/go/tools/cmd/staticcheck
 
 require (
+	github.com/andybalholm/brotli v1.2.8
 	github.com/godwit-dtls/godwit v0.0.0-00010101000000-000000000000
+	github.com/klauspost/compress v1.20.3
 	golang.org/x/crypto v0.58.0
 )
 

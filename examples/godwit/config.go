@@ -41,6 +41,7 @@ func (o *options) prepare(role handshake.Role, con *console) error {
 		func() error { return o.loadRoots(role) },
 		func() error { return o.loadCertificate(role, host, con) },
 		o.loadStaple,
+		func() error { return o.useRawKeys(role, con) },
 		o.openKeyLog,
 		o.openTrace,
 	}
@@ -109,11 +110,21 @@ func pin(fingerprint string) func(dtls.ConnectionState) error {
 		if s.PSKIdentity != nil {
 			return nil // the key says it
 		}
-		if len(s.PeerCertificates) == 0 {
+		der := shown(s)
+		if der == nil {
 			return alert.Peerf(alert.CertificateRequired, "expected the certificate %s, the peer sent none", fingerprint)
 		}
-		return cert.VerifyFingerprint(fingerprint, s.PeerCertificates[0].Raw)
+		return cert.VerifyFingerprint(fingerprint, der)
 	}
+}
+
+// shown is the peer's certificate or raw public key, in DER; nil if it showed
+// neither.
+func shown(s dtls.ConnectionState) []byte {
+	if len(s.PeerCertificates) > 0 {
+		return s.PeerCertificates[0].Raw
+	}
+	return s.PeerRawPublicKey
 }
 
 // loadRoots reads -ca.

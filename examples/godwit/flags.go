@@ -28,6 +28,7 @@ type options struct {
 	certFile, keyFile, stapleFile, caFile, keyLogFile, traceFile string
 
 	insecure    bool
+	rawKeys     bool
 	fingerprint string
 	clientAuth  *tls.ClientAuthType // nil if not said
 	sni         string
@@ -83,9 +84,11 @@ var flagTable = []struct {
 	{talks, "key", "FILE", "its private key, PEM", text(func(o *options) *string { return &o.keyFile })},
 	{serves, "staple", "FILE", "an OCSP response for it, DER, for clients that ask", text(func(o *options) *string { return &o.stapleFile })},
 	{connects, "status", "", "ask the server for an OCSP response, for -json", boolean(func(o *options) *bool { return &o.config.RequestOCSPStaple })},
+	{talks, "rpk", "", "raw public keys instead of certificates, ours and the peer's", boolean(func(o *options) *bool { return &o.rawKeys })},
+	{talks, "compress", "", "compress certificates with zlib (1.3)", setCompress},
 	{talks, "ca", "FILE", "roots that the peer's certificate must lead to, PEM (default: the system's)", text(func(o *options) *string { return &o.caFile })},
 	{talks, "insecure", "", "take any certificate, unless -fingerprint is given", boolean(func(o *options) *bool { return &o.insecure })},
-	{talks, "fingerprint", "sha-256:HEX", "take the certificate with this fingerprint; with -ca, it must pass both", setFingerprint},
+	{talks, "fingerprint", "sha-256:HEX", "take the certificate (-rpk: the key) with this fingerprint; with -ca, it must pass both", setFingerprint},
 	{serves, "client-auth", "MODE", "client certificates: none, request, require or verify (default none; with -fingerprint: require)", setClientAuth},
 	{talks, "sni", "NAME", "the server's name (default: the host of ADDR)", text(func(o *options) *string { return &o.sni })},
 	{talks, "psk", "ID:HEX", "a pre-shared key instead of a certificate, in both versions; repeatable. The peer's certificate will do too if -ca, -fingerprint or -insecure says so; ours if -cert gives one", addPSK},
@@ -197,6 +200,11 @@ func setTransport(o *options, value string) error {
 		o.transport = protocol.Datagram
 	}
 	return err
+}
+
+func setCompress(o *options, _ string) error {
+	o.config.CertificateCompression = []dtls.CertificateCompressor{dtls.ZlibCompressor{}}
+	return nil
 }
 
 func setFingerprint(o *options, value string) error {

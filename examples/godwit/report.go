@@ -23,7 +23,7 @@ type report struct {
 	EarlyData   bool   `json:"early_data"` // never: this program sends none and takes none
 	ALPN        string `json:"alpn"`
 	ServerName  string `json:"server_name"`
-	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate
+	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate, or of its raw public key
 	Staple      string `json:"ocsp_response"`    // as it came
 	PSKIdentity string `json:"psk_identity"`
 	Exporter    string `json:"exporter"`
@@ -56,8 +56,8 @@ func newReport(s dtls.ConnectionState, role handshake.Role) report {
 	if signature != 0 {
 		r.Signature = cert.SchemeName(signature)
 	}
-	if len(s.PeerCertificates) > 0 {
-		r.Fingerprint = digest(s.PeerCertificates[0].Raw)
+	if der := shown(s); der != nil {
+		r.Fingerprint = digest(der)
 	}
 	return r
 }

@@ -92,6 +92,34 @@ func TestTalk(t *testing.T) {
 	}
 }
 
+// With -rpk both sides show keys instead of certificates, and pin them.
+func TestRawKeys(t *testing.T) {
+	files := newPair(t, "nest.example")
+	leaf, err := cryptotls.LoadX509KeyPair(files.cert, files.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := fingerprint(leaf.Leaf.RawSubjectPublicKeyInfo)
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, with(p.flags, "-once", "1", "-json", "-rpk", "-compress", "-cert", files.cert, "-key", files.key, "-fingerprint", key, "-client-auth", "require")...)
+			flags := with(p.flags, "-rpk", "-compress", "-cert", files.cert, "-key", files.key, "-fingerprint", key, "-send", "tide?", "-json")
+			ours := godwit(t, nil, client(flags, s.address)...).expect(t, 0).report(t)
+			theirs := s.end(t).report(t)
+			if want := strings.TrimPrefix(key, "sha-256:"); ours["peer_fingerprint"] != want || theirs["peer_fingerprint"] != want {
+				t.Errorf("peer_fingerprint: client %v, server %v, want %v", ours["peer_fingerprint"], theirs["peer_fingerprint"], want)
+			}
+		})
+	}
+	s := startServer(t, "-once", "1", "-rpk", "-cert", files.cert, "-key", files.key)
+	other := "sha-256:" + strings.Repeat("00", 32)
+	c := godwit(t, nil, "connect", "-rpk", "-fingerprint", other, "-send", "tide?", s.address)
+	if c.status == 0 || !strings.Contains(c.stderr, "bad_certificate") {
+		t.Errorf("another key is taken: %s", c.stderr)
+	}
+}
+
 func TestReply(t *testing.T) {
 	s := startServer(t, "-once", "1", "-reply", "wait for low tide", "-json")
 	c := godwit(t, nil, "connect", "-fingerprint", s.fingerprint, "-send", "may I?", "-json", s.address).expect(t, 0)
