@@ -10,13 +10,13 @@ require (
 	github.com/andybalholm/brotli v1.2.8
 	github.com/godwit-dtls/godwit v0.0.0-00010101000000-000000000000
 	github.com/klauspost/compress v1.20.3
+	github.com/pion/transport/v3 v3.1.1
 	golang.org/x/crypto v0.58.0
 )
 
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/pion/logging v0.2.4 // indirect
-	github.com/pion/transport/v3 v3.1.1 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/net v0.62.0 // indirect

@@ -97,7 +97,11 @@ func gnutlsArguments(s Settings) []string {
 	if s.MTU != 0 {
 		arguments = append(arguments, "--mtu", strconv.Itoa(s.MTU))
 	}
-	if s.Leaf != nil {
+	switch {
+	case s.Leaf == nil:
+	case s.Raw:
+		arguments = append(arguments, "--rawpkfile", s.Leaf.Public, "--rawpkkeyfile", s.Leaf.Key)
+	default:
 		arguments = append(arguments, "--x509certfile", s.Leaf.Chain, "--x509keyfile", s.Leaf.Key)
 	}
 	if s.Root != "" {
@@ -136,6 +140,9 @@ func priority(s Settings) string {
 	}
 	if s.PSK != nil {
 		text += ":-KX-ALL:+PSK:+ECDHE-PSK"
+	}
+	if s.Raw {
+		text += ":-CTYPE-ALL:+CTYPE-RAWPK"
 	}
 	if s.NoEMS {
 		text += ":%NO_SESSION_HASH"

@@ -59,7 +59,7 @@ func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
 	if !s.Mute { // else it copies standard input, in which nothing comes
 		arguments = append(arguments, "-send", Text)
 	}
-	if s.Root == "" && s.PSK == nil {
+	if s.Root == "" && s.PSK == nil && !s.Raw {
 		arguments = append(arguments, "-insecure")
 	}
 	if s.Name != "" {
@@ -105,6 +105,9 @@ func godwitArguments(s Settings) []string {
 	}
 	if s.MTU != 0 {
 		option("-mtu", strconv.Itoa(s.MTU))
+	}
+	if s.Raw {
+		arguments = append(arguments, "-rpk", "-insecure")
 	}
 	if s.NoEMS { // there is no exporter then
 		arguments = append(arguments, "-no-ems")

@@ -62,6 +62,7 @@ type Settings struct {
 	ALPN     []string
 	PSK      *PSK   // instead of certificates
 	Staple   bool   // server: Leaf's goes to clients that ask; client: it asks
+	Raw      bool   // GnuTLS, godwit: keys instead of certificates; godwit takes any
 	MTU      int    // UDP payload
 	Mute     bool   // client: sends no Text, and waits for the server to end
 	Listen   bool   // OpenSSL's server: cookies without state (DTLSv1_listen)

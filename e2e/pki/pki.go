@@ -60,8 +60,10 @@ type Leaf struct {
 	Chain        string // PEM file: the leaf, then the intermediate
 	Intermediate string // PEM file: the intermediate alone
 	Key          string // PEM file: PKCS #8
+	Public       string // PEM file: its public half, which is the leaf's
 	Staple       string // DER file: its issuer's OCSP response, good until tomorrow
 	Fingerprint  string // SHA-256 of the leaf, lower-case hex
+	KeyPrint     string // SHA-256 of the public key, lower-case hex
 }
 
 // A Request says what a leaf certifies. The zero Request is an ECDSA leaf for
@@ -138,12 +140,16 @@ func (a *Authority) writeLeaf(certificate *x509.Certificate, key crypto.Signer) 
 		return nil, err
 	}
 	digest := sha256.Sum256(certificate.Raw)
-	leaf := &Leaf{Intermediate: a.Intermediate, Fingerprint: hex.EncodeToString(digest[:])}
+	keyDigest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	leaf := &Leaf{Intermediate: a.Intermediate, Fingerprint: hex.EncodeToString(digest[:]), KeyPrint: hex.EncodeToString(keyDigest[:])}
 	name := "leaf" + certificate.SerialNumber.String()
 	if leaf.Chain, err = a.write(name, certificateBlock(certificate), certificateBlock(a.intermediate.certificate)); err != nil {
 		return nil, err
 	}
 	if leaf.Key, err = a.write(name+"-key", &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
+		return nil, err
+	}
+	if leaf.Public, err = a.write(name+"-public", &pem.Block{Type: "PUBLIC KEY", Bytes: certificate.RawSubjectPublicKeyInfo}); err != nil {
 		return nil, err
 	}
 	leaf.Staple = filepath.Join(a.dir, name+"-staple.der")
