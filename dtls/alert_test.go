@@ -385,6 +385,32 @@ func TestExtraMessage(t *testing.T) {
 	})
 }
 
+// Nor may a message be there already when the handshake of 1.2 ends, where no keys
+// change.
+func TestExtraMessageIsThereAlready(t *testing.T) {
+	client, server := with(only12)
+	s := simulate(t, 0, client, server)
+	if err := s.run(s.server.Open); err != nil {
+		t.Fatal(err)
+	}
+	rest := s.air[len(s.air)-1].data
+	for len(rest) > firstRecordSize(rest) { // up to ChangeCipherSpec
+		size := firstRecordSize(rest)
+		s.client.receive(rest[:size])
+		rest = rest[size:]
+	}
+	extra := whole(protocol.Finished, s.client.assembler.Next()+1, make([]byte, 12))
+	s.client.receive(s.server.record(1, protocol.Handshake, extra))
+	if s.client.err != nil || s.client.Open() {
+		t.Fatal("too early:", s.client.err)
+	}
+	s.client.receive(rest) // Finished
+	expectAlert(t, s.client.err, alert.UnexpectedMessage)
+	if !errors.Is(s.client.err, alert.ExcessHandshakeData) {
+		t.Errorf("%v has another reason", s.client.err)
+	}
+}
+
 // Fragments of one message that disagree are refused.
 func TestFragmentsDisagree(t *testing.T) {
 	body := make([]byte, 20)

@@ -23,6 +23,11 @@
 // [ErrTimeout] when the peer didn't answer, [ErrHandshakeTimeout] when the
 // handshake took too long. What anybody could have forged (datagrams that don't
 // authenticate, ICMP errors) is counted in [Stats] and changes nothing.
+//
+// Where causes share an alert, a [Reason] tells them apart. Package shared/alert
+// lists them, and is covered by this package's promise:
+//
+//	if errors.Is(err, alert.NoCommonSuite) {
 package dtls
 
 import (
@@ -67,6 +72,8 @@ type (
 	// An Error ended a connection: it says whose fault it was and which alert
 	// went out or came in.
 	Error = alert.Error
+	// A Reason says why, finer than the alert: package shared/alert lists them.
+	Reason = alert.Reason
 	// An Alert is what one side tells the other that it ends, and why, as IANA
 	// numbers them.
 	Alert = alert.Alert

@@ -15,6 +15,11 @@
 //
 // What ends a connection, apart from errors of the link below it, is an
 // *[Error], which names the alert that went out or came in.
+//
+// Where causes share an alert, a [Reason] tells them apart. Package shared/alert
+// lists them, and is covered by this package's promise:
+//
+//	if errors.Is(err, alert.NoCommonSuite) {
 package tls
 
 import (
@@ -59,6 +64,8 @@ type (
 	// An Error ended a connection: it says whose fault it was and which alert
 	// went out or came in.
 	Error = alert.Error
+	// A Reason says why, finer than the alert: package shared/alert lists them.
+	Reason = alert.Reason
 	// An Alert is what one side tells the other that it ends, and why, as IANA
 	// numbers them.
 	Alert = alert.Alert

@@ -315,6 +315,26 @@ func TestHelloRequest(t *testing.T) {
 	wantAlert(t, "client behind ServerHelloDone", p.client.Err(), alert.UnexpectedMessage, false)
 }
 
+// In 1.2 the handshake's last message is the end of handshake data, in 1.3 the
+// keys change there.
+func TestDataBehindFinished(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		client, server := configs(version)
+		var p *pair
+		server.Trace = func(e Event) {
+			if e.Kind == handshake.EventMessage && e.Direction == handshake.Sent && e.Message == protocol.Finished {
+				p.server.unpacked = append(p.server.unpacked, 0)
+			}
+		}
+		p = newPair(t, client, server)
+		p.connect()
+		wantAlert(t, "client", p.client.Err(), alert.UnexpectedMessage, false)
+		if !errors.Is(p.client.Err(), alert.ExcessHandshakeData) {
+			t.Errorf("%v has another reason", p.client.Err())
+		}
+	})
+}
+
 // What a side writes under one key fills its records.
 func TestHandshakeRecordsAreFull(t *testing.T) {
 	client, server := configs(VersionTLS13)

@@ -1,7 +1,8 @@
 // Package alert names the alerts of TLS and DTLS, and carries them in errors
 // from where a fault is found to the one place that sends them.
 //
-// Packages below shared carry no compatibility promise of their own.
+// Of the packages below shared this one alone is covered by the promise of dtls
+// and tls: callers compare errors with its alerts and reasons.
 package alert
 
 import "fmt"
@@ -14,6 +15,7 @@ const (
 	UnexpectedMessage            Alert = 10
 	BadRecordMAC                 Alert = 20
 	RecordOverflow               Alert = 22
+	DecompressionFailure         Alert = 30 // of versions before 1.3
 	HandshakeFailure             Alert = 40
 	BadCertificate               Alert = 42
 	UnsupportedCertificate       Alert = 43
@@ -47,6 +49,7 @@ var names = map[Alert]string{
 	UnexpectedMessage:            "unexpected_message",
 	BadRecordMAC:                 "bad_record_mac",
 	RecordOverflow:               "record_overflow",
+	DecompressionFailure:         "decompression_failure",
 	HandshakeFailure:             "handshake_failure",
 	BadCertificate:               "bad_certificate",
 	UnsupportedCertificate:       "unsupported_certificate",

@@ -108,7 +108,9 @@ func (m *Machine) unexpected(s Step, msg Message) error {
 // notDue is the reason of unexpected. ChangeCipherSpec is a record of its own
 // kind, and where it is due a handshake message is the wrong kind.
 func (m *Machine) notDue(msg Message) alert.Reason {
-	if msg.Content == protocol.ChangeCipherSpec || m.ExpectsChangeCipherSpec() {
+	switch {
+	case msg.Content == protocol.ChangeCipherSpec || m.ExpectsChangeCipherSpec(),
+		m.Open() && !m.version.Is13(): // no more handshake records then
 		return alert.UnexpectedRecord
 	}
 	return alert.MessageNotDue

@@ -439,7 +439,9 @@ func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, er
 		return 0, err
 	case selected != v13:
 		return 0, alert.Peerf(alert.IllegalParameter, "%w: supported_versions selects %v, it can select only %v", m.wrongVersion(selected), selected, v13)
-	case in.Version != v12: // RFC 9846 4.2.3
+	case in.Version != v12 && !m.hello.retried: // RFC 9846 4.2.3
+		return 0, alert.Peerf(alert.ProtocolVersion, "%w: legacy_version of %v is %v, expected %v", alert.NoCommonVersion, v13, in.Version, v12)
+	case in.Version != v12:
 		return 0, alert.Peerf(alert.ProtocolVersion, "%w: legacy_version of %v is %v, expected %v", alert.MalformedMessage, v13, in.Version, v12)
 	}
 	return v13, nil
