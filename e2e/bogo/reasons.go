@@ -128,7 +128,7 @@ var reasons = map[alert.Reason]string{
 
 	alert.MalformedClientHello:  "CLIENTHELLO_PARSE_FAILED",
 	alert.MalformedMessage:      "DECODE_ERROR",
-	alert.MalformedExtension:    "ERROR_PARSING_EXTENSION",
+	alert.MalformedExtension:    "DECODE_ERROR",
 	alert.MalformedPreSharedKey: "DECODE_ERROR",
 	alert.DuplicateExtension:    "DUPLICATE_EXTENSION",
 	alert.DuplicateKeyShare:     "DUPLICATE_KEY_SHARE",
