@@ -41,11 +41,11 @@ func OpenPremaster(key crypto.Decrypter, encrypted []byte, version [2]byte) ([]b
 	rand.Read(made)
 	//lint:ignore SA1019 constant time by SessionKeyLen; the suites that need it are enabled by name only
 	secret, err := key.Decrypt(rand.Reader, encrypted, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: premasterLen})
-	if err != nil { // its length is not that of the key, which is no secret
+	// Without an error in front of it, its length is not that of the key, which is
+	// no secret. A key of somebody else's making may know nothing of SessionKeyLen:
+	// that its padding was right must not show either.
+	if err != nil || len(secret) != premasterLen {
 		return made, nil
-	}
-	if len(secret) != premasterLen {
-		return nil, alert.Localf(alert.InternalError, "our key decrypted %d bytes, expected %d", len(secret), premasterLen)
 	}
 	rollback := 1 - subtle.ConstantTimeCompare(secret[:2], version[:])
 	subtle.ConstantTimeCopy(rollback, secret, made)

@@ -3,6 +3,7 @@ package cert
 import (
 	"bytes"
 	"crypto"
+	"io"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -37,4 +38,26 @@ func TestPremaster(t *testing.T) {
 	}
 	_, _, err = NewPremaster(p256().Public(), version)
 	wantAlert(t, err, alert.IllegalParameter, alert.Peer)
+}
+
+// wilful decrypts in its own way, as keys in hardware do that know nothing of
+// SessionKeyLen.
+type wilful struct {
+	crypto.Decrypter
+	text []byte
+}
+
+func (w wilful) Decrypt(io.Reader, []byte, crypto.DecrypterOpts) ([]byte, error) { return w.text, nil }
+
+// TestPremasterOfOtherLength: good padding around something of another length must
+// not look different from bad padding (RFC 5246 7.4.7.1).
+func TestPremasterOfOtherLength(t *testing.T) {
+	for _, n := range []int{0, 1, 47, 49, 128} {
+		key := wilful{rsa2048().(crypto.Decrypter), make([]byte, n)}
+		first, err := OpenPremaster(key, []byte("encrypted"), [2]byte{3, 3})
+		second, again := OpenPremaster(key, []byte("encrypted"), [2]byte{3, 3})
+		if err != nil || again != nil || len(first) != 48 || bytes.Equal(first, second) {
+			t.Errorf("%d bytes: %x and %x, %v", n, first, second, err)
+		}
+	}
 }
