@@ -256,10 +256,13 @@ func (m *Machine) recordEarlyData() (EarlyDataReason, error) {
 }
 
 // antiReplay is the application's, or a register beside the ticket keys that are
-// this process's own.
+// this process's own. A Config in force that has neither uses both of the Config
+// that the connection began with (see ticketKeys).
 func (m *Machine) antiReplay() AntiReplay {
-	if m.config.AntiReplay != nil {
-		return m.config.AntiReplay
+	for _, c := range []*Config{m.config, m.given} {
+		if c.AntiReplay != nil {
+			return c.AntiReplay
+		}
 	}
 	return m.ticketKeys().AntiReplay()
 }

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"slices"
 	"strings"
@@ -236,3 +237,26 @@ func TestEarlyMisdeeds(t *testing.T) {
 type forgetful struct{}
 
 func (forgetful) Record([]byte, time.Time, time.Time) (bool, error) { return true, nil }
+
+// TestAntiReplayOfFirstConfig: a Config by GetConfigForClient that has no ticket
+// keys of its own uses those of the first, and so its AntiReplay.
+func TestAntiReplayOfFirstConfig(t *testing.T) {
+	client, server, _ := resumingConfigs()
+	client.EarlyData, server.EarlyData = true, true
+	server.TicketKeys, server.AntiReplay = [][32]byte{{1}}, stale{}
+	server.GetConfigForClient = func(*tls.ClientHelloInfo) (*Config, error) {
+		_, own := configs(protocol.VersionTLS13)
+		own.EarlyData = true
+		return own, nil
+	}
+	complete(t, protocol.Stream, client, server)
+	state := begin(t, protocol.Stream, client, server).run().server.m.State()
+	if !state.HandshakeComplete || !state.DidResume || state.EarlyDataAccepted || state.EarlyDataReason != EarlyDataReplayed {
+		t.Errorf("resumed %v, 0-RTT: %q", state.DidResume, state.EarlyDataReason)
+	}
+}
+
+// stale has seen everything.
+type stale struct{}
+
+func (stale) Record([]byte, time.Time, time.Time) (bool, error) { return false, nil }

@@ -315,7 +315,7 @@ func (m *Machine) State() ConnectionState {
 	}
 	m.describeEarlyData(&s)
 	if m.Open() || m.role == Server && m.EarlyRoom() > 0 {
-		s.export = m.export
+		s.export = m.exporter()
 		if s.ExtendedMasterSecret || !s.DidResume { // RFC 7627 6.3
 			s.TLSUnique = m.firstFinished
 		}

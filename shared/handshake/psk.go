@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -217,6 +218,13 @@ func (c *Config) hasPSK(v protocol.Version) bool {
 		return true
 	}
 	return !v.Is13() && c.GetClientPSK != nil
+}
+
+// hasCertificate reports whether a server has anything else to show than external
+// keys, so that a client gets in without one.
+func (c *Config) hasCertificate() bool {
+	return len(c.Certificates) > 0 || c.GetCertificate != nil ||
+		slices.ContainsFunc(c.Credentials, func(c Credential) bool { return c.PSK == nil })
 }
 
 // needsPSK reports whether a client takes no server without a common key.

@@ -404,3 +404,31 @@ func TestPSKConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionWithoutKey: where a server has nothing but external keys, a client
+// that never had one doesn't get in with a session of another Config, which
+// shares the ticket keys.
+func TestSessionWithoutKey(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		for name, keys := range map[string]func(*Config){
+			"Credentials": func(c *Config) { c.Credentials = []Credential{keyNamed("device", PSKImported)} },
+			"GetPSK": func(c *Config) {
+				c.GetPSK = func([]byte, ConnectionState) (*ExternalPSK, error) { return nil, nil }
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				client, open, _ := resumingConfigs()
+				open.TicketKeys = [][32]byte{{1}}
+				complete(t, transport, client, open)
+				closed := *open
+				closed.Certificates = nil
+				keys(&closed)
+				p := begin(t, transport, client, &closed).run()
+				if p.server.m.Open() {
+					t.Fatal("the server let it in")
+				}
+				p.server.expectRefused(t, alert.HandshakeFailure)
+			})
+		}
+	})
+}

@@ -48,7 +48,7 @@ func (c *Config) resumable(role Role, s *session.State, state ConnectionState, n
 			return nil, false
 		}
 		return &resumption{state: s}, true
-	case role == Client && c.needsPSK():
+	case role == Client && c.needsPSK(), role == Server && !c.hasCertificate():
 		return nil, false
 	}
 	peer, err := c.reverify(role, s)
@@ -109,7 +109,7 @@ func (m *Machine) takeSession() error {
 	}
 	c, key, now, transport, state, hides := m.config, m.sessionKey(), m.now, m.transport, m.State(), m.hidden != nil
 	offer, err := later(m, func() (*resumption, error) {
-		for {
+		for range maxStale {
 			s, ok := c.ClientSessionCache.Get(key)
 			if !ok || s == nil {
 				return nil, nil
@@ -121,10 +121,15 @@ func (m *Machine) takeSession() error {
 				return r, nil
 			}
 		}
+		return nil, nil
 	})
 	m.resumption = offer
 	return err
 }
+
+// maxStale is how many sessions of a cache are looked at: one that keeps what it
+// gives, as crypto/tls's does, would give the same for ever.
+const maxStale = 16
 
 // offers reports whether a session is one over this transport, of a version that
 // is enabled, and of a suite that is offered; in 1.3 one with its hash is enough.

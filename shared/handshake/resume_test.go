@@ -645,3 +645,57 @@ func TestVersionChangesBetweenSessions(t *testing.T) {
 		}
 	})
 }
+
+// hoarder is a cache that gives away the same session again and again, as
+// crypto/tls's does.
+type hoarder struct{ state *SessionState }
+
+func (h *hoarder) Get(string) (*SessionState, bool)  { return h.state, h.state != nil }
+func (h *hoarder) Put(_ string, state *SessionState) { h.state = state }
+
+// TestCacheThatKeeps: a session that is no good, and doesn't leave its cache, is
+// not looked at for ever.
+func TestCacheThatKeeps(t *testing.T) {
+	client, server := configs(protocol.VersionTLS13)
+	kept := new(hoarder)
+	client.ClientSessionCache = kept
+	complete(t, protocol.Stream, client, server)
+	old := *kept.state
+	old.Created = old.Created.Add(-session.MaxLifetime)
+	kept.state = &old
+	done := make(chan bool, 1)
+	go func() {
+		begin(t, protocol.Stream, client, server).client.work()
+		done <- true
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the client looks for a session without end")
+	}
+	if p := complete(t, protocol.Stream, client, server); p.client.m.State().DidResume {
+		t.Error("a session was resumed that has expired")
+	}
+}
+
+// TestStateOutlivesFailure: what State gave while the connection was open can be
+// used whenever the application comes to it.
+func TestStateOutlivesFailure(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server := configs(v)
+		p := complete(t, transport, client, server)
+		state := p.client.m.State()
+		want, err := state.ExportKeyingMaterial("EXPORTER-test", nil, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.client.m.latch(alert.Peerf(alert.DecodeError, "%w", alert.MalformedMessage))
+		got, err := state.ExportKeyingMaterial("EXPORTER-test", nil, 32)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%x, %v, expected %x", got, err, want)
+		}
+		if after := p.client.m.State(); after.export != nil {
+			t.Error("a connection that failed still exports")
+		}
+	})
+}

@@ -191,17 +191,21 @@ func (m *Machine) forget() {
 	m.ticket = message.NewSessionTicket12{}
 }
 
-// export is ConnectionState.ExportKeyingMaterial.
-func (m *Machine) export(label string, context []byte, length int) ([]byte, error) {
+// exporter is what ConnectionState.ExportKeyingMaterial calls: at any time, on any
+// goroutine, and so it has secrets of its own.
+func (m *Machine) exporter() func(label string, context []byte, length int) ([]byte, error) {
 	if m.version.Is13() {
-		return m.secrets13.exporter.Export(label, context, length)
+		return m.secrets13.exporter.Export
 	}
-	if !m.hello.extendedMasterSecret {
-		// Two connections of 1.2 may be made to share a master secret without it
-		// (RFC 7627 5.4).
-		return nil, alert.Localf(alert.InternalError, "keying material of a 1.2 connection without extended_master_secret is not safe to use")
+	master, bound, random := m.secrets12.master, m.hello.extendedMasterSecret, m.random
+	return func(label string, context []byte, length int) ([]byte, error) {
+		if !bound {
+			// Two connections of 1.2 may be made to share a master secret without it
+			// (RFC 7627 5.4).
+			return nil, alert.Localf(alert.InternalError, "keying material of a 1.2 connection without extended_master_secret is not safe to use")
+		}
+		return master.Export(label, context, random.client, random.server, length)
 	}
-	return m.secrets12.master.Export(label, context, m.random.client, m.random.server, length)
 }
 
 // keyLogLock orders the lines of Configs that share a writer.
