@@ -396,9 +396,8 @@ func TestBudget(t *testing.T) {
 	}
 	transmit()
 	first := sent
-	for now := caller.now; e.Err() == nil; {
-		now = e.Deadline()
-		e.Expire(now)
+	for e.Err() == nil {
+		e.Expire(e.Deadline())
 		transmit()
 	}
 	if most := amplification * len(flight[0]); first == 0 || sent <= first || sent > most {
