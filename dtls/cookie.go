@@ -118,7 +118,11 @@ func (j *cookieJar) append13(b []byte, c handshake.Choice, from netip.AddrPort, 
 	start := len(b)
 	b = binary.BigEndian.AppendUint32(b, uint32(now.Unix()))
 	b = binary.BigEndian.AppendUint16(b, c.Suite.ID)
-	b = binary.BigEndian.AppendUint16(b, uint16(c.Group.ID))
+	var group tls.CurveID // none: of a PSK alone
+	if c.Group != nil {
+		group = c.Group.ID
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(group))
 	if c.NeedShare {
 		b = append(b, 1)
 	} else {
@@ -135,15 +139,16 @@ func (j *cookieJar) verify13(cookie []byte, from netip.AddrPort, in *message.Cli
 		return c, nil, false
 	}
 	fields := cookie[:len(cookie)-cookieMACSize]
+	group := tls.CurveID(binary.BigEndian.Uint16(fields[cookieTimeSize+2:]))
 	c = handshake.Choice{
 		Version:   protocol.VersionDTLS13,
 		Suite:     suite.ByID(binary.BigEndian.Uint16(fields[cookieTimeSize:])),
-		Group:     suite.GroupByID(tls.CurveID(binary.BigEndian.Uint16(fields[cookieTimeSize+2:]))),
+		Group:     suite.GroupByID(group),
 		NeedShare: fields[cookieTimeSize+4] == 1,
 	}
 	helloHash = fields[cookieChoiceSize:]
 	// Given keys may come from a process with another version of this library.
-	ok = c.Suite != nil && c.Group != nil && len(helloHash) == c.Suite.Hash.Size()
+	ok = c.Suite != nil && (c.Group != nil || group == 0 && !c.NeedShare) && len(helloHash) == c.Suite.Hash.Size()
 	return c, helloHash, ok
 }
 

@@ -91,6 +91,7 @@ var greetings = []setting{
 	{"1.3, in two datagrams", hybrid},
 	{"1.3, in many datagrams", together(hybrid, mtu(228))},
 	{"1.3, another group", retry},
+	{"1.3, no group but a PSK alone", keyAlone},
 	{"1.2", only12},
 	{"1.2, of a client with both, in two datagrams", together(hybrid, func(_, server *Config) { server.MaxVersion = VersionDTLS12 })},
 }

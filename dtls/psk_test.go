@@ -2,6 +2,7 @@ package dtls_test
 
 import (
 	"crypto"
+	"crypto/tls"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/dtls"
@@ -51,6 +52,28 @@ func TestListenerWithPSK(t *testing.T) {
 					t.Errorf("%d challenges", l.Stats().Challenges)
 				}
 			})
+		}
+	}
+}
+
+// A Listener without a group in common lets clients in that use a PSK alone,
+// behind a cookie: its HelloRetryRequest asks for no key_share.
+func TestListenerWithPSKOnly(t *testing.T) {
+	key := &dtls.ExternalPSK{Identity: []byte("sensor"), Key: []byte("sixteen bytes or")}
+	client := &dtls.Config{Credentials: []dtls.Credential{{PSK: key}}}
+	server := &dtls.Config{Credentials: client.Credentials}
+	client.CurvePreferences, server.CurvePreferences = []tls.CurveID{tls.X25519}, []tls.CurveID{tls.CurveP256}
+	client.InsecureAllowPSKOnly, server.InsecureAllowPSKOnly = true, true
+	l, link := serve(t, newLAN(), server)
+	defer l.Close()
+	c, s := join(t, l, link, client)
+	defer s.Close()
+	defer c.Close()
+	send(t, c, s, "12 degrees")
+	send(t, s, c, "colder than yesterday")
+	for _, state := range []dtls.ConnectionState{c.ConnectionState(), s.ConnectionState()} {
+		if state.CurveID != 0 || string(state.PSKIdentity) != "sensor" {
+			t.Errorf("group %v, identity %q", state.CurveID, state.PSKIdentity)
 		}
 	}
 }

@@ -414,6 +414,13 @@ func sharedKey(client, server *Config) {
 	server.SessionTicketsDisabled = true // a client of keys takes tickets, too, and acknowledges them late
 }
 
+// keyAlone is a key without a key exchange.
+func keyAlone(client, server *Config) {
+	sharedKey(client, server)
+	client.InsecureAllowPSKOnly, server.InsecureAllowPSKOnly = true, true
+	server.CurvePreferences = []tls.CurveID{tls.CurveP384}
+}
+
 func retry(_, server *Config) { server.CurvePreferences = []tls.CurveID{tls.CurveP256} }
 
 func hybrid(client, server *Config) { client.CurvePreferences, server.CurvePreferences = nil, nil }
@@ -445,6 +452,7 @@ var settings = []setting{
 	{"1.3, hybrid", hybrid},
 	{"1.3, only", func(client, server *Config) { client.MinVersion, server.MinVersion = VersionDTLS13, VersionDTLS13 }},
 	{"1.3, external PSK, HelloRetryRequest", together(sharedKey, retry)},
+	{"1.3, external PSK alone", keyAlone},
 	{"1.2", only12},
 	{"1.2, PSK suite", together(only12, sharedKey)},
 	{"1.2, client certificate", together(only12, clientAuth)},

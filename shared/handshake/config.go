@@ -98,6 +98,13 @@ type Config struct {
 	// Ignored by servers, for which Credentials says it all.
 	PSKOrCertificate bool
 
+	// InsecureAllowPSKOnly allows 1.3 with a PSK and no key exchange (psk_ke, RFC
+	// 9846 2.2): for external keys, and for sessions too. A client offers it beside
+	// the ordinary mode; a server takes it from clients that want no other, or have
+	// no group in common with it. Warning: there is no forward secrecy. Whoever gets
+	// the key one day, or the key of the tickets, can read all that was recorded.
+	InsecureAllowPSKOnly bool
+
 	// GetConfigForClient may replace a server's Config after it saw the
 	// ClientHello; nil, nil keeps it. Behind a Listener's cookie it can't
 	// change the cipher suite's hash or the group any more, which the cookie

@@ -177,6 +177,9 @@ func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) 
 	if err := m.checkType(c); err != nil {
 		return 0, nil, err
 	}
+	if m.role == Server && m.version.Is13() && m.group == nil { // only a PSK can do
+		return 0, nil, alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
+	}
 	wants := m.demanded()
 	if c.MustMatchIssuer && !cert.HasIssuer(c.Certificate, wants.authorities) {
 		return 0, nil, alert.Peerf(alert.HandshakeFailure, "%w: the peer names %d", alert.NoMatchingIssuer, len(wants.authorities))

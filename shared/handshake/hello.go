@@ -365,8 +365,8 @@ func readServerHello(m *Machine, body []byte) error {
 		return err
 	}
 	if m.version.Is13() {
-		if m.shared == nil {
-			return alert.Peerf(alert.MissingExtension, "%w: ServerHello without one", alert.MissingKeyShare)
+		if err := m.checkShare(); err != nil {
+			return err
 		}
 	} else if err := m.checkServerHello12(in); err != nil {
 		return err

@@ -104,8 +104,11 @@ func receiveKeyShare(m *Machine, body []byte) (err error) {
 // answerKeyShare is the server's half of the key exchange. HelloRetryRequest's
 // form is AppendRetry's.
 func answerKeyShare(m *Machine, at where, b *wire.Builder) bool {
+	if at != inServerHello13 || m.shared == nil { // a PSK alone
+		return false
+	}
 	message.AppendKeyShare(b, uint16(m.group.ID), m.serverShare)
-	return at == inServerHello13
+	return true
 }
 
 func acceptKeyShare(m *Machine, at where, body []byte) error {

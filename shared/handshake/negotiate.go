@@ -17,8 +17,8 @@ import (
 type Choice struct {
 	Version   protocol.Version
 	Suite     *suite.Suite
-	Group     *suite.Group
-	NeedShare bool // the client sent no share for Group
+	Group     *suite.Group // nil: only a PSK alone can do, see allowsPSKOnly
+	NeedShare bool         // the client sent no share for Group
 }
 
 // Choose makes the Choice, or says with which alert there is none. It does not
@@ -87,6 +87,10 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 // list; but against harvesting for a quantum computer, a hybrid group is worth
 // that round trip.
 func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
+	pskOnly := c.allowsPSKOnly(in)
+	if pskOnly && skipsExchange(in) {
+		return nil
+	}
 	groups, shares, err := keyExchangeOffer(in)
 	if err != nil {
 		return err
@@ -105,7 +109,7 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 			return nil
 		}
 	}
-	if choice.Group == nil {
+	if choice.Group == nil && !pskOnly {
 		return alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
 	}
 	return nil
@@ -269,13 +273,15 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 // checkRetried holds the second ClientHello to what HelloRetryRequest said:
 // exactly the share that was asked for, if one was (RFC 9846 4.2.2, 4.3.8).
 func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
-	groups, shares, err := keyExchangeOffer(in)
-	if err != nil {
-		return err
-	}
-	_, shared := shares.Find(uint16(m.group.ID))
-	if !shared || !groups.Contains(uint16(m.group.ID)) || m.askedShare && shares.Len() != 1 {
-		return alert.Peerf(alert.IllegalParameter, "%w: the second ClientHello has not just the key share that was asked for, %s", alert.WrongGroup, m.group.Name)
+	if m.group != nil {
+		groups, shares, err := keyExchangeOffer(in)
+		if err != nil {
+			return err
+		}
+		_, shared := shares.Find(uint16(m.group.ID))
+		if !shared || !groups.Contains(uint16(m.group.ID)) || m.askedShare && shares.Len() != 1 {
+			return alert.Peerf(alert.IllegalParameter, "%w: the second ClientHello has not just the key share that was asked for, %s", alert.WrongGroup, m.group.Name)
+		}
 	}
 	if !in.CipherSuites.Contains(m.suite.ID) {
 		return alert.Peerf(alert.IllegalParameter, "%w: the second ClientHello no longer offers %s", alert.WrongSuite, m.suite.Name)
@@ -284,11 +290,17 @@ func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
 	return nil
 }
 
-// respond does the server's half of 1.3's key exchange, once: the step may run
-// again after a wait.
+// respond does the server's half of 1.3's key exchange, if there is one, once:
+// the step may run again after a wait.
 func (m *Machine) respond() error {
-	if m.shared != nil {
+	switch {
+	case m.shared != nil:
 		return nil
+	case m.psk != nil && m.pskOnly():
+		m.group = nil
+		return nil
+	case m.group == nil:
+		return alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
 	}
 	share, _ := m.hello.shares.Find(uint16(m.group.ID))
 	var err error

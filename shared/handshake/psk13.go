@@ -14,12 +14,17 @@ import (
 
 // Pre-shared keys in 1.3 (RFC 9846 4.3.11), those of sessions and external ones:
 // a client offers all it has at once, and the server selects one of them or none.
-// They are always used together with a fresh key exchange (psk_dhe_ke).
+// They are used together with a fresh key exchange (psk_dhe_ke), unless the Config
+// allows otherwise: see pskonly.go.
 
 // --- psk_key_exchange_modes (RFC 9846 4.3.9)
 
 func offerPSKModes(m *Machine, b *wire.Builder) bool {
-	message.AppendPSKModes(b, []byte{message.PSKWithECDHE})
+	modes := []byte{message.PSKWithECDHE}
+	if m.config.InsecureAllowPSKOnly {
+		modes = append(modes, message.PSKOnly)
+	}
+	message.AppendPSKModes(b, modes)
 	return m.config.Enabled(protocol.VersionTLS13) && (m.resumes() && !m.config.SessionTicketsDisabled || m.config.hasPSK(protocol.VersionTLS13))
 }
 
@@ -170,7 +175,7 @@ func (m *Machine) findSession() error {
 		return nil
 	case m.hello.pskModes == nil: // RFC 9846 4.3.9
 		return alert.Peerf(alert.MissingExtension, "pre_shared_key without psk_key_exchange_modes")
-	case m.config.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE):
+	case m.config.SessionTicketsDisabled || !m.takesPSK():
 		return nil
 	}
 	found, err := m.openTickets(m.hello.tickets())
@@ -197,7 +202,7 @@ func (m *Machine) selectPSK(i int, p *psk) error {
 // credential, for the suite's hash.
 func (m *Machine) findPSK(c *Credential) (int, error) {
 	offered := m.hello.psks.Identities
-	if len(offered) > 0 && !slices.Contains(m.hello.pskModes, message.PSKWithECDHE) {
+	if len(offered) > 0 && !m.takesPSK() {
 		return 0, alert.Peerf(alert.HandshakeFailure, "%w: the client offers %v", alert.NoCommonPSKMode, m.hello.pskModes)
 	}
 	i := slices.IndexFunc(offered, func(id message.PSKIdentity) bool {
@@ -274,7 +279,7 @@ func (m *Machine) lookUpPSK() ([]*Credential, error) {
 	if !m.version.Is13() {
 		return []*Credential{{PSK: &ExternalPSK{Use: PSKDirect12}}}, nil
 	}
-	if !slices.Contains(m.hello.pskModes, message.PSKWithECDHE) {
+	if !m.takesPSK() {
 		return nil, nil
 	}
 	var identities [][]byte

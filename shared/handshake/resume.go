@@ -316,10 +316,7 @@ func (m *Machine) wrapper() func(*session.State) ([]byte, error) {
 // that could not use them (RFC 9846 4.3.9).
 func (m *Machine) prepareTickets() {
 	c := m.config
-	if m.role != Server || c.SessionTicketsDisabled || !slices.Contains(m.hello.pskModes, message.PSKWithECDHE) {
-		return
-	}
-	if !m.ticketFits() {
+	if m.role != Server || c.SessionTicketsDisabled || !m.takesPSK() || !m.ticketFits() {
 		return
 	}
 	m.ticketsDue = c.SessionTickets

@@ -15,7 +15,7 @@ type ConnectionState struct {
 	HandshakeComplete  bool
 	DidResume          bool
 	CipherSuite        uint16
-	CurveID            tls.CurveID // the key exchange group; of a resumed session of 1.2, that of its first handshake
+	CurveID            tls.CurveID // the key exchange group; of a resumed session of 1.2, that of its first handshake; zero with a PSK alone
 	NegotiatedProtocol string      // ALPN
 	SRTPProfile        SRTPProfile // zero if none was negotiated; see Config.SRTPProfiles
 	ServerName         string      // SNI, as sent or received
