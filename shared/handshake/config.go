@@ -114,7 +114,8 @@ type Config struct {
 	// VerifyPeerCertificate and VerifyConnection run after the ordinary checks
 	// (and also where InsecureSkipVerify or ClientAuth turned those off). The
 	// former runs for every Certificate, also of a client that has none to show;
-	// the latter for every connection, also if no certificate was asked for. That
+	// the latter for every connection, also if no certificate was asked for; and
+	// where there is 0-RTT, once more before any is sent or taken. That
 	// the peer has its certificate's key is checked after them. An error ends the
 	// handshake with bad_certificate, or with the alert of an *alert.Error that it
 	// wraps.

@@ -104,13 +104,16 @@ func (c *Config) maxSkipped() int { return int(c.maxEarlyData()) + maxOverhead }
 
 // --- early_data (RFC 9846 4.3.10)
 
-// considerEarlyData decides whether the client offers 0-RTT.
-func (m *Machine) considerEarlyData() {
+// considerEarlyData decides whether the client offers 0-RTT. Data would be on its
+// way before the handshake's VerifyConnection, so it is asked here too.
+func (m *Machine) considerEarlyData() error {
 	m.early.reason = m.config.earlyDataFor(m.resumption)
 	m.early.offered = m.early.reason == EarlyDataUndecided
 	if !m.early.offered {
 		m.place.Learn(EarlyData, false)
+		return nil
 	}
+	return m.verifyUnasked()
 }
 
 // earlyDataFor says why a client can't offer 0-RTT with a session, if it can't.
@@ -428,13 +431,14 @@ func (m *Machine) describeEarlyData(s *ConnectionState) {
 		r := m.resumption
 		s.Version, s.CipherSuite, s.DidResume = uint16(r.state.Version), r.state.Suite, true
 		s.NegotiatedProtocol, s.PSKIdentity = r.state.Protocol, r.state.PSKIdentity
+		s.ServerName, s.PeerRawPublicKey = r.state.ServerName, r.peer.rawKey
 		s.PeerCertificates, s.VerifiedChains = r.peer.chain, r.peer.chains
 		s.OCSPResponse, s.SignedCertificateTimestamps = r.state.Staple, r.state.Timestamps
 		s.PeerSignature = r.state.Signature
 		s.ExtendedMasterSecret, s.SecureRenegotiation = true, true // as it is 1.3
 		s.ECHAccepted = m.hidden != nil                            // else early data isn't
 	}
-	if m.place.Is(EarlyData) || m.predicts() {
+	if len(m.early.exporter.Bytes()) > 0 && (m.place.Is(EarlyData) || m.predicts()) {
 		s.exportEarly = m.early.exporter.Export
 	}
 }

@@ -260,3 +260,47 @@ func TestAntiReplayOfFirstConfig(t *testing.T) {
 type stale struct{}
 
 func (stale) Record([]byte, time.Time, time.Time) (bool, error) { return false, nil }
+
+// TestVerifyBeforeEarlyData: whoever takes or sends 0-RTT asks VerifyConnection
+// before, about the peer that the session is with. Another Config may have made it.
+func TestVerifyBeforeEarlyData(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		for _, role := range []Role{Client, Server} {
+			client, server := earlyConfigs(t, transport)
+			verify := func(s ConnectionState) error {
+				if !s.DidResume || s.NegotiatedProtocol != "one" || role == Client && (len(s.PeerCertificates) == 0 || s.ServerName == "") {
+					t.Errorf("%v sees %+v", role, s)
+				}
+				s.ExportEarlyKeyingMaterial("EXPORTER-test", nil, 32) // before there are keys
+				return errors.New("not this one")
+			}
+			p := begin(t, transport, client, server)
+			if role == Client {
+				client.VerifyConnection = verify
+			} else {
+				server.VerifyConnection = verify
+			}
+			p.run()
+			refused, keys := p.client, p.client.writes
+			if role == Server {
+				refused, keys = p.server, p.server.reads
+			}
+			expectAlert(t, refused.err, alert.BadCertificate)
+			if len(keys) != 0 {
+				t.Errorf("%v has keys of levels %v", role, levelsOf(keys))
+			}
+		}
+	})
+}
+
+// TestEarlyExporterIsForgotten: a handshake that failed exports nothing.
+func TestEarlyExporterIsForgotten(t *testing.T) {
+	client, server := earlyConfigs(t, protocol.Stream)
+	p := begin(t, protocol.Stream, client, server)
+	p.client.work()
+	p.server.take(p.server.pop())
+	p.server.m.latch(alert.Peerf(alert.DecodeError, "%w", alert.MalformedMessage))
+	if s := p.server.m.State(); s.exportEarly != nil || s.export != nil {
+		t.Error("it still exports")
+	}
+}

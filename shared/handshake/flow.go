@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/keys"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
@@ -242,6 +243,8 @@ func (m *Machine) latch(err error) error {
 		m.flow, m.failure, m.task = failed, err, nil
 		m.keyShares, m.shared = nil, nil
 		m.secrets12, m.secrets13 = secrets12{}, secrets13{}
+		m.psk, m.psks, m.resumption = nil, nil, nil
+		m.early.exporter = keys.ExporterSecret{}
 	}
 	return err
 }

@@ -74,7 +74,9 @@ func writeClientHello(m *Machine, b *wire.Builder) error {
 		if err := m.takeSession(); err != nil {
 			return err
 		}
-		m.considerEarlyData()
+		if err := m.considerEarlyData(); err != nil {
+			return err
+		}
 		if err := m.prepareHello(); err != nil {
 			return err
 		}

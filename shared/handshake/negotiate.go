@@ -208,6 +208,11 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	}
 	m.place.Learn(Ticket, m.givesTicket12())
 	m.place.Learn(EarlyData, m.early.accepted)
+	if m.early.accepted { // and read before the client's Finished
+		if err := m.verifyUnasked(); err != nil {
+			return err
+		}
+	}
 	m.place.Learn(KeyExchange, m.sendsHint())
 	m.place.Learn(ClientCID|ServerCID, false)
 	m.place.Learn(Stapled, m.staple != nil && !choice.Version.Is13())
