@@ -214,3 +214,20 @@ func TestMissingShare(t *testing.T) {
 		}
 	})
 }
+
+// TestPSKOnlyCookie: a cookie of a server that would do without a group comes back
+// to one that has the cookie's key and another Config.
+func TestPSKOnlyCookie(t *testing.T) {
+	client, server := pskOnlyConfigs()
+	p := begin(t, protocol.Datagram, client, server)
+	p.client.work()
+	p.greet(t, 1)
+	another := *server
+	another.InsecureAllowPSKOnly, another.CurvePreferences = false, client.CurvePreferences
+	p.server.m.given, p.server.m.config = &another, &another
+	p.run()
+	p.server.expectRefused(t, alert.HandshakeFailure)
+	if !errors.Is(p.server.err, alert.NoCommonGroup) {
+		t.Error(p.server.err)
+	}
+}
