@@ -108,11 +108,12 @@ type Machine struct {
 	pskIdentity []byte      // of the external key that authenticates both peers, if one does
 	pskHint     []byte      // 1.2: the server's
 
-	ticketsDue int                          // tickets to be made
-	tickets    []message.NewSessionTicket13 // and to be written
-	sessionID  []byte                       // 1.2: the name that the server gives this session, if it keeps it
-	promised   bool                         // 1.2: the server said that it gives a ticket
-	ticket     message.NewSessionTicket12
+	ticketsDue     int                          // tickets to be made
+	ticketLifetime time.Duration                // of each
+	tickets        []message.NewSessionTicket13 // and to be written
+	sessionID      []byte                       // 1.2: the name that the server gives this session, if it keeps it
+	promised       bool                         // 1.2: the server said that it gives a ticket
+	ticket         message.NewSessionTicket12
 
 	early early // 0-RTT (early.go)
 

@@ -319,6 +319,16 @@ func (m *Machine) prepareTickets() {
 	if m.role != Server || c.SessionTicketsDisabled || !m.takesPSK() || !m.ticketFits() {
 		return
 	}
+	// A resumed session proves no key anew: without an end, one that was stolen
+	// would be good for ever (RFC 9846 4.7.1).
+	m.ticketLifetime = session.MaxLifetime
+	if r := m.resumption; r != nil {
+		left := r.state.Created.Add(r.state.Lifetime).Sub(m.now)
+		m.ticketLifetime = min(m.ticketLifetime, left.Truncate(time.Second))
+	}
+	if m.ticketLifetime <= 0 {
+		return
+	}
 	m.ticketsDue = c.SessionTickets
 	if m.ticketsDue == 0 {
 		m.ticketsDue = DefaultSessionTickets
@@ -343,7 +353,7 @@ func (m *Machine) makeTickets() error {
 	if m.ticketsDue == 0 {
 		return nil
 	}
-	due, like, secret, wrapped := m.ticketsDue, m.session(nil, session.MaxLifetime), m.secrets13.resumption, m.wrapper()
+	due, like, secret, wrapped := m.ticketsDue, m.session(nil, m.ticketLifetime), m.secrets13.resumption, m.wrapper()
 	extensions, err := m.allowEarlyData(like)
 	if err != nil {
 		return err

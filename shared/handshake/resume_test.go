@@ -699,3 +699,33 @@ func TestStateOutlivesFailure(t *testing.T) {
 		}
 	})
 }
+
+// TestTicketsOfResumption: the tickets of a connection that resumes live no longer
+// than the session that it resumed, or nobody would ever show a key again.
+func TestTicketsOfResumption(t *testing.T) {
+	client, server, kept := resumingConfigs()
+	complete(t, protocol.Stream, client, server)
+	const left = time.Hour
+	for range 2 {
+		p := begin(t, protocol.Stream, client, server)
+		p.client.work()
+		p.run().expectAgreement(t)
+		if !p.server.m.State().DidResume {
+			t.Fatal("not resumed")
+		}
+		if p.server.m.psk != nil || p.client.m.psk != nil {
+			t.Error("the secret of the session is kept")
+		}
+	}
+	for _, c := range []struct{ age, want time.Duration }{{0, session.MaxLifetime}, {session.MaxLifetime - left, left}} {
+		m := &Machine{config: server, role: Server, now: testTime, hello: hello{pskModes: []byte{message.PSKWithECDHE}}}
+		m.resumption = &resumption{state: &SessionState{Created: testTime.Add(-c.age), Lifetime: session.MaxLifetime}}
+		m.prepareTickets()
+		if m.ticketLifetime != c.want || m.ticketsDue != DefaultSessionTickets {
+			t.Errorf("after %v: %d tickets for %v, expected %v", c.age, m.ticketsDue, m.ticketLifetime, c.want)
+		}
+	}
+	if len(kept.sessions) == 0 {
+		t.Error("no sessions")
+	}
+}

@@ -185,7 +185,7 @@ func (m *Machine) forget() {
 		secureRenegotiation:  m.hello.secureRenegotiation,
 		retried:              m.hello.retried,
 	}
-	m.staple, m.resumption = nil, nil
+	m.staple, m.resumption, m.psk = nil, nil, nil
 	m.hidden, m.decoy, m.opened = nil, nil, openedHello{}
 	m.peer.shown = nil
 	m.ticket = message.NewSessionTicket12{}
