@@ -352,6 +352,14 @@ type Config struct {
 	WrapSession   func(ConnectionState, *SessionState) ([]byte, error)
 	UnwrapSession func(identity []byte, state ConnectionState) (*SessionState, error)
 
+	// SingleUseTickets lets each ticket of a server's resume one connection, in
+	// either version: whoever brings it again gets a full handshake, and its 0-RTT
+	// is not taken (RFC 9846 8.1). So nobody who watches sees two connections with
+	// the same ticket resumed (RFC 9846 C.4). AntiReplay remembers each that was used
+	// until it would expire, up to a week; when it is full or fails there are full
+	// handshakes only. It doesn't count for sessions of ServerSessionCache.
+	SingleUseTickets bool
+
 	// EarlyData enables 0-RTT in 1.3: a client that resumes a session may send
 	// data together with its first message, and a server gives tickets that allow
 	// it. Warning: such data is not forward secret, and whoever records it can
@@ -367,8 +375,9 @@ type Config struct {
 	MaxEarlyData int
 
 	// AntiReplay is how a server recognizes a ClientHello with 0-RTT that it has
-	// seen before; nil means a NewReplayRegister. A server whose TicketKeys or
-	// UnwrapSession may be another's too needs one that they share.
+	// seen before, or with SingleUseTickets a ticket; nil means a NewReplayRegister
+	// of its default size. A server whose TicketKeys or UnwrapSession may be
+	// another's too needs one that they share.
 	AntiReplay AntiReplay
 
 	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted

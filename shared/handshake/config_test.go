@@ -73,6 +73,11 @@ func TestValidate(t *testing.T) {
 		{"MaxEarlyData", Client, func(c *Config) { c.MaxEarlyData = 1<<30 + 1 }},
 		{"AntiReplay", Server, func(c *Config) { c.EarlyData, c.TicketKeys = true, [][32]byte{{1}} }},
 		{"", Client, func(c *Config) { c.EarlyData, c.TicketKeys = true, [][32]byte{{1}} }},
+		{"AntiReplay", Server, func(c *Config) { c.SingleUseTickets, c.TicketKeys = true, [][32]byte{{1}} }},
+		{"", Server, func(c *Config) { c.SingleUseTickets = true }},
+		{"", Server, func(c *Config) {
+			c.SingleUseTickets, c.TicketKeys, c.AntiReplay = true, [][32]byte{{1}}, session.NewReplayRegister(0)
+		}},
 		{"", Server, func(c *Config) {
 			c.EarlyData, c.TicketKeys, c.AntiReplay = true, [][32]byte{{1}}, session.NewReplayRegister(0)
 		}},

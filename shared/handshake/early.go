@@ -244,6 +244,9 @@ func (m *Machine) sessionOf13() *session.State {
 // another (RFC 9846 8.2). When AntiReplay forgets it, its ticket's age doesn't
 // fit any more.
 func (m *Machine) recordEarlyData() (EarlyDataReason, error) {
+	if m.config.SingleUseTickets {
+		return EarlyDataAccepted, nil // it knows the ticket already (RFC 9846 8.1)
+	}
 	register, now := m.antiReplay(), m.now
 	binder := slices.Clone(m.hello.psks.Binders[m.resumption.selected])
 	expiry := now.Add(m.early.skew + replayWindow)

@@ -182,9 +182,18 @@ func (m *Machine) findSession() error {
 	if err != nil || found == nil {
 		return err
 	}
-	m.resumption = found
-	m.early.skew = found.state.Skew(offered[found.selected].ObfuscatedAge, m.now)
-	return m.selectPSK(found.selected, found.psk(m.now))
+	ticket := offered[found.selected]
+	if err := m.selectPSK(found.selected, found.psk(m.now)); err != nil {
+		return err
+	}
+	// Not before the binder has shown that it is the client's own.
+	first, err := m.spend(ticket.Identity, found.state)
+	if err != nil || !first {
+		m.psk = nil
+		return err
+	}
+	m.resumption, m.early.skew = found, found.state.Skew(ticket.ObfuscatedAge, m.now)
+	return nil
 }
 
 // selectPSK takes a PSK if the client's binder proves that it knows it. If not,

@@ -149,6 +149,13 @@ func (m *Machine) findSession12() error {
 	if err := m.checkResumedMaster(s, "client"); err != nil {
 		return err
 	}
+	if m.byTicket12() {
+		// Anybody who saw the ticket can spend it: in 1.2 only Finished shows whose it
+		// is. That costs a full handshake.
+		if first, err := m.spend(m.hello.ticket, s); err != nil || !first {
+			return err
+		}
+	}
 	m.resumption, m.selected = found, true
 	m.credential, m.scheme = nil, 0 // nobody shows one
 	return nil
@@ -156,16 +163,21 @@ func (m *Machine) findSession12() error {
 
 // lookUp12 finds it by what the client sent.
 func (m *Machine) lookUp12() (*resumption, error) {
-	if m.takesTickets12() && len(m.hello.ticket) > 0 {
+	if m.byTicket12() {
 		return m.openTickets([][]byte{m.hello.ticket})
 	}
 	return m.findSessionByID()
 }
 
+// byTicket12 reports whether a ticket says which session the client wants.
+func (m *Machine) byTicket12() bool { return m.takesTickets12() && len(m.hello.ticket) > 0 }
+
 // givesTicket12 reports whether a ServerHello promises a ticket. One that is
-// resumed stays good for as long as it lives, unless it is to be renewed.
+// resumed stays good for as long as it lives, unless it is to be renewed or was
+// for single use.
 func (m *Machine) givesTicket12() bool {
-	return !m.version.Is13() && (!m.selected || m.resumption.state.Renew) && m.resumable12() && m.takesTickets12()
+	needed := !m.selected || m.resumption.state.Renew || m.config.SingleUseTickets
+	return !m.version.Is13() && needed && m.resumable12() && m.takesTickets12()
 }
 
 // takesTickets12 reports whether tickets are on, here and at the client.

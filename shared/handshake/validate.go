@@ -64,8 +64,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("WrapSession", "of WrapSession and UnwrapSession there is only one")
 	case c.MaxEarlyData < 0 || c.MaxEarlyData > 1<<30:
 		return unusable("MaxEarlyData", "%d is outside 0 to 2^30", c.MaxEarlyData)
-	case role == Server && c.EarlyData && c.AntiReplay == nil && (len(c.TicketKeys) > 0 || c.UnwrapSession != nil):
-		return unusable("AntiReplay", "others may have the ticket keys too, and must know of each other's early data")
+	case role == Server && (c.EarlyData || c.SingleUseTickets) && c.AntiReplay == nil && (len(c.TicketKeys) > 0 || c.UnwrapSession != nil):
+		return unusable("AntiReplay", "others may have the ticket keys too, and must know which tickets and early data each of them has taken")
 	case c.MaxCertificateList < 0 || c.MaxCertificateList > 1<<24-1:
 		return unusable("MaxCertificateList", "%d is outside 0 to %d", c.MaxCertificateList, 1<<24-1)
 	case c.RecordPadding < 0 || c.RecordPadding > 1<<14:

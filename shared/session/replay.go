@@ -9,14 +9,15 @@ import (
 )
 
 // An AntiReplay remembers which ClientHellos have brought 0-RTT data, so that
-// nobody can send one again and have its data acted on twice (RFC 9846 8.2).
+// nobody can send one again and have its data acted on twice (RFC 9846 8.2), or
+// which tickets were used, if each is for single use (RFC 9846 8.1).
 // Whoever shares ticket keys must share it. Its method may be called from
 // several goroutines.
 type AntiReplay interface {
 	// Record remembers key until expiry, and reports whether it was not known
 	// before; both in one step. now is the time of the call. What it can't
 	// remember it must not call fresh. An error means the same as false: the data
-	// is refused, and the handshake goes on without it.
+	// or the ticket is refused, and the handshake goes on without it.
 	Record(key []byte, now, expiry time.Time) (fresh bool, err error)
 }
 
