@@ -49,7 +49,8 @@ type expectations struct {
 	acceptsEarlyData  bool
 	rejectsEarlyData  bool
 	offersNoEarlyData bool
-	earlySession      bool // the session that the client gets allows early data
+	acrossNames       *bool // so the session that the client gets says
+	earlySession      bool  // the session that the client gets allows early data
 	earlyDataReason   *string
 	ticketAgeSkew     time.Duration // zero: any
 }
@@ -183,6 +184,9 @@ func (e *expectations) checkEnd(c *connection) error {
 	}
 	if s := c.sessions.fresh; s != nil && is13(uint16(s.Version)) && (s.MaxEarlyData > 0) != e.earlySession {
 		return fmt.Errorf("session for early data: expected %t, got %d bytes", e.earlySession, s.MaxEarlyData)
+	}
+	if s := c.sessions.fresh; s != nil && e.acrossNames != nil && s.AcrossNames != *e.acrossNames {
+		return fmt.Errorf("session across names: expected %t, got %t", *e.acrossNames, s.AcrossNames)
 	}
 	return differ("messages", e.messages, new(c.observer.messages.String()))
 }

@@ -59,6 +59,7 @@ func (s *sessions) configure(config *dtls.Config) {
 	config.TicketKeys = s.family.ticketKeys
 	config.EarlyData = s.settings.earlyData && !s.settings.dtls // the runner has it over TLS alone
 	config.AntiReplay = s.family.antiReplay
+	config.ResumptionAcrossNames = s.settings.acrossNames
 	config.SessionTicketsDisabled = s.settings.noTickets
 	if f := &s.settings.tickets; f.key != nil {
 		config.WrapSession, config.UnwrapSession = f.wrap, f.unwrap

@@ -352,6 +352,12 @@ type Config struct {
 	WrapSession   func(ConnectionState, *SessionState) ([]byte, error)
 	UnwrapSession func(identity []byte, state ConnectionState) (*SessionState, error)
 
+	// ResumptionAcrossNames promises with a server's tickets of 1.3 that every
+	// server of a name in its certificate knows them (RFC 9846 4.7.1,
+	// draft-ietf-tls-tlsflags): a client learns it as SessionState.AcrossNames. The
+	// clients and servers of this library resume under the same name only.
+	ResumptionAcrossNames bool
+
 	// SingleUseTickets lets each ticket of a server's resume one connection, in
 	// either version: whoever brings it again gets a full handshake, and its 0-RTT
 	// is not taken (RFC 9846 8.1). So nobody who watches sees two connections with

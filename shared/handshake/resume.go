@@ -187,11 +187,20 @@ func readPostTicket(m *Machine, body []byte) error {
 			return err
 		}
 	}
+	var acrossNames bool
+	if body, ok := in.Extensions.Find(protocol.ExtTLSFlags); ok {
+		flags, err := message.ParseFlags(body)
+		if err != nil {
+			return err
+		}
+		acrossNames = flags.Has(message.ResumptionAcrossNames)
+	}
 	if in.Lifetime == 0 || !m.resumes() || m.config.SessionTicketsDisabled { // zero: to be discarded at once, RFC 9846 4.7.1
 		return nil
 	}
 	s := m.session(m.secrets13.resumption.PSK(in.Nonce), min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime))
 	s.AgeAdd, s.Ticket, s.MaxEarlyData = in.AgeAdd, slices.Clone(in.Ticket), maxEarlyData
+	s.AcrossNames = acrossNames
 	return m.keep(s)
 }
 

@@ -565,6 +565,9 @@ func TestTicketReading(t *testing.T) {
 		"lifetime 0":     {message.NewSessionTicket13{Ticket: []byte{1}}, 2, alert.CloseNotify},
 		"long lifetime":  {message.NewSessionTicket13{Lifetime: 1 << 31, Ticket: []byte{1}}, 3, alert.CloseNotify},
 		"GREASE":         {message.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}, Extensions: message.Extensions{0x2a, 0x2a, 0, 0}}, 3, alert.CloseNotify},
+		"unknown flags":  {message.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}, Extensions: message.Extensions{0, 62, 0, 3, 2, 2, 4}}, 3, alert.CloseNotify},
+		"no flags":       {message.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}, Extensions: message.Extensions{0, 62, 0, 1, 0}}, 2, alert.DecodeError},
+		"flags and zero": {message.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}, Extensions: message.Extensions{0, 62, 0, 3, 2, 2, 0}}, 2, alert.IllegalParameter},
 		"bad early_data": {message.NewSessionTicket13{Lifetime: 1, Ticket: []byte{1}, Extensions: message.Extensions{0, 42, 0, 0}}, 2, alert.DecodeError},
 	} {
 		client, server, kept := resumingConfigs()

@@ -147,6 +147,14 @@ func (m *Machine) ticketFits() bool {
 	return size <= maxChain[m.transport]
 }
 
+// acrossNamesFlag is tls_flags with resumption_across_names alone.
+var acrossNamesFlag = func() []byte {
+	var b wire.Builder
+	message.AppendExtension(&b, protocol.ExtTLSFlags, func() { message.AppendFlags(&b, message.Flags{}.With(message.ResumptionAcrossNames)) })
+	extension, _ := b.Bytes() // three bytes fit
+	return extension
+}()
+
 // makeTickets makes the tickets that are due, all at once.
 func (m *Machine) makeTickets() error {
 	if m.ticketsDue == 0 {
@@ -156,6 +164,9 @@ func (m *Machine) makeTickets() error {
 	extensions, err := m.allowEarlyData(like)
 	if err != nil {
 		return err
+	}
+	if m.config.ResumptionAcrossNames {
+		extensions = append(extensions, acrossNamesFlag...)
 	}
 	if m.config.GREASE {
 		extensions = append(extensions, ticketGrease...)

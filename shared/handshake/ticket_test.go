@@ -170,3 +170,24 @@ func TestSingleUseEarlyData(t *testing.T) {
 		}
 	})
 }
+
+// TestResumptionAcrossNames: a client learns what the server says of its tickets,
+// beside 0-RTT and GREASE too.
+func TestResumptionAcrossNames(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		for _, across := range []bool{false, true} {
+			client, server, kept := resumingConfigs()
+			client.EarlyData = true
+			server.ResumptionAcrossNames, server.EarlyData, server.GREASE = across, true, true
+			complete(t, transport, client, server)
+			for _, s := range kept.sessions {
+				if s.AcrossNames != across || s.MaxEarlyData == 0 {
+					t.Errorf("across names: %v, expected %v; early data: %d", s.AcrossNames, across, s.MaxEarlyData)
+				}
+			}
+			if len(kept.sessions) != 2 {
+				t.Errorf("%d sessions", len(kept.sessions))
+			}
+		}
+	})
+}

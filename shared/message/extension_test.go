@@ -92,6 +92,7 @@ var forms = []form{
 			Binders:    [][]byte{[]byte(binders[0]), []byte(binders[1])},
 		}, message.ParsePreSharedKey, message.AppendPreSharedKey),
 	one(protocol.ExtPreSharedKey, "server", "\x00\x01", uint16(1), message.ParseSelectedIdentity, message.AppendSelectedIdentity),
+	one(protocol.ExtTLSFlags, "", "\x02\x02\x01", message.Flags{}.With(1).With(message.ResumptionAcrossNames), message.ParseFlags, message.AppendFlags),
 	one(protocol.ExtEarlyData, "ticket", "\x00\x00\x40\x00", uint32(1<<14), message.ParseEarlyData, message.AppendEarlyData),
 }
 

@@ -195,6 +195,7 @@ const (
 	ExtSignatureAlgsCert    ExtensionType = 50
 	ExtKeyShare             ExtensionType = 51
 	ExtConnectionID         ExtensionType = 54
+	ExtTLSFlags             ExtensionType = 62
 	ExtECHOuterExtensions   ExtensionType = 0xfd00
 	ExtEncryptedClientHello ExtensionType = 0xfe0d
 	ExtRenegotiationInfo    ExtensionType = 0xff01
@@ -229,6 +230,7 @@ var extensionTypes = map[ExtensionType]string{
 	ExtSignatureAlgsCert:    "signature_algorithms_cert",
 	ExtKeyShare:             "key_share",
 	ExtConnectionID:         "connection_id",
+	ExtTLSFlags:             "tls_flags",
 	ExtECHOuterExtensions:   "ech_outer_extensions",
 	ExtEncryptedClientHello: "encrypted_client_hello",
 	ExtRenegotiationInfo:    "renegotiation_info",

@@ -22,7 +22,7 @@ func example() *State {
 		ServerName: "server.example", Protocol: "h2", RawPublicKey: []byte("key"), Chain: [][]byte{{1, 2}, {3}},
 		Staple: []byte("staple"), Timestamps: [][]byte{{4}, {5, 6}},
 		Group: 29, Signature: 0x0807, Ticket: []byte("ticket"),
-		ExtendedMasterSecret: true, SessionID: []byte("id"),
+		ExtendedMasterSecret: true, AcrossNames: true, SessionID: []byte("id"),
 	}
 }
 

@@ -40,6 +40,10 @@ type State struct {
 	MaxEarlyData uint32     // 1.3: how many bytes of 0-RTT the server takes; zero: none
 	Client       netip.Addr // DTLS 1.3 with 0-RTT: the client's address, which was validated; else not valid
 
+	// AcrossNames, at a client of 1.3, says that the server's ticket is good at every
+	// server of a name in the certificate (see Config.ResumptionAcrossNames).
+	AcrossNames bool
+
 	ServerName string // SNI; empty if there was none
 	Protocol   string // ALPN; each handshake negotiates it anew
 
@@ -205,7 +209,7 @@ func ParseState(data []byte) (*State, error) {
 	if len(id) > 0 {
 		s.SessionID = id
 	}
-	s.ExtendedMasterSecret = flags&flagEMS != 0
+	s.ExtendedMasterSecret, s.AcrossNames = flags&flagEMS != 0, flags&flagAcrossNames != 0
 	s.Version = protocol.Version(version)
 	s.Secret, s.ServerName, s.Protocol, s.Ticket = secret, string(name), string(alpn), ticket
 	s.Created, s.Lifetime = time.UnixMilli(int64(created)), time.Duration(lifetime)*time.Second
@@ -216,11 +220,17 @@ func ParseState(data []byte) (*State, error) {
 }
 
 // The flags of the encoding.
-const flagEMS = 1 << iota
+const (
+	flagEMS = 1 << iota
+	flagAcrossNames
+)
 
 func (s *State) flags() (flags uint8) {
 	if s.ExtendedMasterSecret {
 		flags |= flagEMS
+	}
+	if s.AcrossNames {
+		flags |= flagAcrossNames
 	}
 	return flags
 }
