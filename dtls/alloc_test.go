@@ -53,9 +53,6 @@ func dialAndAccept(t testing.TB, l *dtls.Listener, address string, client *dtls.
 	return c, s
 }
 
-// raceDetector says that sync.Pool forgets things at random, as it does then.
-var raceDetector bool
-
 // Write and Read don't allocate.
 func TestDataDoesNotAllocate(t *testing.T) {
 	links := map[string]func(t testing.TB, client, server *dtls.Config) (c, s *dtls.Conn){
@@ -91,7 +88,7 @@ func TestDataDoesNotAllocate(t *testing.T) {
 							}
 						}
 					})
-					if n != 0 && !raceDetector {
+					if n != 0 && !dtls.RaceDetector {
 						t.Errorf("%d bytes: %v allocations", size, n)
 					}
 				}

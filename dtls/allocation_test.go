@@ -3,14 +3,23 @@ package dtls
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
 // sizes are those of application data in tests of cost, in bytes.
 var sizes = []int{64, 256, 1200}
 
+// RaceDetector says that it runs: then sync.Pool forgets things at random, and
+// the standard library's SHA allocates when it gives its state away, which CBC
+// wants of it.
+var RaceDetector bool
+
 func TestDataDoesNotAllocate(t *testing.T) {
 	for _, c := range protections {
+		if RaceDetector && strings.Contains(c.name, "CBC") {
+			continue
+		}
 		client, server := with(c.change)
 		s := established(t, client, server)
 		for _, size := range sizes {

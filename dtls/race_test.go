@@ -1,5 +1,5 @@
 //go:build race
 
-package dtls_test
+package dtls
 
-func init() { raceDetector = true }
+func init() { RaceDetector = true }

@@ -399,8 +399,15 @@ func TestMaskIsSymmetric(t *testing.T) {
 	}
 }
 
+// raceDetector is whether it runs: with it the standard library's SHA allocates
+// when it gives its state away.
+var raceDetector bool
+
 func TestNoAllocations(t *testing.T) {
 	each(t, func(t *testing.T, s *suite.Suite) {
+		if s.CBC != nil && raceDetector {
+			return
+		}
 		sealer, opener := pair(t, s)
 		header := make([]byte, 13)
 		for _, size := range []int{0, 64, 1200} {
