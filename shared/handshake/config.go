@@ -20,198 +20,11 @@ import (
 // any number of connections at once, and must not be changed after its first
 // use. Field names and meanings are crypto/tls's where it has them.
 type Config struct {
-	// Time is the time against which certificates are checked; nil means
-	// time.Now. Timers don't use it.
-	Time func() time.Time
+	// --- Versions, suites and groups
 
-	// Credentials are what this side can authenticate with, most preferred first,
-	// before any of Certificates: the first that the peer can verify is used, by
-	// its signature algorithms and (in 1.2) cipher suites and groups. Names don't
-	// matter. A client that has Credentials of which none fits ends the handshake
-	// with handshake_failure; one that has none goes on without.
-	Credentials []Credential
-
-	// Certificates are credentials, too, in crypto/tls's way: a server prefers
-	// those for the name that the client asks for, and a client goes on without if
-	// none fits. A server needs one here, or Credentials, or GetCertificate, or
-	// GetConfigForClient.
-	Certificates []tls.Certificate
-
-	// PeerSignatureSchemes are the schemes by which the peer may prove that it has
-	// its certificate's key, most preferred first; nil means all that are safe.
-	// All are named to the peer, for the signatures on its certificates, but what
-	// the version doesn't allow or this library doesn't know is not taken. Naming the code points of RFC 9963 (0x0420, 0x0520, 0x0620) makes a
-	// server of 1.3 take PKCS #1 from its clients.
-	PeerSignatureSchemes []tls.SignatureScheme
-
-	// DelegatedCredentialSchemes are the schemes by which a server of 1.3 may sign
-	// with a key that its certificate has delegated to (RFC 9345); nil means that
-	// delegated credentials are not asked for. Ignored by servers.
-	DelegatedCredentialSchemes []tls.SignatureScheme
-
-	// InsecureAllowSHA1 makes ecdsa_sha1 and rsa_pkcs1_sha1 schemes like any other
-	// in 1.2, last in order; a peer that doesn't say what it verifies gets them.
-	// Warning: collisions of SHA-1 are affordable, and an attacker who finds one in
-	// time can take the peer's place (RFC 9155).
-	InsecureAllowSHA1 bool
-
-	// GetCertificate chooses a server's certificate by ClientHello. It is asked,
-	// before Credentials and Certificates, if the client sent a server name or
-	// there are none; returning nil, nil falls back to them.
-	// The info's SupportedVersions are TLS numbers, for datagrams too, so that
-	// its SupportsCertificate works; its Context is nil.
-	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-
-	// GetClientCertificate chooses a client's certificate, instead of Credentials
-	// and Certificates, when the server asks for one; a certificate without
-	// contents means that there is none to give.
-	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
-
-	// GetClientCredential is GetClientCertificate for credentials of any kind, and
-	// is asked before it. A credential of no kind means that there is none to give;
-	// nil, nil goes on as if it had not been asked.
-	GetClientCredential func(*CertificateRequestInfo) (*Credential, error)
-
-	// GetPSK finds a client's external key by its identity (of one that is imported,
-	// the external identity), before Credentials. In 1.3 it is asked for what the
-	// client offers, which may be tickets of somebody's, up to five times. In 1.2 a
-	// client that offers PSK suites gets one, rather than a certificate, and names
-	// its key afterwards. When a session is resumed that came from a key, it is asked
-	// for that key again.
-	//
-	// Nil, nil means that there is none. A client of 1.3 may then have another, or
-	// take a certificate; one of 1.2 fails as if its key were wrong. An error ends the
-	// handshake. The ConnectionState is what is known after the ClientHello.
-	GetPSK func(identity []byte, state ConnectionState) (*ExternalPSK, error)
-
-	// GetClientPSK chooses a client's key in 1.2, by the server's hint, which may be
-	// empty; nil, nil falls back to the first of Credentials. In 1.3 a client offers
-	// all keys of its Credentials.
-	GetClientPSK func(hint []byte, state ConnectionState) (*ExternalPSK, error)
-
-	// PSKIdentityHint is what a server of 1.2 tells clients about which key to use.
-	// It goes over the wire in the clear.
-	PSKIdentityHint []byte
-
-	// PSKOrCertificate lets a client that has external keys take a server without
-	// any of them, by its certificate. Otherwise it offers nothing but its keys.
-	// Ignored by servers, for which Credentials says it all.
-	PSKOrCertificate bool
-
-	// InsecureAllowPSKOnly allows 1.3 with a PSK and no key exchange (psk_ke, RFC
-	// 9846 2.2): for external keys, and for sessions too. A client offers it beside
-	// the ordinary mode; a server takes it from clients that want no other, or have
-	// no group in common with it. Warning: there is no forward secrecy. Whoever gets
-	// the key one day, or the key of the tickets, can read all that was recorded.
-	InsecureAllowPSKOnly bool
-
-	// GetConfigForClient may replace a server's Config after it saw the
-	// ClientHello; nil, nil keeps it. Behind a Listener's cookie it can't
-	// change the cipher suite's hash or the group any more, which the cookie
-	// fixed.
-	GetConfigForClient func(*tls.ClientHelloInfo) (*Config, error)
-
-	// VerifyPeerCertificate and VerifyConnection run after the ordinary checks
-	// (and also where InsecureSkipVerify or ClientAuth turned those off). The
-	// former runs for every Certificate, also of a client that has none to show;
-	// the latter for every connection, also if no certificate was asked for; and
-	// where there is 0-RTT, once more before any is sent or taken. That
-	// the peer has its certificate's key is checked after them. An error ends the
-	// handshake with bad_certificate, or with the alert of an *alert.Error that it
-	// wraps.
-	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
-	VerifyConnection      func(ConnectionState) error
-
-	// RequestOCSPStaple asks the peer for its certificate's revocation status, as
-	// its authority's OCSP responder tells it (RFC 6066 8); RequestSCTs for signed
-	// certificate timestamps (RFC 6962). A server asks with its request for a
-	// certificate, in 1.3. The peer need not have either. What it sends is in
-	// ConnectionState, for VerifyConnection to check, which may answer with the
-	// alert bad_certificate_status_response.
-	RequestOCSPStaple bool
-	RequestSCTs       bool
-
-	// GetOCSPStaple supplies a server's OCSP response for the certificate that it
-	// chose, instead of tls.Certificate.OCSPStaple, when the client asks for one.
-	// Nothing, and no error, means that there is none to give; an error ends the
-	// handshake with internal_error, or with the alert of an *alert.Error that it
-	// wraps.
-	GetOCSPStaple func(*tls.ClientHelloInfo, *tls.Certificate) ([]byte, error)
-
-	// PeerCertificateTypes are what the peer may show its key in, most preferred
-	// first; nil means X509 alone. With RawPublicKey among them (RFC 7250)
-	// VerifyRawPublicKey must be set. A peer that can show none of them is refused
-	// with unsupported_certificate.
-	PeerCertificateTypes []CertificateType
-
-	// VerifyRawPublicKey says whether a raw public key, a SubjectPublicKeyInfo in
-	// DER, is the peer's: it stands in the place of roots and names, which a raw
-	// key has none of, so that nothing turns it off. Compare the key with one that
-	// came here in another way. It runs again when a session is resumed; and
-	// VerifyConnection runs after it, but VerifyPeerCertificate doesn't. An error
-	// ends the handshake as one of those does.
-	VerifyRawPublicKey func(info []byte) error
-
-	// LocalCertificateTypes are what this client says that it can show, most
-	// preferred first; nil means the types of its Credentials and Certificates, in
-	// their order. Where a callback may answer, that is for this field to say. Ignored by servers.
-	LocalCertificateTypes []CertificateType
-
-	// CertificateCompression are the ways to compress Certificate messages of 1.3
-	// (RFC 8879), both ours and the peer's, most preferred first. Nil means none.
-	CertificateCompression []CertificateCompressor
-
-	// MaxCertificateList is the largest Certificate message that is read of the
-	// peer, in bytes; zero means 262144.
-	MaxCertificateList int
-
-	// CertificateAuthorities are the authorities whose certificates the peer shall
-	// show, if it can, each a distinguished name in DER: a client sends them with
-	// its ClientHello (servers of 1.3 heed it), a server with its CertificateRequest.
-	// Nil means none for a client and the subjects of ClientCAs for a server; empty
-	// means none.
-	CertificateAuthorities [][]byte
-
-	// RootCAs are the roots that a client trusts; nil means the system's.
-	RootCAs *x509.CertPool
-
-	// NextProtos are the ALPN protocols, most preferred first. If both sides
-	// name some and none in common, the server ends the handshake with
-	// no_application_protocol. A server that decides by ClientHello does it with
-	// GetConfigForClient: a Config with one protocol chooses it, one with none goes
-	// on without ALPN, and an error with the alert refuses.
-	NextProtos []string
-
-	// AllowUnknownProtocol lets a client take an ALPN protocol that it has not
-	// offered. Warning: the server then decides what is spoken; look at
-	// ConnectionState.NegotiatedProtocol.
-	AllowUnknownProtocol bool
-
-	// SRTPProfiles are the protection profiles of DTLS-SRTP (RFC 5764), most
-	// preferred first, on both sides; the server's order counts. What was agreed
-	// is in ConnectionState.SRTPProfile, and the keys are exported with the label
-	// "EXTRACTOR-dtls_srtp". Without a profile in common the handshake goes on
-	// without one. Ignored by TLS.
-	SRTPProfiles []SRTPProfile
-
-	// ServerName is the name that a client asks for and verifies. Dial takes it
-	// from the address if it is empty; with an external key there need be none. An IP address is verified but not sent.
-	ServerName string
-
-	// IgnoreServerName is for a server that is the same under all names: it
-	// chooses its certificate without regard to the client's, and doesn't
-	// acknowledge it (RFC 6066 3). ConnectionState has it all the same.
-	IgnoreServerName bool
-
-	// ClientAuth is a server's policy for client certificates.
-	ClientAuth tls.ClientAuthType
-	// ClientCAs are the roots for client certificates; nil means the system's.
-	ClientCAs *x509.CertPool
-
-	// InsecureSkipVerify accepts any server certificate for any name. Without
-	// VerifyPeerCertificate or VerifyConnection (which pin a fingerprint, for
-	// instance) anybody on the path can be the server.
-	InsecureSkipVerify bool
+	// MinVersion and MaxVersion bound the version, in TLS's or DTLS's numbers
+	// (VersionTLS12 and VersionDTLS12 mean the same). Zero means 1.2 and 1.3.
+	MinVersion, MaxVersion uint16
 
 	// CipherSuites are the enabled suites of both versions, most preferred
 	// first. A version of which it names none keeps its default suites: all that
@@ -226,10 +39,6 @@ type Config struct {
 	// decryption of RSA PKCS #1 has leaked through time as often as CBC. Name
 	// them for a peer that has nothing else, and last.
 	CipherSuites []uint16
-
-	// MinVersion and MaxVersion bound the version, in TLS's or DTLS's numbers
-	// (VersionTLS12 and VersionDTLS12 mean the same). Zero means 1.2 and 1.3.
-	MinVersion, MaxVersion uint16
 
 	// CurvePreferences are the key exchange groups, most preferred first; nil
 	// means X25519MLKEM768, X25519, P-256, P-384, P-521, SecP256r1MLKEM768,
@@ -257,14 +66,222 @@ type Config struct {
 	// none is, KeyShares counts. A wrong hint costs a round trip and no security.
 	ServerGroupsHint []tls.CurveID
 
-	// KeyLogWriter receives the secrets in NSS key log format, for debugging
-	// with tools such as Wireshark. Whoever reads it can read the connection.
-	KeyLogWriter io.Writer
+	// --- What this side authenticates with
+
+	// Credentials are what this side can authenticate with, most preferred first,
+	// before any of Certificates: the first that the peer can verify is used, by
+	// its signature algorithms and (in 1.2) cipher suites and groups. Names don't
+	// matter. A client that has Credentials of which none fits ends the handshake
+	// with handshake_failure; one that has none goes on without.
+	Credentials []Credential
+
+	// Certificates are credentials, too, in crypto/tls's way: a server prefers
+	// those for the name that the client asks for, and a client goes on without if
+	// none fits. A server needs one here, or Credentials, or GetCertificate, or
+	// GetConfigForClient.
+	Certificates []tls.Certificate
+
+	// GetCertificate chooses a server's certificate by ClientHello. It is asked,
+	// before Credentials and Certificates, if the client sent a server name or
+	// there are none; returning nil, nil falls back to them.
+	// The info's SupportedVersions are TLS numbers, for datagrams too, so that
+	// its SupportsCertificate works; its Context is nil.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	// GetClientCertificate chooses a client's certificate, instead of Credentials
+	// and Certificates, when the server asks for one; a certificate without
+	// contents means that there is none to give.
+	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+
+	// GetClientCredential is GetClientCertificate for credentials of any kind, and
+	// is asked before it. A credential of no kind means that there is none to give;
+	// nil, nil goes on as if it had not been asked.
+	GetClientCredential func(*CertificateRequestInfo) (*Credential, error)
+
+	// GetConfigForClient may replace a server's Config after it saw the
+	// ClientHello; nil, nil keeps it. Behind a Listener's cookie it can't
+	// change the cipher suite's hash or the group any more, which the cookie
+	// fixed.
+	GetConfigForClient func(*tls.ClientHelloInfo) (*Config, error)
+
+	// LocalCertificateTypes are what this client says that it can show, most
+	// preferred first; nil means the types of its Credentials and Certificates, in
+	// their order. Where a callback may answer, that is for this field to say. Ignored by servers.
+	LocalCertificateTypes []CertificateType
+
+	// GetOCSPStaple supplies a server's OCSP response for the certificate that it
+	// chose, instead of tls.Certificate.OCSPStaple, when the client asks for one.
+	// Nothing, and no error, means that there is none to give; an error ends the
+	// handshake with internal_error, or with the alert of an *alert.Error that it
+	// wraps.
+	GetOCSPStaple func(*tls.ClientHelloInfo, *tls.Certificate) ([]byte, error)
+
+	// CertificateCompression are the ways to compress Certificate messages of 1.3
+	// (RFC 8879), both ours and the peer's, most preferred first. Nil means none.
+	CertificateCompression []CertificateCompressor
+
+	// --- Pre-shared keys
+
+	// GetPSK finds a client's external key by its identity (of one that is imported,
+	// the external identity), before Credentials. In 1.3 it is asked for what the
+	// client offers, which may be tickets of somebody's, up to five times. In 1.2 a
+	// client that offers PSK suites gets one, rather than a certificate, and names
+	// its key afterwards. When a session is resumed that came from a key, it is asked
+	// for that key again.
+	//
+	// Nil, nil means that there is none. A client of 1.3 may then have another, or
+	// take a certificate; one of 1.2 fails as if its key were wrong. An error ends the
+	// handshake. The ConnectionState is what is known after the ClientHello.
+	GetPSK func(identity []byte, state ConnectionState) (*ExternalPSK, error)
+
+	// GetClientPSK chooses a client's key in 1.2, by the server's hint, which may be
+	// empty; nil, nil falls back to the first of Credentials. In 1.3 a client offers
+	// all keys of its Credentials.
+	GetClientPSK func(hint []byte, state ConnectionState) (*ExternalPSK, error)
+
+	// PSKIdentityHint is what a server of 1.2 tells clients about which key to use.
+	// It goes over the wire in the clear.
+	PSKIdentityHint []byte
+
+	// PSKOrCertificate lets a client that has external keys take a server without
+	// any of them, by its certificate. Otherwise it offers nothing but its keys.
+	// Ignored by servers, for which Credentials says it all.
+	PSKOrCertificate bool
+
+	// --- How the peer is authenticated
+
+	// Time is the time against which certificates are checked; nil means
+	// time.Now. Timers don't use it.
+	Time func() time.Time
+
+	// RootCAs are the roots that a client trusts; nil means the system's.
+	RootCAs *x509.CertPool
+
+	// ServerName is the name that a client asks for and verifies. Dial takes it
+	// from the address if it is empty; with an external key there need be none. An IP address is verified but not sent.
+	ServerName string
+
+	// InsecureSkipVerify accepts any server certificate for any name. Without
+	// VerifyPeerCertificate or VerifyConnection (which pin a fingerprint, for
+	// instance) anybody on the path can be the server.
+	InsecureSkipVerify bool
+
+	// ClientAuth is a server's policy for client certificates.
+	ClientAuth tls.ClientAuthType
+	// ClientCAs are the roots for client certificates; nil means the system's.
+	ClientCAs *x509.CertPool
+
+	// VerifyPeerCertificate and VerifyConnection run after the ordinary checks
+	// (and also where InsecureSkipVerify or ClientAuth turned those off). The
+	// former runs for every Certificate, also of a client that has none to show;
+	// the latter for every connection, also if no certificate was asked for; and
+	// where there is 0-RTT, once more before any is sent or taken. That
+	// the peer has its certificate's key is checked after them. An error ends the
+	// handshake with bad_certificate, or with the alert of an *alert.Error that it
+	// wraps.
+	VerifyPeerCertificate func(rawCerts [][]byte, verifiedChains [][]*x509.Certificate) error
+	VerifyConnection      func(ConnectionState) error
+
+	// PeerSignatureSchemes are the schemes by which the peer may prove that it has
+	// its certificate's key, most preferred first; nil means all that are safe.
+	// All are named to the peer, for the signatures on its certificates, but what
+	// the version doesn't allow or this library doesn't know is not taken. Naming the code points of RFC 9963 (0x0420, 0x0520, 0x0620) makes a
+	// server of 1.3 take PKCS #1 from its clients.
+	PeerSignatureSchemes []tls.SignatureScheme
+
+	// InsecureAllowSHA1 makes ecdsa_sha1 and rsa_pkcs1_sha1 schemes like any other
+	// in 1.2, last in order; a peer that doesn't say what it verifies gets them.
+	// Warning: collisions of SHA-1 are affordable, and an attacker who finds one in
+	// time can take the peer's place (RFC 9155).
+	InsecureAllowSHA1 bool
+
+	// DelegatedCredentialSchemes are the schemes by which a server of 1.3 may sign
+	// with a key that its certificate has delegated to (RFC 9345); nil means that
+	// delegated credentials are not asked for. Ignored by servers.
+	DelegatedCredentialSchemes []tls.SignatureScheme
+
+	// PeerCertificateTypes are what the peer may show its key in, most preferred
+	// first; nil means X509 alone. With RawPublicKey among them (RFC 7250)
+	// VerifyRawPublicKey must be set. A peer that can show none of them is refused
+	// with unsupported_certificate.
+	PeerCertificateTypes []CertificateType
+
+	// VerifyRawPublicKey says whether a raw public key, a SubjectPublicKeyInfo in
+	// DER, is the peer's: it stands in the place of roots and names, which a raw
+	// key has none of, so that nothing turns it off. Compare the key with one that
+	// came here in another way. It runs again when a session is resumed; and
+	// VerifyConnection runs after it, but VerifyPeerCertificate doesn't. An error
+	// ends the handshake as one of those does.
+	VerifyRawPublicKey func(info []byte) error
+
+	// RequestOCSPStaple asks the peer for its certificate's revocation status, as
+	// its authority's OCSP responder tells it (RFC 6066 8); RequestSCTs for signed
+	// certificate timestamps (RFC 6962). A server asks with its request for a
+	// certificate, in 1.3. The peer need not have either. What it sends is in
+	// ConnectionState, for VerifyConnection to check, which may answer with the
+	// alert bad_certificate_status_response.
+	RequestOCSPStaple bool
+	RequestSCTs       bool
+
+	// CertificateAuthorities are the authorities whose certificates the peer shall
+	// show, if it can, each a distinguished name in DER: a client sends them with
+	// its ClientHello (servers of 1.3 heed it), a server with its CertificateRequest.
+	// Nil means none for a client and the subjects of ClientCAs for a server; empty
+	// means none.
+	CertificateAuthorities [][]byte
+
+	// MaxCertificateList is the largest Certificate message that is read of the
+	// peer, in bytes; zero means 262144.
+	MaxCertificateList int
+
+	// --- What else the hellos say
+
+	// NextProtos are the ALPN protocols, most preferred first. If both sides
+	// name some and none in common, the server ends the handshake with
+	// no_application_protocol. A server that decides by ClientHello does it with
+	// GetConfigForClient: a Config with one protocol chooses it, one with none goes
+	// on without ALPN, and an error with the alert refuses.
+	NextProtos []string
+
+	// AllowUnknownProtocol lets a client take an ALPN protocol that it has not
+	// offered. Warning: the server then decides what is spoken; look at
+	// ConnectionState.NegotiatedProtocol.
+	AllowUnknownProtocol bool
+
+	// IgnoreServerName is for a server that is the same under all names: it
+	// chooses its certificate without regard to the client's, and doesn't
+	// acknowledge it (RFC 6066 3). ConnectionState has it all the same.
+	IgnoreServerName bool
+
+	// SRTPProfiles are the protection profiles of DTLS-SRTP (RFC 5764), most
+	// preferred first, on both sides; the server's order counts. What was agreed
+	// is in ConnectionState.SRTPProfile, and the keys are exported with the label
+	// "EXTRACTOR-dtls_srtp". Without a profile in common the handshake goes on
+	// without one. Ignored by TLS.
+	SRTPProfiles []SRTPProfile
 
 	// InsecureAllowMissingEMS accepts 1.2 peers without extended_master_secret
 	// (RFC 7627). Warning: without it a 1.2 session is not bound to its
 	// handshake, and the triple handshake attack becomes possible.
 	InsecureAllowMissingEMS bool
+
+	// RequireSecureRenegotiation refuses 1.2 peers that don't signal RFC 5746. There
+	// is no renegotiation here, but a server that allows it without can be made to
+	// take an attacker's words for the beginning of ours.
+	RequireSecureRenegotiation bool
+
+	// SendFallbackSCSV tells the server that this client has tried a higher version
+	// than MaxVersion before and was cut off (RFC 7507). A server that has it then
+	// answers inappropriate_fallback. Only clients that try again by themselves
+	// need it.
+	SendFallbackSCSV bool
+
+	// GREASE sends values that no peer may understand, and a client's extensions
+	// in an order that changes, so that peers which trip over what they don't know
+	// are found (RFC 8701).
+	GREASE bool
+
+	// --- Encrypted Client Hello
 
 	// EncryptedClientHelloConfigList lets a client hide its ClientHello, above all
 	// the name that it asks for, from everybody but the server (RFC 9849): an
@@ -284,27 +301,13 @@ type Config struct {
 	// did, so that those who do are not alone (RFC 9849 6.2).
 	EncryptedClientHelloGREASE bool
 
-	// GREASE sends values that no peer may understand, and a client's extensions
-	// in an order that changes, so that peers which trip over what they don't know
-	// are found (RFC 8701).
-	GREASE bool
-
 	// EncryptedClientHelloKeys are what a server decrypts hidden ClientHellos
 	// with. Those with SendAsRetry are sent to clients that used another one.
 	// Behind a Listener's cookie of 1.3 every one is rejected: the cookie is made
 	// without decrypting anything.
 	EncryptedClientHelloKeys []tls.EncryptedClientHelloKey
 
-	// RequireSecureRenegotiation refuses 1.2 peers that don't signal RFC 5746. There
-	// is no renegotiation here, but a server that allows it without can be made to
-	// take an attacker's words for the beginning of ours.
-	RequireSecureRenegotiation bool
-
-	// SendFallbackSCSV tells the server that this client has tried a higher version
-	// than MaxVersion before and was cut off (RFC 7507). A server that has it then
-	// answers inappropriate_fallback. Only clients that try again by themselves
-	// need it.
-	SendFallbackSCSV bool
+	// --- Sessions
 
 	// SessionTicketsDisabled turns tickets off: a client neither keeps nor offers
 	// them, a server neither gives nor takes them. What is left is resumption by
@@ -352,12 +355,6 @@ type Config struct {
 	WrapSession   func(ConnectionState, *SessionState) ([]byte, error)
 	UnwrapSession func(identity []byte, state ConnectionState) (*SessionState, error)
 
-	// ResumptionAcrossNames promises with a server's tickets of 1.3 that every
-	// server of a name in its certificate knows them (RFC 9846 4.7.1,
-	// draft-ietf-tls-tlsflags): a client learns it as SessionState.AcrossNames. The
-	// clients and servers of this library resume under the same name only.
-	ResumptionAcrossNames bool
-
 	// SingleUseTickets lets each ticket of a server's resume one connection, in
 	// either version: whoever brings it again gets a full handshake, and its 0-RTT
 	// is not taken (RFC 9846 8.1). So nobody who watches sees two connections with
@@ -365,6 +362,21 @@ type Config struct {
 	// until it would expire, up to a week; when it is full or fails there are full
 	// handshakes only. It doesn't count for sessions of ServerSessionCache.
 	SingleUseTickets bool
+
+	// ResumptionAcrossNames promises with a server's tickets of 1.3 that every
+	// server of a name in its certificate knows them (RFC 9846 4.7.1,
+	// draft-ietf-tls-tlsflags): a client learns it as SessionState.AcrossNames. The
+	// clients and servers of this library resume under the same name only.
+	ResumptionAcrossNames bool
+
+	// InsecureAllowPSKOnly allows 1.3 with a PSK and no key exchange (psk_ke, RFC
+	// 9846 2.2): for external keys, and for sessions too. A client offers it beside
+	// the ordinary mode; a server takes it from clients that want no other, or have
+	// no group in common with it. Warning: there is no forward secrecy. Whoever gets
+	// the key one day, or the key of the tickets, can read all that was recorded.
+	InsecureAllowPSKOnly bool
+
+	// --- 0-RTT
 
 	// EarlyData enables 0-RTT in 1.3: a client that resumes a session may send
 	// data together with its first message, and a server gives tickets that allow
@@ -386,9 +398,7 @@ type Config struct {
 	// another's too needs one that they share.
 	AntiReplay AntiReplay
 
-	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted
-	// Conn that nobody drives. Zero means 30 s; negative means no limit.
-	HandshakeTimeout time.Duration
+	// --- Records and keys
 
 	// DisableKeyUpdate turns the automatic KeyUpdate of 1.3 off, which otherwise
 	// comes well before an AEAD's confidentiality limit (RFC 9147 4.5.3). The
@@ -411,6 +421,8 @@ type Config struct {
 	// 16384 bytes; zero means 16384. A peer can use a record only when all of it is
 	// there: smaller ones come sooner on slow links. Ignored by DTLS.
 	MaxSendFragment int
+
+	// --- Datagrams; TLS ignores these
 
 	// MTU is the largest UDP payload to send, in bytes, from 228. Zero means
 	// 1200, lowered after repeated timeouts; a value set here is kept exactly.
@@ -437,12 +449,22 @@ type Config struct {
 	// its own and rotates them. Ignored by TLS.
 	CookieKeys [][32]byte
 
-	// LoggerFactory makes the loggers "dtls" and "tls"; nil means no logging.
-	LoggerFactory logging.LoggerFactory
+	// --- Around the connection
+
+	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted
+	// Conn that nobody drives. Zero means 30 s; negative means no limit.
+	HandshakeTimeout time.Duration
 
 	// Net is where Dial and Listen open their sockets; nil means the operating
 	// system's network.
 	Net transport.Net
+
+	// LoggerFactory makes the loggers "dtls" and "tls"; nil means no logging.
+	LoggerFactory logging.LoggerFactory
+
+	// KeyLogWriter receives the secrets in NSS key log format, for debugging
+	// with tools such as Wireshark. Whoever reads it can read the connection.
+	KeyLogWriter io.Writer
 
 	// Trace, if set, is called for everything an Engine sends, receives and
 	// drops, in order, with the Engine's lock held: it must return quickly and
