@@ -120,7 +120,7 @@ func BenchmarkIdleConn(b *testing.B) {
 	for _, version := range []uint16{dtls.VersionDTLS13, dtls.VersionDTLS12} {
 		b.Run(fmt.Sprintf("%x", version), func(b *testing.B) {
 			client, server := configs(b, version)
-			client.CurvePreferences = []tls.CurveID{tls.X25519}
+			client.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
 			l, err := dtls.Listen("udp", "127.0.0.1:0", server)
 			if err != nil {
 				b.Fatal(err)
