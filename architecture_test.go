@@ -30,6 +30,7 @@ var layers = []struct {
 	{"shared/protocol", nil},
 	{"shared/alert", nil},
 	{"shared/wire", nil},
+	{"shared/connectionid", nil},
 	{"shared/message", []string{"shared/alert", "shared/protocol", "shared/wire"}},
 	{"shared/suite", []string{"shared/alert", "shared/protocol"}},
 	{"shared/keys", []string{"shared/alert", "shared/protocol", "shared/suite", "shared/wire"}},
@@ -37,8 +38,8 @@ var layers = []struct {
 	{"shared/cert", []string{"shared/alert", "shared/protocol"}},
 	{"shared/session", []string{"shared/protocol", "shared/suite", "shared/wire"}},
 	{"shared/ech", []string{"shared/alert", "shared/message", "shared/protocol", "shared/wire"}},
-	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/ech", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
-	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/connectionid", "shared/ech", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
+	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 }
 
