@@ -331,7 +331,7 @@ func (c *Conn) receiveError(err error) error {
 // unread. The engine latches its errors, which ended and take return.
 func (c *Conn) deliver(p *packet) {
 	c.letGo()
-	if err := c.engine.Receive(p.data, time.Now()); err != nil {
+	if err := c.engine.ReceiveFrom(p.data, p.path, time.Now()); err != nil {
 		c.debugf("%v: %v", c.role, err)
 	}
 	if c.engine.inbox.full {
@@ -356,6 +356,22 @@ func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
 		return err
 	}
 	err := c.engine.KeyUpdate(request, time.Now())
+	c.flush()
+	return err
+}
+
+// RotateConnectionIDs changes the connection IDs of both directions; see
+// Engine.RotateConnectionIDs.
+func (c *Conn) RotateConnectionIDs() error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.err(); err != nil {
+		return err
+	}
+	err := c.engine.RotateConnectionIDs(time.Now())
 	c.flush()
 	return err
 }

@@ -1,6 +1,10 @@
 package dtls
 
-import "time"
+import (
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/connectionid"
+)
 
 // What a Conn writes: data, each in one record and one datagram, and what its
 // Engine has to say.
@@ -24,11 +28,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) write(seal sealing, p []byte) (int, error) {
 	out := newPacket(len(p) + c.engine.config.RecordPadding + maxOverhead)
 	defer out.release()
-	n, err := c.seal(seal, out.room, p)
+	n, to, err := c.seal(seal, out.room, p)
 	if err != nil {
 		return 0, err
 	}
-	if err := c.link.send(out.room[:n]); err != nil && !c.lost(err) {
+	if err := c.link.send(out.room[:n], to); err != nil && !c.lost(err) {
 		return 0, err
 	}
 	return len(p), nil
@@ -63,46 +67,50 @@ func (c *Conn) lost(err error) bool {
 }
 
 // maxOverhead is more than any record has beside its payload, 77 bytes with CBC
-// and SHA-256, and in 1.3 one with a KeyUpdate before it.
-const maxOverhead = 128
+// and SHA-256, and in 1.3 one with a KeyUpdate before it; and each may have a
+// connection ID.
+const maxOverhead = 128 + 2*connectionid.MaxLen
 
 // A sealing is Engine.Write or WriteEarly.
 type sealing func(e *Engine, buf, p []byte, now time.Time) (int, error)
 
-// seal makes a record of p in buf.
-func (c *Conn) seal(make sealing, buf, p []byte) (int, error) {
+// seal makes a record of p in buf, and says where it goes.
+func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.err(); err != nil {
-		return 0, err
+		return 0, Path{}, err
 	}
 	first := c.beginDatagram(buf, len(p)+c.config.RecordPadding)
 	n, err := make(c.engine, buf[first:], p, time.Now())
 	if n += first; err != nil && first > 0 {
-		c.sendFlight(buf[:first])
+		c.sendFlight(buf[:first], c.engine.Path())
 	}
 	if c.engine.Pending() || c.engine.backoff.Armed() { // a KeyUpdate, or the alert for err
 		c.flush()
 	}
 	if err != nil {
-		return 0, err
+		return 0, Path{}, err
+	}
+	if also, ok := c.engine.Candidate(n); ok {
+		c.link.send(buf[:n], also) // lost or not
 	}
 	if c.pollAt.IsZero() && !c.waiting.Load() {
 		c.pollAt = time.Now().Add(pollInterval)
 		c.schedule()
 	}
-	return n, nil
+	return n, c.engine.Path(), nil
 }
 
 // beginDatagram sends what the engine has, but for its last datagram if a record
 // of size bytes of data fits behind that: it returns its length in buf.
 func (c *Conn) beginDatagram(buf []byte, size int) int {
 	for c.engine.Pending() && c.engine.Open() {
-		n := c.engine.Transmit(buf)
-		if n == 0 || !c.engine.Pending() && n+size+maxOverhead <= min(len(buf), c.engine.mtu) {
+		n, to := c.engine.TransmitTo(buf)
+		if n == 0 || to == c.engine.Path() && !c.engine.Pending() && n+size+maxOverhead <= min(len(buf), c.engine.mtu) {
 			return n
 		}
-		c.sendFlight(buf[:n])
+		c.sendFlight(buf[:n], to)
 	}
 	return 0
 }
@@ -118,9 +126,9 @@ func (c *Conn) flush() {
 	}
 	for c.engine.Pending() {
 		out := newPacket(c.engine.mtu)
-		n := c.engine.Transmit(out.room)
+		n, to := c.engine.TransmitTo(out.room)
 		if n > 0 {
-			c.sendFlight(out.room[:n])
+			c.sendFlight(out.room[:n], to)
 		}
 		out.release()
 		if n == 0 {
@@ -135,8 +143,8 @@ func (c *Conn) flush() {
 
 // sendFlight sends a datagram of the engine's. It may be lost: the engine sends
 // it again.
-func (c *Conn) sendFlight(datagram []byte) {
-	switch err := c.link.send(datagram); {
+func (c *Conn) sendFlight(datagram []byte, to Path) {
+	switch err := c.link.send(datagram, to); {
 	case tooBig(err):
 		c.engine.shrink(len(datagram))
 	case transient(err):

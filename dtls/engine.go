@@ -57,6 +57,9 @@ type Engine struct {
 	backoff  retransmit.Backoff
 	repeats  int // passes over it beyond the first
 
+	ids   connectionIDs
+	paths paths
+
 	mtu      int
 	exactMTU bool // it was set: timeouts don't lower it
 	inbox    inbox
@@ -83,6 +86,7 @@ func NewClientEngine(c *Config) (*Engine, error) {
 	e := newEngine(c)
 	e.writes[0].version = protocol.VersionDTLS10
 	e.machine = handshake.NewClient(c, protocol.Datagram, (*layer)(e))
+	e.machine.Identify = e.ids.make
 	return e, nil
 }
 
@@ -99,6 +103,7 @@ func NewServerEngine(c *Config) (*Engine, error) {
 func newServerEngine(c *Config) *Engine {
 	e := newEngine(c)
 	e.machine = handshake.NewServer(c, protocol.Datagram, (*layer)(e))
+	e.machine.Identify = e.ids.make
 	return e
 }
 
@@ -134,7 +139,7 @@ func (e *Engine) enter(entry handshake.Entry, sequence uint64) {
 // sends the flight again in smaller ones.
 func (e *Engine) shrink(n int) {
 	for _, smaller := range mtuLadder {
-		if smaller < n {
+		if smaller < n && carries(smaller, e.ids.remote) {
 			e.mtu = smaller
 			e.rewind()
 			return
@@ -167,10 +172,15 @@ func (e *Engine) Start(now time.Time) error {
 // until the next Receive. Whatever does not authenticate is dropped and
 // counted, and changes nothing else.
 func (e *Engine) Receive(datagram []byte, now time.Time) error {
+	return e.ReceiveFrom(datagram, e.paths.current, now)
+}
+
+// ReceiveFrom is Receive with the path that the datagram came by.
+func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 	if e.err != nil {
 		return e.err
 	}
-	e.now = now
+	e.now, e.paths.from, e.ids.here = now, from, false
 	e.budget.receive(len(datagram))
 	e.inbox.reset()
 	e.traceDatagram(handshake.Received, len(datagram))
@@ -185,15 +195,21 @@ func (e *Engine) Receive(datagram []byte, now time.Time) error {
 
 // Deadline is when Expire is due next; zero when no timer runs.
 func (e *Engine) Deadline() time.Time {
-	d, ack := e.backoff.Deadline(), e.ackDeadline()
-	if d.IsZero() || !ack.IsZero() && ack.Before(d) {
-		return ack
+	return earliest(e.backoff.Deadline(), e.ackDeadline(), e.paths.deadline())
+}
+
+// earliest is the first of some times, as far as they are set.
+func earliest(times ...time.Time) (first time.Time) {
+	for _, t := range times {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
 	}
-	return d
+	return first
 }
 
 // Expire does what is due at now: sends the unacknowledged flight again, or an
-// ACK. It does nothing before its time.
+// ACK, or asks where the peer is. It does nothing before its time.
 func (e *Engine) Expire(now time.Time) error {
 	if e.err != nil {
 		return e.err
@@ -202,6 +218,7 @@ func (e *Engine) Expire(now time.Time) error {
 	if ack := e.ackDeadline(); !ack.IsZero() && !now.Before(ack) {
 		e.acknowledge()
 	}
+	e.paths.expire(now)
 	if !e.backoff.Expired(now) {
 		return nil
 	}
@@ -237,7 +254,7 @@ func (e *Engine) lowerMTU() {
 		return
 	}
 	for _, smaller := range mtuLadder {
-		if smaller < e.mtu {
+		if smaller < e.mtu && carries(smaller, e.ids.remote) {
 			e.mtu = smaller
 			return
 		}
@@ -291,6 +308,9 @@ func (e *Engine) Err() error { return e.err }
 // State describes the connection as far as it is known.
 func (e *Engine) State() ConnectionState {
 	s := e.machine.State()
+	if s.HandshakeComplete {
+		s.LocalConnectionID, s.RemoteConnectionID = e.ids.current(), e.ids.remote
+	}
 	s.LimitReached = s.HandshakeComplete && !e.version.Is13() && e.newest().sealer.LimitReached()
 	return s
 }

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/godwit-dtls/godwit/replay"
@@ -24,7 +25,7 @@ type readEpoch struct {
 	opened bool      // a record has opened: the window means something
 	dies   time.Time // zero while it is the newest
 
-	additional [headerSize12]byte // scratch
+	additional []byte // scratch, of 1.2
 }
 
 // expects is the sequence number that comes next if nothing is lost.
@@ -40,20 +41,29 @@ type writeEpoch struct {
 	number     uint64
 	version    protocol.Version // in the record header of 1.2 and plaintext
 	sealer     *record.Sealer
-	mask       *record.Mask       // 1.3
-	next       uint64             // sequence number
-	updating   bool               // a KeyUpdate was asked for, to get away from it
-	padding    int                // Config.RecordPadding
-	additional [headerSize12]byte // scratch
+	mask       *record.Mask   // 1.3
+	next       uint64         // sequence number
+	updating   bool           // a KeyUpdate was asked for, to get away from it
+	padding    int            // Config.RecordPadding
+	ids        *connectionIDs // whose newest remote one our records carry; nil: none
+	additional []byte         // scratch, of 1.2
+}
+
+// id is the connection ID that records of this epoch carry.
+func (w *writeEpoch) id() []byte {
+	if w.ids == nil {
+		return nil
+	}
+	return w.ids.remote
 }
 
 // header is how many bytes come before what is sealed, and prefix how many of
 // explicit nonce then come before the payload.
 func (w *writeEpoch) header() int {
 	if w.mask != nil {
-		return headerSize13
+		return headerSize13 + len(w.id())
 	}
-	return headerSize12
+	return headerSize12 + len(w.id())
 }
 
 func (w *writeEpoch) prefix() int {
@@ -63,9 +73,10 @@ func (w *writeEpoch) prefix() int {
 	return w.sealer.Prefix()
 }
 
-// typeLen is what 1.3 seals beside the payload: the content type.
+// typeLen is what 1.3 seals beside the payload, and 1.2 with a connection ID: the
+// content type.
 func (w *writeEpoch) typeLen() int {
-	if w.mask != nil {
+	if w.mask != nil || len(w.id()) > 0 {
 		return 1
 	}
 	return 0
@@ -100,23 +111,44 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 	}
 	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
 	w.next++
-	header, start := w.header(), w.header()+w.prefix()
+	id, header, start := w.id(), w.header(), w.header()+w.prefix()
+	if w.typeLen() > 0 {
+		n, kind = w.wrap(b, kind, n), protocol.ConnectionID
+	}
 	switch {
 	case w.sealer == nil:
 		putHeader12(b, kind, w.version, number, n)
 		return start + n, nil
 	case w.mask == nil:
-		sealed := w.sealer.Seal(b[header:start+n], additional12(&w.additional, kind, number, n), number12(number))
-		putHeader12(b, kind, w.version, number, len(sealed))
+		w.additional = appendAdditional12(w.additional[:0], kind, number, id, n)
+		sealed := w.sealer.Seal(b[header:start+n], w.additional, number12(number))
+		putIdentified12(b, kind, w.version, number, id, len(sealed))
 		return header + len(sealed), nil
 	}
-	b[start+n] = byte(kind) // DTLSInnerPlaintext, RFC 9147 4
-	padded := n + record.Padding(n, w.padding, min(w.room(len(b)), maxRecordBody))
-	clear(b[start+n+1 : start+padded+1])
-	putHeader13(b, number.Epoch, number.Sequence, w.size(padded)-header)
-	sealed := w.sealer.Seal(b[header:start+padded+1], b[:header], number.Sequence)
-	w.mask.Apply(b[1:3], sealed)
+	hidden := putHeader13(b, number.Epoch, number.Sequence, id, w.sealer.SealedLen(n))
+	sealed := w.sealer.Seal(b[header:start+n], b[:header], number.Sequence)
+	w.mask.Apply(hidden, sealed)
 	return header + len(sealed), nil
+}
+
+// wrap makes a DTLSInnerPlaintext of n bytes of payload (RFC 9147 4, RFC 9146 4),
+// and returns its length: content, type, zeros.
+func (w *writeEpoch) wrap(b []byte, kind protocol.ContentType, n int) int {
+	inner := w.payload(b)
+	inner[n] = byte(kind)
+	padded := n + record.Padding(n, w.padding, min(w.room(len(b)), maxRecordBody))
+	clear(inner[n+1 : padded+1])
+	return padded + 1
+}
+
+// unwrap takes a DTLSInnerPlaintext apart.
+func unwrap(inner []byte) (kind protocol.ContentType, content []byte, err error) {
+	content = bytes.TrimRight(inner, "\x00") // padding, RFC 9846 5.4
+	if len(content) == 0 {
+		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "%w", alert.NoContentType)
+	}
+	last := len(content) - 1
+	return protocol.ContentType(content[last]), content[:last], nil
 }
 
 // newReadEpoch and newWriteEpoch put a key of the handshake to use.

@@ -196,7 +196,7 @@ func forged12(kind protocol.ContentType, epoch, sequence uint64, body []byte) []
 // protected.
 func firstRecord(datagram []byte) (size int, protected bool) {
 	if isUnified(datagram[0]) {
-		h, _, _ := parseHeader13(datagram)
+		h, _, _ := parseHeader13(datagram, 0)
 		return len(h.raw) + len(h.body), true
 	}
 	h, _, _ := parseHeader12(datagram)

@@ -10,6 +10,9 @@ import (
 // (RFC 6347 4.1, RFC 9147 4):
 //
 //	u8 type | u16 version | u16 epoch | u48 sequence_number | u16 length
+//
+// With a connection ID it has another type, tls12_cid, and the ID before the
+// length (RFC 9146 4).
 const headerSize12 = 13
 
 // maxSequence12 is the last sequence number of an epoch. 1.3 has 64 bits for
@@ -26,11 +29,17 @@ type header12 struct {
 
 // parseHeader12 takes the first record off a datagram.
 func parseHeader12(in []byte) (h header12, rest []byte, ok bool) {
-	if len(in) < headerSize12 {
+	return parseIdentified12(in, 0)
+}
+
+// parseIdentified12 takes a record with a connection ID of idLen bytes.
+func parseIdentified12(in []byte, idLen int) (h header12, rest []byte, ok bool) {
+	size := headerSize12 + idLen
+	if len(in) < size {
 		return h, nil, false
 	}
-	length := int(binary.BigEndian.Uint16(in[11:]))
-	if len(in)-headerSize12 < length {
+	length := int(binary.BigEndian.Uint16(in[size-2:]))
+	if len(in)-size < length {
 		return h, nil, false
 	}
 	number := binary.BigEndian.Uint64(in[3:])
@@ -38,32 +47,51 @@ func parseHeader12(in []byte) (h header12, rest []byte, ok bool) {
 		kind:    protocol.ContentType(in[0]),
 		version: protocol.Version(binary.BigEndian.Uint16(in[1:])),
 		number:  protocol.RecordNumber{Epoch: number >> 48, Sequence: number & maxSequence12},
-		body:    in[headerSize12 : headerSize12+length],
+		body:    in[size : size+length],
 	}
-	return h, in[headerSize12+length:], true
+	return h, in[size+length:], true
 }
+
+// idAt12 is where the connection ID stands in a header.
+const idAt12 = headerSize12 - 2
 
 // putHeader12 writes a header into the first 13 bytes of b. The same bytes,
 // with the length of the plaintext, are what an AEAD authenticates, in another
 // order: see additional12.
 func putHeader12(b []byte, kind protocol.ContentType, v protocol.Version, n protocol.RecordNumber, length int) {
+	putIdentified12(b, kind, v, n, nil, length)
+}
+
+// putIdentified12 writes a header with a connection ID, if there is one.
+func putIdentified12(b []byte, kind protocol.ContentType, v protocol.Version, n protocol.RecordNumber, id []byte, length int) {
 	b[0] = byte(kind)
 	binary.BigEndian.PutUint16(b[1:], uint16(v))
 	binary.BigEndian.PutUint64(b[3:], number12(n))
-	binary.BigEndian.PutUint16(b[11:], uint16(length))
+	binary.BigEndian.PutUint16(b[idAt12+copy(b[idAt12:], id):], uint16(length))
 }
 
 // number12 is epoch and sequence number as one 64-bit number, which 1.2 uses
 // for nonce and additional data (RFC 6347 4.1.2.1).
 func number12(n protocol.RecordNumber) uint64 { return n.Epoch<<48 | n.Sequence }
 
-// additional12 writes the additional data of 1.2 (RFC 5246 6.2.3.3):
+// appendAdditional12 appends the additional data of 1.2 (RFC 5246 6.2.3.3):
 //
 //	u64 epoch and sequence number | u8 type | u16 version | u16 plaintext length
-func additional12(b *[headerSize12]byte, kind protocol.ContentType, n protocol.RecordNumber, length int) []byte {
-	binary.BigEndian.PutUint64(b[:], number12(n))
-	b[8] = byte(kind)
-	binary.BigEndian.PutUint16(b[9:], uint16(protocol.VersionDTLS12))
-	binary.BigEndian.PutUint16(b[11:], uint16(length))
-	return b[:]
+//
+// With a connection ID it is (RFC 9146 5)
+//
+//	u64 all ones | u8 tls12_cid | u8 length of the ID | u8 tls12_cid | u16 version
+//	| u64 epoch and sequence number | ID | u16 length of DTLSInnerPlaintext
+func appendAdditional12(b []byte, kind protocol.ContentType, n protocol.RecordNumber, id []byte, length int) []byte {
+	const version = uint16(protocol.VersionDTLS12)
+	if len(id) == 0 {
+		b = append(binary.BigEndian.AppendUint64(b, number12(n)), byte(kind))
+		b = binary.BigEndian.AppendUint16(b, version)
+		return binary.BigEndian.AppendUint16(b, uint16(length))
+	}
+	b = binary.BigEndian.AppendUint64(b, ^uint64(0))
+	b = append(b, byte(protocol.ConnectionID), byte(len(id)), byte(protocol.ConnectionID))
+	b = binary.BigEndian.AppendUint16(b, version)
+	b = binary.BigEndian.AppendUint64(b, number12(n))
+	return binary.BigEndian.AppendUint16(append(b, id...), uint16(length))
 }

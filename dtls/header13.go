@@ -32,18 +32,22 @@ type header13 struct {
 // isUnified reports whether a record's first byte begins a unified header.
 func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
 
-// parseHeader13 takes the first record off a datagram. A connection ID has not
-// been negotiated, so a record with one is not for us.
-func parseHeader13(in []byte) (h header13, rest []byte, ok bool) {
+// hasID reports whether a unified header has a connection ID, behind its first
+// byte.
+func hasID(first byte) bool { return first&bitCID != 0 }
+
+// parseHeader13 takes the first record off a datagram. Its connection ID, if it
+// has one, has idLen bytes.
+func parseHeader13(in []byte, idLen int) (h header13, rest []byte, ok bool) {
 	first := in[0]
-	if first&bitCID != 0 {
-		return h, nil, false
+	at, numberSize := 1, 1
+	if hasID(first) {
+		at += idLen
 	}
-	size, numberSize := 1, 1
 	if first&bitNumber16 != 0 {
 		numberSize = 2
 	}
-	size += numberSize
+	size := at + numberSize
 	if first&bitLength != 0 {
 		size += 2
 	}
@@ -56,16 +60,22 @@ func parseHeader13(in []byte) (h header13, rest []byte, ok bool) {
 			return h, nil, false
 		}
 	}
-	h = header13{raw: in[:size:size], epoch: first & epochBits, number: in[1 : 1+numberSize], body: in[size : size+length]}
+	h = header13{raw: in[:size:size], epoch: first & epochBits, number: in[at : at+numberSize], body: in[size : size+length]}
 	return h, in[size+length:], true
 }
 
-// putHeader13 writes a header into the first 5 bytes of b, with the number
-// still readable, as it is authenticated (RFC 9147 4).
-func putHeader13(b []byte, epoch, sequence uint64, length int) {
+// putHeader13 writes a header into the first 5 bytes of b, and those of the
+// connection ID, if there is one. The number, which it returns, is still
+// readable, as it is authenticated (RFC 9147 4).
+func putHeader13(b []byte, epoch, sequence uint64, id []byte, length int) (number []byte) {
 	b[0] = unifiedBits | bitNumber16 | bitLength | byte(epoch)&epochBits
-	binary.BigEndian.PutUint16(b[1:], uint16(sequence))
-	binary.BigEndian.PutUint16(b[3:], uint16(length))
+	if len(id) > 0 {
+		b[0] |= bitCID
+	}
+	at := 1 + copy(b[1:], id)
+	binary.BigEndian.PutUint16(b[at:], uint16(sequence))
+	binary.BigEndian.PutUint16(b[at+2:], uint16(length))
+	return b[at : at+2]
 }
 
 // rebuild returns the full sequence number whose low bits stand in truncated,

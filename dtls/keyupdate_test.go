@@ -78,7 +78,7 @@ func TestKeyUpdateAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, rest, _ := parseHeader13(buf[:n])
+		h, rest, _ := parseHeader13(buf[:n], 0)
 		if shared := len(rest) > 0; shared != c.shared || s.server.Pending() == c.shared || h.epoch != 3 {
 			t.Errorf("%s: shared %v, epoch %d", c.name, shared, h.epoch)
 		}

@@ -67,6 +67,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	if w.isEarly() {
 		l.early.write = w // beside the others: no message goes under it
 	} else {
+		w.ids = &l.ids
 		l.writes = append(l.writes, w)
 	}
 	(*Engine)(l).trace(handshake.Event{Kind: handshake.EventKey, Direction: handshake.Sent, Number: protocol.RecordNumber{Epoch: w.number}})

@@ -13,8 +13,9 @@ type link interface {
 	receive() (*packet, error)
 	// poll returns a datagram that is already there, or nil.
 	poll() *packet
-	// send sends one datagram; it does not keep p.
-	send(p []byte) error
+	// send sends one datagram; it does not keep p. A link with one peer needs no
+	// path.
+	send(p []byte, to Path) error
 	// netConn is the link as a net.Conn: for addresses, deadlines and Close.
 	netConn() net.Conn
 	// setReadDeadline ends a receive that waits.
@@ -74,7 +75,7 @@ func (l *connLink) endPoll() {
 	l.conn.SetReadDeadline(l.deadline)
 }
 
-func (l *connLink) send(p []byte) error {
+func (l *connLink) send(p []byte, _ Path) error {
 	_, err := l.conn.Write(p)
 	return err
 }

@@ -2,9 +2,11 @@ package dtls
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +28,9 @@ type Listener struct {
 	done    chan struct{} // closed by Close
 
 	mu     sync.RWMutex
-	peers  map[netip.AddrPort]*peer
+	conns  map[*peer]struct{}       // that share the socket
+	peers  map[netip.AddrPort]*peer // by address,
+	ids    map[string]*peer         // and by the connection IDs that we gave them
 	closed bool
 	err    error // why the socket was lost
 
@@ -83,7 +87,9 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 		greeter: newGreeter(config, time.Now()),
 		accepts: make(chan *Conn, maxAccepts),
 		done:    make(chan struct{}),
+		conns:   map[*peer]struct{}{},
 		peers:   map[netip.AddrPort]*peer{},
+		ids:     map[string]*peer{},
 	}
 	go l.serve()
 	return l
@@ -128,7 +134,7 @@ func (l *Listener) Stats() ListenerStats {
 		Datagrams:   l.stats.datagrams.Load(),
 		Challenges:  l.stats.challenges.Load(),
 		Dropped:     l.stats.dropped.Load(),
-		Connections: len(l.peers),
+		Connections: len(l.conns),
 	}
 }
 
@@ -164,7 +170,7 @@ func (l *Listener) shut(err error) bool {
 
 // closeIfUnused closes the socket when neither Accept nor a Conn needs it.
 func (l *Listener) closeIfUnused() {
-	if l.closed && len(l.peers) == 0 {
+	if l.closed && len(l.conns) == 0 {
 		l.socket.close()
 	}
 }
@@ -193,10 +199,7 @@ func (l *Listener) serve() {
 func (l *Listener) lose(err error) {
 	l.shut(err)
 	l.mu.RLock()
-	peers := make([]*peer, 0, len(l.peers))
-	for _, p := range l.peers {
-		peers = append(peers, p)
-	}
+	peers := slices.Collect(maps.Keys(l.conns))
 	l.mu.RUnlock()
 	for _, p := range peers {
 		p.shut()
@@ -204,13 +207,13 @@ func (l *Listener) lose(err error) {
 }
 
 // route passes a datagram on to its Conn, or to the greeter.
-func (l *Listener) route(datagram []byte, from path) {
+func (l *Listener) route(datagram []byte, from Path) {
 	l.mu.RLock()
-	p, closed := l.peers[from.remote], l.closed
+	p, closed := l.find(datagram, from), l.closed
 	l.mu.RUnlock()
 	switch {
 	case p != nil:
-		if !p.push(datagram) {
+		if !p.push(datagram, from) {
 			l.stats.dropped.Add(1)
 		}
 	case closed:
@@ -222,9 +225,20 @@ func (l *Listener) route(datagram []byte, from path) {
 	}
 }
 
+// find returns whom a datagram is for: by the connection ID on its first record,
+// or without one by its address (RFC 9146 3).
+func (l *Listener) find(datagram []byte, from Path) *peer {
+	if l.config.ConnectionIDs != nil {
+		if b := firstID(datagram); b != nil {
+			return l.ids[string(b[:l.config.ConnectionIDs.Len(b)])]
+		}
+	}
+	return l.peers[from.Remote]
+}
+
 // greet answers a datagram from a new address.
-func (l *Listener) greet(datagram []byte, from path) {
-	g := l.greeter.greet(datagram, from.remote, time.Now())
+func (l *Listener) greet(datagram []byte, from Path) {
+	g := l.greeter.greet(datagram, from.Remote, time.Now())
 	switch {
 	case g.welcome != nil:
 		l.admit(from, g.welcome.hello, g.welcome.prepare)
@@ -237,7 +251,7 @@ func (l *Listener) greet(datagram []byte, from path) {
 }
 
 // admitUnknown makes a Conn for whatever begins with a ClientHello.
-func (l *Listener) admitUnknown(datagram []byte, from path) {
+func (l *Listener) admitUnknown(datagram []byte, from Path) {
 	const typeAt = headerSize12
 	r, _, ok := parseHeader12(datagram)
 	if !ok || r.kind != protocol.Handshake || r.number.Epoch != 0 || len(r.body) == 0 || protocol.HandshakeType(datagram[typeAt]) != protocol.ClientHello {
@@ -249,22 +263,25 @@ func (l *Listener) admitUnknown(datagram []byte, from path) {
 
 // admit makes a Conn for a client, whose first datagram is given. A client that
 // there is no room for tries again.
-func (l *Listener) admit(from path, first []byte, prepare func(*Engine)) {
+func (l *Listener) admit(from Path, first []byte, prepare func(*Engine)) {
 	if len(l.accepts) == maxAccepts {
 		l.stats.dropped.Add(1)
 		return
 	}
 	engine := newServerEngine(l.config) // valid since the Listener was made
-	engine.machine.ClientAddress = from.remote.Addr().Unmap()
+	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
 	prepare(engine)
 	p := &peer{listener: l, path: from, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
+	engine.paths.current, engine.paths.moved = from, p.move
+	engine.ids.register, engine.ids.retire = p.register, p.retire
 	p.conn = newConn(p, engine)
 	p.conn.onEnd = p.leave
-	p.push(first)
+	p.push(first, from)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
-		l.peers[from.remote] = p
+		l.conns[p] = struct{}{}
+		l.peers[from.Remote] = p
 		p.conn.await()
 		l.accepts <- p.conn // nobody else sends
 	}
@@ -276,7 +293,8 @@ func (l *Listener) admit(from path, first []byte, prepare func(*Engine)) {
 // It is a net.Conn too.
 type peer struct {
 	listener *Listener
-	path     path
+	path     Path     // guarded by the Listener's lock, as is
+	ids      []string // what finds it apart from its address
 	conn     *Conn
 	in       chan *packet
 	deadline *deadline.Deadline
@@ -290,8 +308,9 @@ type peer struct {
 const maxQueue = 64
 
 // push takes a copy of a datagram for the Conn, if there is room.
-func (p *peer) push(datagram []byte) bool {
+func (p *peer) push(datagram []byte, from Path) bool {
 	in := newPacket(len(datagram))
+	in.path = from
 	in.data = in.room[:copy(in.room, datagram)]
 	select {
 	case p.in <- in:
@@ -328,11 +347,11 @@ func (p *peer) poll() *packet {
 
 // send sends or drops a datagram at once, so that a deadline matters only if it
 // has passed.
-func (p *peer) send(b []byte) error {
+func (p *peer) send(b []byte, to Path) error {
 	if by := p.writeBy.Load(); by != nil && !by.IsZero() && !time.Now().Before(*by) {
 		return os.ErrDeadlineExceeded
 	}
-	return p.listener.socket.write(b, p.path)
+	return p.listener.socket.write(b, to)
 }
 
 func (p *peer) netConn() net.Conn { return p }
@@ -345,16 +364,64 @@ func (p *peer) setReadDeadline(t time.Time) error {
 // shut ends every receive.
 func (p *peer) shut() { p.once.Do(func() { close(p.done) }) }
 
-// leave gives up the address. The socket closes with the last peer of a closed
-// Listener.
+// leave gives up the address and the connection IDs. The socket closes with the
+// last peer of a closed Listener.
 func (p *peer) leave() {
 	l := p.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.peers[p.path.remote] == p {
-		delete(l.peers, p.path.remote)
+	delete(l.conns, p)
+	if l.peers[p.path.Remote] == p {
+		delete(l.peers, p.path.Remote)
 	}
+	for _, id := range p.ids {
+		delete(l.ids, id)
+	}
+	p.ids = nil
 	l.closeIfUnused()
+}
+
+// register makes a connection ID find p, unless it finds somebody else.
+func (p *peer) register(id []byte) (free bool) {
+	l := p.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, taken := l.ids[string(id)]; taken {
+		return false
+	}
+	p.ids = append(p.ids, string(id))
+	l.ids[string(id)] = p
+	return true
+}
+
+// retire makes a connection ID of p's find nobody any more.
+func (p *peer) retire(id []byte) {
+	l := p.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.ids, string(id))
+	p.ids = slices.DeleteFunc(p.ids, func(old string) bool { return old == string(id) })
+}
+
+// move makes the new address find p, unless it finds somebody else.
+func (p *peer) move(from, to Path) {
+	l := p.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.path = to
+	if l.peers[from.Remote] == p {
+		delete(l.peers, from.Remote)
+	}
+	if l.peers[to.Remote] == nil {
+		l.peers[to.Remote] = p
+	}
+}
+
+// where is the path that p is at.
+func (p *peer) where() Path {
+	p.listener.mu.RLock()
+	defer p.listener.mu.RUnlock()
+	return p.path
 }
 
 // Read and Write go past the Conn; they are there for NetConn.
@@ -368,7 +435,7 @@ func (p *peer) Read(b []byte) (int, error) {
 }
 
 func (p *peer) Write(b []byte) (int, error) {
-	if err := p.send(b); err != nil {
+	if err := p.send(b, p.where()); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -380,8 +447,8 @@ func (p *peer) Close() error {
 	return nil
 }
 
-func (p *peer) LocalAddr() net.Addr               { return p.listener.localAddr(p.path) }
-func (p *peer) RemoteAddr() net.Addr              { return net.UDPAddrFromAddrPort(p.path.remote) }
+func (p *peer) LocalAddr() net.Addr               { return p.listener.localAddr(p.where()) }
+func (p *peer) RemoteAddr() net.Addr              { return net.UDPAddrFromAddrPort(p.where().Remote) }
 func (p *peer) SetReadDeadline(t time.Time) error { return p.setReadDeadline(t) }
 
 func (p *peer) SetWriteDeadline(t time.Time) error {
@@ -394,9 +461,9 @@ func (p *peer) SetDeadline(t time.Time) error {
 }
 
 // localAddr is the address that a peer's datagrams come to.
-func (l *Listener) localAddr(p path) net.Addr {
-	if local, ok := l.socket.localAddr().(*net.UDPAddr); ok && p.local.IsValid() {
-		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.local, uint16(local.Port)))
+func (l *Listener) localAddr(p Path) net.Addr {
+	if local, ok := l.socket.localAddr().(*net.UDPAddr); ok && p.Local.IsValid() {
+		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.Local, uint16(local.Port)))
 	}
 	return l.socket.localAddr()
 }

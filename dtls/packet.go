@@ -6,6 +6,7 @@ import "sync"
 // what waits in a queue holds little more memory than it has bytes.
 type packet struct {
 	data []byte // the datagram
+	path Path   // that it came by
 	room []byte // the whole buffer
 }
 

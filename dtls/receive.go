@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -28,14 +27,10 @@ import (
 // association.
 func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 	if isUnified(in[0]) {
-		h, rest, ok := parseHeader13(in)
-		if !ok || e.version != 0 && !e.version.Is13() {
-			return nil, e.drop(dropHeader)
-		}
-		if e.readEpochByBits(h.epoch) == nil {
-			return rest, e.hold(in[:len(in)-len(rest)])
-		}
-		return rest, e.receive13(h)
+		return e.receiveUnified(in)
+	}
+	if protocol.ContentType(in[0]) == protocol.ConnectionID {
+		return e.receiveIdentified12(in)
 	}
 	h, rest, ok := parseHeader12(in)
 	switch {
@@ -47,10 +42,59 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 		return rest, e.drop(dropHeader)
 	case e.version != protocol.VersionDTLS12:
 		return rest, e.drop(dropEpoch)
+	case e.ids.expected(): // RFC 9146 3
+		return rest, e.drop(dropConnectionID)
 	case e.readEpoch(h.number.Epoch) == nil:
 		return rest, e.hold(in[:len(in)-len(rest)])
 	}
-	return rest, e.receive12(h)
+	return rest, e.receive12(h, nil)
+}
+
+// receiveUnified takes a record of 1.3 off a datagram. Each datagram carries our
+// connection ID if there is one (RFC 9147 4), at least on its first record; 0-RTT
+// was written before the client knew it.
+func (e *Engine) receiveUnified(in []byte) (rest []byte, err error) {
+	used, id := -1, []byte(nil)
+	if hasID(in[0]) {
+		if used = e.ids.find(in[1:]); used < 0 {
+			return nil, e.drop(dropConnectionID)
+		}
+		id, e.ids.here = e.ids.local[used], true
+	}
+	h, rest, ok := parseHeader13(in, len(id))
+	if !ok || e.version != 0 && !e.version.Is13() {
+		return nil, e.drop(dropHeader)
+	}
+	r := e.readEpochByBits(h.epoch)
+	switch {
+	case r == nil:
+		return rest, e.hold(in[:len(in)-len(rest)])
+	case e.ids.expected() && !e.ids.here && !r.isEarly():
+		return rest, e.drop(dropConnectionID)
+	}
+	return rest, e.receive13(h, r, used)
+}
+
+// receiveIdentified12 takes a record of type tls12_cid off a datagram (RFC 9146 4).
+func (e *Engine) receiveIdentified12(in []byte) (rest []byte, err error) {
+	used := -1
+	if len(in) >= headerSize12 {
+		used = e.ids.find(in[idAt12:])
+	}
+	if used < 0 {
+		return nil, e.drop(dropConnectionID)
+	}
+	id := e.ids.local[used]
+	h, rest, ok := parseIdentified12(in, len(id))
+	switch {
+	case !ok || h.version != protocol.VersionDTLS12:
+		return nil, e.drop(dropHeader)
+	case e.version != protocol.VersionDTLS12 || h.number.Epoch == 0:
+		return rest, e.drop(dropEpoch)
+	case e.readEpoch(h.number.Epoch) == nil:
+		return rest, e.hold(in[:len(in)-len(rest)])
+	}
+	return rest, e.receive12(h, id)
 }
 
 // maxHeld is as much as a datagram has on most paths, in bytes.
@@ -93,8 +137,9 @@ func (e *Engine) receivePlain(h header12) error {
 	return e.dispatch(h.kind, h.number, h.body)
 }
 
-// receive12 opens a record of 1.2 (RFC 6347 4.1.2).
-func (e *Engine) receive12(h header12) error {
+// receive12 opens a record of 1.2 (RFC 6347 4.1.2), with its connection ID if it
+// has one (RFC 9146 5).
+func (e *Engine) receive12(h header12, id []byte) error {
 	r := e.readEpoch(h.number.Epoch)
 	switch {
 	case len(h.body) > maxRecordBody+2048: // RFC 5246 6.2.3
@@ -103,18 +148,25 @@ func (e *Engine) receive12(h header12) error {
 		return e.drop(dropReplay)
 	}
 	length := r.opener.PlaintextLen(len(h.body))
-	plaintext, err := r.opener.Open(h.body, additional12(&r.additional, h.kind, h.number, length), number12(h.number))
+	r.additional = appendAdditional12(r.additional[:0], h.kind, h.number, id, length)
+	plaintext, err := r.opener.Open(h.body, r.additional, number12(h.number))
 	if err != nil {
 		return e.dropUnopened(r)
 	}
-	e.accept(r, h.number.Sequence)
-	e.traceRecord(handshake.Received, h.kind, h.number, headerSize12+len(h.body))
-	return e.dispatch(h.kind, h.number, plaintext)
+	kind, size := h.kind, headerSize12+len(id)+len(h.body)
+	e.accept(r, h.number.Sequence, 0, size)
+	if len(id) > 0 {
+		if kind, plaintext, err = unwrap(plaintext); err != nil {
+			return err
+		}
+	}
+	e.traceRecord(handshake.Received, kind, h.number, size)
+	return e.dispatch(kind, h.number, plaintext)
 }
 
-// receive13 opens a record of 1.3 (RFC 9147 4).
-func (e *Engine) receive13(h header13) error {
-	r := e.readEpochByBits(h.epoch)
+// receive13 opens a record of 1.3 (RFC 9147 4). It carries the connection ID of
+// ours that used says, or none.
+func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
 	switch {
 	case len(h.body) > maxRecordBody+256: // RFC 9846 5.2
 		return e.drop(dropHeader)
@@ -129,19 +181,20 @@ func (e *Engine) receive13(h header13) error {
 	if err != nil {
 		return e.dropUnopened(r)
 	}
-	e.accept(r, number.Sequence)
-	plaintext := bytes.TrimRight(inner, "\x00") // padding, RFC 9846 5.4
-	if len(plaintext) == 0 {
-		return alert.Peerf(alert.UnexpectedMessage, "%w: record %v", alert.NoContentType, number)
+	size := len(h.raw) + len(h.body)
+	e.accept(r, number.Sequence, used, size)
+	kind, plaintext, err := unwrap(inner)
+	if err != nil {
+		return err
 	}
-	kind := protocol.ContentType(plaintext[len(plaintext)-1])
-	plaintext = plaintext[:len(plaintext)-1]
-	e.traceRecord(handshake.Received, kind, number, len(h.raw)+len(h.body))
+	e.traceRecord(handshake.Received, kind, number, size)
 	return e.dispatch(kind, number, plaintext)
 }
 
-// accept notes that a record has opened.
-func (e *Engine) accept(r *readEpoch, sequence uint64) {
+// accept notes that a record of size bytes has opened, which carries the
+// connection ID that used says.
+func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
+	newest := (!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()
 	r.window.Mark(sequence)
 	r.opened = true
 	if r.isEarly() {
@@ -150,6 +203,10 @@ func (e *Engine) accept(r *readEpoch, sequence uint64) {
 	e.authenticated, e.budget.on = true, false
 	if e.early.reads && r.number >= handshake.LevelApplication {
 		e.dropEarly()
+	}
+	if newest && e.ids.expected() {
+		e.ids.noteUse(used)
+		e.observe(size)
 	}
 }
 
@@ -198,6 +255,10 @@ func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, bo
 		return e.receiveChangeCipherSpec(n, body)
 	case protocol.ACK:
 		return e.receiveACK(n, body)
+	case protocol.ReturnRoutability:
+		if e.machine.ChecksPaths() && n.Epoch > 0 {
+			return e.receiveReturnRoutability(body)
+		}
 	}
 	return alert.Peerf(alert.UnexpectedMessage, "%w: %v of %v", alert.UnexpectedRecord, n, kind)
 }

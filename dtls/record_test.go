@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/fragment"
@@ -34,18 +35,34 @@ func TestHeader12(t *testing.T) {
 
 func TestHeader12Bytes(t *testing.T) {
 	n := protocol.RecordNumber{Epoch: 0x0102, Sequence: 0x030405060708}
-	var header, additional [headerSize12]byte
+	var header [headerSize12]byte
 	putHeader12(header[:], protocol.ApplicationData, protocol.VersionDTLS12, n, 0x090a)
 	if want := []byte{23, 0xfe, 0xfd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}; !bytes.Equal(header[:], want) {
 		t.Errorf("header % x, want % x", header, want)
 	}
-	additional12(&additional, protocol.ApplicationData, n, 0x090a)
-	if want := []byte{1, 2, 3, 4, 5, 6, 7, 8, 23, 0xfe, 0xfd, 9, 10}; !bytes.Equal(additional[:], want) {
+	additional := appendAdditional12(nil, protocol.ApplicationData, n, nil, 0x090a)
+	if want := []byte{1, 2, 3, 4, 5, 6, 7, 8, 23, 0xfe, 0xfd, 9, 10}; !bytes.Equal(additional, want) {
 		t.Errorf("additional data % x, want % x", additional, want)
 	}
 }
 
-// form13 is a unified header in one of its forms, without a connection ID.
+// RFC 9146 4 and 5.
+func TestIdentifiedHeader12Bytes(t *testing.T) {
+	n := protocol.RecordNumber{Epoch: 0x0102, Sequence: 0x030405060708}
+	id := []byte("id")
+	header := make([]byte, headerSize12+len(id))
+	putIdentified12(header, protocol.ConnectionID, protocol.VersionDTLS12, n, id, 0x090a)
+	if want := []byte{25, 0xfe, 0xfd, 1, 2, 3, 4, 5, 6, 7, 8, 'i', 'd', 9, 10}; !bytes.Equal(header, want) {
+		t.Errorf("header % x, want % x", header, want)
+	}
+	additional := appendAdditional12(nil, protocol.ConnectionID, n, id, 0x090a)
+	want := []byte{255, 255, 255, 255, 255, 255, 255, 255, 25, 2, 25, 0xfe, 0xfd, 1, 2, 3, 4, 5, 6, 7, 8, 'i', 'd', 9, 10}
+	if !bytes.Equal(additional, want) {
+		t.Errorf("additional data % x, want % x", additional, want)
+	}
+}
+
+// form13 is a unified header in one of its forms, its connection ID apart.
 func form13(flags byte, sequence uint16, length int) []byte {
 	h := []byte{unifiedBits | flags}
 	if flags&bitNumber16 != 0 {
@@ -60,40 +77,44 @@ func form13(flags byte, sequence uint16, length int) []byte {
 }
 
 func TestHeader13EveryForm(t *testing.T) {
-	body := []byte("sixteen bytes or more")
-	for flags := byte(0); flags < bitCID; flags++ {
-		header := form13(flags, 0x1234, len(body))
+	body, id := []byte("sixteen bytes or more"), []byte("connection ID")
+	for flags := range 2 * byte(bitCID) {
+		header, at := form13(flags, 0x1234, len(body)), 1
+		if hasID(flags) {
+			header, at = slices.Insert(header, 1, id...), 1+len(id)
+		}
 		record := append(header, body...)
 		datagram := append(bytes.Clone(record), "more"...)
 		wantBody, wantRest := "sixteen bytes or more", "more"
 		if flags&bitLength == 0 { // it goes on to the end
 			wantBody, wantRest = wantBody+wantRest, ""
 		}
-		h, rest, ok := parseHeader13(datagram)
+		h, rest, ok := parseHeader13(datagram, len(id))
 		if !ok || !isUnified(datagram[0]) || !bytes.Equal(h.raw, header) || h.epoch != flags&3 ||
 			string(h.body) != wantBody || string(rest) != wantRest {
 			t.Errorf("flags %04b: %+v, rest %q, %v", flags, h, rest, ok)
 		}
-		if want := header[1 : 2+flags>>3]; !bytes.Equal(h.number, want) {
+		if want := header[at : at+1+int(flags>>3&1)]; !bytes.Equal(h.number, want) {
 			t.Errorf("flags %04b: number % x, want % x", flags, h.number, want)
 		}
 		for size := 1; size < len(record); size++ {
-			if _, _, ok := parseHeader13(record[:size]); ok && (flags&bitLength != 0 || size < len(header)) {
+			if _, _, ok := parseHeader13(record[:size], len(id)); ok && (flags&bitLength != 0 || size < len(header)) {
 				t.Errorf("flags %04b: the first %d bytes are a record", flags, size)
 			}
-		}
-		datagram[0] |= bitCID
-		if _, _, ok := parseHeader13(datagram); ok {
-			t.Errorf("flags %04b: a connection ID that was not negotiated", flags)
 		}
 	}
 }
 
 func TestHeader13IsThePutForm(t *testing.T) {
 	var b [headerSize13]byte
-	putHeader13(b[:], 7, 0x30201, 0x405)
+	putHeader13(b[:], 7, 0x30201, nil, 0x405)
 	if want := []byte{0b0010_1111, 2, 1, 4, 5}; !bytes.Equal(b[:], want) {
 		t.Errorf("% x, want % x", b, want)
+	}
+	var identified [headerSize13 + 2]byte
+	number := putHeader13(identified[:], 7, 0x30201, []byte("id"), 0x405)
+	if want := []byte{0b0011_1111, 'i', 'd', 2, 1, 4, 5}; !bytes.Equal(identified[:], want) || &number[0] != &identified[3] {
+		t.Errorf("% x, want % x", identified, want)
 	}
 	for first := range 256 {
 		if want := first >= 32 && first < 64; isUnified(byte(first)) != want { // RFC 9147 4.1
@@ -262,7 +283,7 @@ func FuzzRecord(f *testing.F) {
 			}
 			return
 		}
-		h, rest, ok := parseHeader13(in)
+		h, rest, ok := parseHeader13(in, int(next%5))
 		if !ok {
 			return
 		}

@@ -12,16 +12,6 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// A path is where a datagram came from, and so where its answer goes. IPv4
-// addresses are never in their mapped IPv6 form, so that paths compare.
-type path struct {
-	remote netip.AddrPort
-	// local is the address that the datagram came to. It is invalid when the
-	// socket has only one, or the system doesn't tell. The zone of a link-local
-	// one is the number of the interface.
-	local netip.Addr
-}
-
 // A socket reads and writes the datagrams of a Listener. On a *net.UDPConn this
 // doesn't allocate; other PacketConns may, and are asked for nothing but
 // ReadFrom and WriteTo with a *net.UDPAddr.
@@ -75,37 +65,37 @@ func (s *socket) close() error        { return s.pc.Close() }
 // datagram that is larger than b, what doesn't fit is lost, or all of it and the
 // error is transient. So is the error for a datagram whose sender's address is
 // neither a *net.UDPAddr nor has a method AddrPort as it has.
-func (s *socket) read(b []byte) (n int, p path, err error) {
+func (s *socket) read(b []byte) (n int, p Path, err error) {
 	switch {
 	case s.udp == nil:
 		var from net.Addr
 		if n, from, err = s.pc.ReadFrom(b); err == nil {
-			p.remote, err = readable(from)
+			p.Remote, err = readable(from)
 		}
 	case s.tellsLocal:
 		var controlSize int
-		n, controlSize, _, p.remote, err = s.udp.ReadMsgUDPAddrPort(b, s.control[:])
+		n, controlSize, _, p.Remote, err = s.udp.ReadMsgUDPAddrPort(b, s.control[:])
 		if err == nil {
-			p.local = s.local(s.control[:controlSize])
+			p.Local = s.local(s.control[:controlSize])
 		}
 	default:
-		n, p.remote, err = s.udp.ReadFromUDPAddrPort(b)
+		n, p.Remote, err = s.udp.ReadFromUDPAddrPort(b)
 	}
 	if err != nil {
-		return 0, path{}, err
+		return 0, Path{}, err
 	}
-	p.remote = unmap(p.remote)
+	p.Remote = unmap(p.Remote)
 	return n, p, nil
 }
 
-// write sends one datagram to p.remote, from p.local if that is known. Any
+// write sends one datagram to p.Remote, from p.Local if that is known. Any
 // number of goroutines may write.
-func (s *socket) write(b []byte, p path) (err error) {
+func (s *socket) write(b []byte, p Path) (err error) {
 	switch {
 	case s.udp == nil:
-		_, err = s.pc.WriteTo(b, net.UDPAddrFromAddrPort(p.remote))
-	case p.local.IsValid():
-		_, _, err = s.udp.WriteMsgUDPAddrPort(b, s.source(p.local), p.remote)
+		_, err = s.pc.WriteTo(b, net.UDPAddrFromAddrPort(p.Remote))
+	case p.Local.IsValid():
+		_, _, err = s.udp.WriteMsgUDPAddrPort(b, s.source(p.Local), p.Remote)
 		if !sourceRefused(err) {
 			break
 		}
@@ -113,7 +103,7 @@ func (s *socket) write(b []byte, p path) (err error) {
 		// there, and an address may be taken from the host at any time.
 		fallthrough
 	default:
-		_, err = s.udp.WriteToUDPAddrPort(b, p.remote)
+		_, err = s.udp.WriteToUDPAddrPort(b, p.Remote)
 	}
 	return err
 }

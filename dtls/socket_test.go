@@ -79,7 +79,7 @@ func wildcards() map[string][2]string {
 }
 
 // echo sends a datagram through client to s and back, and returns its path.
-func echo(t testing.TB, client *net.UDPConn, s *socket) path {
+func echo(t testing.TB, client *net.UDPConn, s *socket) Path {
 	t.Helper()
 	if _, err := client.Write([]byte("ask")); err != nil {
 		t.Fatal(err)
@@ -105,11 +105,11 @@ func TestSocketAnswersFromTheAddressAsked(t *testing.T) {
 			for _, address := range loopbacks(family) {
 				client := dialUDP(t, address, s.pc)
 				p := echo(t, client, s)
-				if want := client.LocalAddr().(*net.UDPAddr).AddrPort(); p.remote != unmap(want) {
-					t.Errorf("%s: remote %v, want %v", address, p.remote, want)
+				if want := client.LocalAddr().(*net.UDPAddr).AddrPort(); p.Remote != unmap(want) {
+					t.Errorf("%s: remote %v, want %v", address, p.Remote, want)
 				}
-				if p.local != netip.MustParseAddr(address) && runtime.GOOS == "linux" {
-					t.Errorf("%s: local %v", address, p.local)
+				if p.Local != netip.MustParseAddr(address) && runtime.GOOS == "linux" {
+					t.Errorf("%s: local %v", address, p.Local)
 				}
 			}
 		})
@@ -118,8 +118,8 @@ func TestSocketAnswersFromTheAddressAsked(t *testing.T) {
 
 func TestSocketWithOneAddress(t *testing.T) {
 	s := newSocket(listenUDP(t, "udp", "127.0.0.1:0"))
-	if p := echo(t, dialUDP(t, "127.0.0.1", s.pc), s); p.local.IsValid() {
-		t.Errorf("local %v, though the socket has one address", p.local)
+	if p := echo(t, dialUDP(t, "127.0.0.1", s.pc), s); p.Local.IsValid() {
+		t.Errorf("local %v, though the socket has one address", p.Local)
 	}
 	if s.localAddr() != s.pc.LocalAddr() {
 		t.Errorf("localAddr %v, want %v", s.localAddr(), s.pc.LocalAddr())
@@ -143,8 +143,8 @@ func TestSocketAnswersBroadcast(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, p, err := s.read(make([]byte, 10))
-		if err != nil || p.local != to.Addr() {
-			t.Fatalf("local %v, %v", p.local, err)
+		if err != nil || p.Local != to.Addr() {
+			t.Fatalf("local %v, %v", p.Local, err)
 		}
 		if err := s.write([]byte("answer"), p); err != nil {
 			t.Fatal(err)
@@ -297,7 +297,7 @@ func TestSocketOverAnyPacketConn(t *testing.T) {
 	buffer := make([]byte, 10)
 	for range 2 {
 		n, p, err := s.read(buffer)
-		if err != nil || n != 4 || p != (path{remote: want}) {
+		if err != nil || n != 4 || p != (Path{Remote: want}) {
 			t.Errorf("read %d bytes by %v, %v", n, p, err)
 		}
 		if err := s.write(buffer, p); err != nil || c.to.(*net.UDPAddr).AddrPort() != want {
@@ -305,7 +305,7 @@ func TestSocketOverAnyPacketConn(t *testing.T) {
 		}
 	}
 	for range 3 {
-		if n, p, err := s.read(buffer); n != 0 || p != (path{}) || !errors.Is(err, errUnreadable) || !transient(err) {
+		if n, p, err := s.read(buffer); n != 0 || p != (Path{}) || !errors.Is(err, errUnreadable) || !transient(err) {
 			t.Errorf("read %d bytes by %v, %v", n, p, err)
 		}
 	}
@@ -396,7 +396,7 @@ func TestPortUnreachableIsTransient(t *testing.T) {
 func TestTooBig(t *testing.T) {
 	s := newSocket(listenUDP(t, "udp4", "0.0.0.0:0"))
 	p := echo(t, dialUDP(t, "127.0.0.1", s.pc), s)
-	for _, p := range []path{p, {remote: p.remote}} {
+	for _, p := range []Path{p, {Remote: p.Remote}} {
 		if err := s.write(make([]byte, 65508), p); !tooBig(err) || !transient(err) {
 			t.Errorf("write of 65508 bytes by %v: %v", p, err)
 		}

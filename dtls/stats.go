@@ -11,6 +11,7 @@ import (
 type Stats struct {
 	DatagramsSent uint64 // with handshake messages, ACKs or alerts
 	Retransmits   uint64 // times that a flight was sent again, in part or whole
+	Moves         uint64 // to another path
 	LinkErrors    uint64 // what ICMP or the socket said, which nobody authenticated
 	Dropped       DropStats
 }
@@ -26,11 +27,12 @@ type DropStats struct {
 	TooFar           uint64 // handshake messages too far ahead
 	Closed           uint64 // application data after close_notify
 	ChangeCipherSpec uint64 // not awaited
+	ConnectionID     uint64 // without the connection ID that was agreed, or with another
 }
 
 // Total is the number of dropped records.
 func (d DropStats) Total() uint64 {
-	return d.Header + d.Epoch + d.Replay + d.Authentication + d.Plaintext + d.Early + d.TooFar + d.Closed + d.ChangeCipherSpec
+	return d.Header + d.Epoch + d.Replay + d.Authentication + d.Plaintext + d.Early + d.TooFar + d.Closed + d.ChangeCipherSpec + d.ConnectionID
 }
 
 // A dropReason says why a record was dropped.
@@ -46,6 +48,7 @@ const (
 	dropTooFar
 	dropClosed
 	dropChangeCipherSpec
+	dropConnectionID
 )
 
 var dropReasons = [...]struct {
@@ -60,6 +63,7 @@ var dropReasons = [...]struct {
 	dropEarly:            {"before its time in the handshake", func(d *DropStats) *uint64 { return &d.Early }},
 	dropTooFar:           {"a message too far ahead", func(d *DropStats) *uint64 { return &d.TooFar }},
 	dropClosed:           {"application data after close_notify", func(d *DropStats) *uint64 { return &d.Closed }},
+	dropConnectionID:     {"not the connection ID that was agreed", func(d *DropStats) *uint64 { return &d.ConnectionID }},
 	dropChangeCipherSpec: {"a ChangeCipherSpec that is not awaited", func(d *DropStats) *uint64 { return &d.ChangeCipherSpec }},
 }
 

@@ -11,6 +11,11 @@ import (
 
 // Pending reports whether Transmit has something to give.
 func (e *Engine) Pending() bool {
+	return e.speaks() || e.checksPath()
+}
+
+// speaks reports whether there is something for the path that we write to.
+func (e *Engine) speaks() bool {
 	return (e.unsent() || e.ackDue || e.closing.due) && e.budget.left() > 0
 }
 
@@ -26,18 +31,32 @@ func (e *Engine) unsent() bool {
 // there is none: ACKs, as much of the flight as fits, and last an alert. buf
 // should have room for the MTU.
 func (e *Engine) Transmit(buf []byte) int {
-	if !e.Pending() {
-		return 0
+	n, _ := e.TransmitTo(buf)
+	return n
+}
+
+// TransmitTo is Transmit with the path that the datagram goes to.
+func (e *Engine) TransmitTo(buf []byte) (n int, to Path) {
+	if e.checksPath() {
+		n, to = e.transmitCheck(buf[:min(len(buf), e.mtu)])
 	}
+	if n == 0 && e.speaks() {
+		n, to = e.transmit(buf), e.paths.current
+	}
+	if n > 0 {
+		e.stats.DatagramsSent++
+		e.traceDatagram(handshake.Sent, n)
+	}
+	return n, to
+}
+
+// transmit packs what there is to say to the path that we write to.
+func (e *Engine) transmit(buf []byte) int {
 	d := datagram{e: e, buf: buf[:min(len(buf), e.mtu, e.budget.left())]}
 	d.addACK()
 	d.addFlight()
 	d.addAlert()
-	if d.n > 0 {
-		e.budget.send(d.n)
-		e.stats.DatagramsSent++
-		e.traceDatagram(handshake.Sent, d.n)
-	}
+	e.budget.send(d.n)
 	return d.n
 }
 

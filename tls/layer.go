@@ -141,6 +141,9 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 
 func (l *layer) Version(v protocol.Version) { l.version = v }
 
+// ConnectionIDs has nothing to do: a stream needs none.
+func (l *layer) ConnectionIDs(handshake.ConnectionIDs) error { return nil }
+
 // SkipEarly passes over 0-RTT that was refused, until the first record that is
 // something else: one that opens, or the second ClientHello.
 func (l *layer) SkipEarly(n int) { l.skip = skip{true, n} }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"io"
 	"iter"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -429,6 +430,31 @@ type Config struct {
 	// Ignored by TLS.
 	MTU int
 
+	// ConnectionIDs makes what the peer shall put on its records, so that they
+	// find this association wherever they come from: after a change of the peer's
+	// address, as when it has slept longer than a NAT remembers (RFC 9146, RFC
+	// 9147 9). A Listener's own IDs must be such that it can tell their length, and
+	// with GetConfigForClient they come from one generator. RandomConnectionIDs(0)
+	// puts the peer's on ours and wants none itself. Nil means that none are
+	// offered or taken. Warning: whoever watches can link all records with one ID,
+	// across addresses too; only 1.3 can change them. Ignored by TLS.
+	ConnectionIDs ConnectionIDGenerator
+
+	// PathCheck is how a new address of the peer's is checked before anything is
+	// sent there alone (RFC 9853), if the peer knows such checks too; it matters
+	// only with ConnectionIDs. The zero value is EnhancedPathCheck. Ignored by TLS.
+	PathCheck PathCheck
+
+	// AcceptMove decides about a peer whose records with its connection ID come
+	// from another address, and who doesn't know PathCheck: whether what we send
+	// goes there from now on. It is asked for the newest record only, behind its
+	// authentication, with locks held; nil means no. Warning: nobody has
+	// checked that the peer is at that address: somebody may have copied its record
+	// and sent it from there first, in order to have the answers go astray or to
+	// flood whoever is there. Answer yes only where the answers are small, or after
+	// a check of the application's own (RFC 9146 6). Ignored by TLS.
+	AcceptMove func(from, to netip.AddrPort) bool
+
 	// InitialTimeout is the first retransmission timeout; it doubles up to 60 s,
 	// and the 13th expiry ends the handshake. Zero means 400 ms. RFC 9147 5.8.2
 	// recommends 1 s without knowledge of the round trip; 400 ms is what the
@@ -479,6 +505,21 @@ const (
 	DefaultInitialTimeout   = 400 * time.Millisecond
 	DefaultHandshakeTimeout = 30 * time.Second
 	DefaultSessionTickets   = 2
+)
+
+// A PathCheck is how the peer's new address is checked (RFC 9853 4).
+type PathCheck uint8
+
+const (
+	// EnhancedPathCheck asks at the old address first, and at the new one only if
+	// the peer is there no more: somebody who copies its records and is faster than
+	// the network can't draw the association to an address of his (RFC 9853 4.2). It takes
+	// a second longer where the old address is dead.
+	EnhancedPathCheck PathCheck = iota
+	// BasicPathCheck asks at the new address alone (RFC 9853 4.1).
+	BasicPathCheck
+	// NoPathCheck neither offers nor makes checks; see AcceptMove.
+	NoPathCheck
 )
 
 // An SRTPProfile is a protection profile of DTLS-SRTP, as IANA numbers them.

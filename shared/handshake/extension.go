@@ -69,6 +69,8 @@ var extensions = []extension{
 	{protocol.ExtECPointFormats, inServerHello12, offerPointFormats, receivePointFormats, answerPointFormats, acceptPointFormats},
 	{protocol.ExtALPN, inServerHello12 | inEncrypted, offerALPN, receiveALPN, answerALPN, acceptALPN},
 	{protocol.ExtUseSRTP, inServerHello12 | inEncrypted, offerUseSRTP, receiveUseSRTP, answerUseSRTP, acceptUseSRTP},
+	{protocol.ExtConnectionID, inServerHello12 | inServerHello13, offerConnectionID, receiveConnectionID, answerConnectionID, acceptConnectionID},
+	{protocol.ExtReturnRoutability, inServerHello12 | inServerHello13, offerReturnRoutability, receiveReturnRoutability, answerReturnRoutability, acceptReturnRoutability}, // behind connection_id
 	{protocol.ExtClientCertType, inServerHello12 | inEncrypted, offerClientCertType, receiveClientCertType, answerClientCertType, acceptClientCertType},
 	{protocol.ExtServerCertType, inServerHello12 | inEncrypted, offerServerCertType, receiveServerCertType, answerServerCertType, acceptServerCertType},
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},

@@ -57,6 +57,9 @@ type Layer interface {
 	ReadKey(TrafficKey) error
 	// Version is called once, when the version is known.
 	Version(protocol.Version)
+	// ConnectionIDs adds connection IDs, over datagrams only. It fails if records
+	// with one of them would be too small for the path.
+	ConnectionIDs(ConnectionIDs) error
 	// SkipEarly tells the server's layer that 0-RTT was offered and refused:
 	// up to n bytes of records that don't open are passed over (RFC 9846 4.3.10).
 	SkipEarly(n int)

@@ -55,6 +55,11 @@ type Machine struct {
 	// what only the connection knows.
 	Introduce func(*tls.ClientHelloInfo)
 
+	// Identify, if set, makes a connection ID of ours, which is known to whoever
+	// looks for it from then on; nil if there is none to give. It stands for the
+	// generator's New.
+	Identify func(ConnectionIDGenerator) []byte
+
 	// Remote, if set, is what a client knows a server by that has no ServerName:
 	// its address.
 	Remote func() string
@@ -116,6 +121,8 @@ type Machine struct {
 	ticket         message.NewSessionTicket12
 
 	early early // 0-RTT (early.go)
+
+	identity identity // connection IDs (connectionid.go)
 
 	firstFinished []byte // 1.2: the verify_data that came first
 
@@ -184,6 +191,10 @@ func init() {
 		{PostTicket, readPostTicket, writePostTicket, nil},
 		{ClientKeyUpdate, readKeyUpdate, writeKeyUpdate, crossedKeyUpdate},
 		{ServerKeyUpdate, readKeyUpdate, writeKeyUpdate, crossedKeyUpdate},
+		{ClientNewConnectionID, readNewConnectionID, writeNewConnectionID, nil},
+		{ServerNewConnectionID, readNewConnectionID, writeNewConnectionID, nil},
+		{ClientRequestConnectionID, readRequestConnectionID, writeRequestConnectionID, nil},
+		{ServerRequestConnectionID, readRequestConnectionID, writeRequestConnectionID, nil},
 	}
 	for _, s := range steps {
 		read[s.step], write[s.step], crossed[s.step] = s.read, s.write, s.crossed
@@ -208,7 +219,9 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 		m.config = c.offering()
 		c = m.config
 		// What is not offered can't be answered.
-		m.place.Learn(ClientCID|ServerCID, false)
+		if !m.asksConnectionIDs() {
+			m.place.Learn(ClientCID|ServerCID, false)
+		}
 		if !c.RequestOCSPStaple {
 			m.place.Learn(Stapled, false)
 		}
@@ -304,6 +317,9 @@ func (m *Machine) State() ConnectionState {
 		LocalCredential:      m.credential,
 		PSKIdentity:          m.pskIdentity,
 		ExtendedMasterSecret: m.version.Is13() || m.hello.extendedMasterSecret,
+		LocalConnectionID:    m.identity.local,
+		RemoteConnectionID:   m.identity.remote,
+		ReturnRoutability:    m.identity.checks,
 		SecureRenegotiation:  m.version.Is13() || m.hello.secureRenegotiation,
 
 		SignedCertificateTimestamps: m.peer.timestamps,

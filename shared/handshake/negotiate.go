@@ -214,7 +214,7 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 		}
 	}
 	m.place.Learn(KeyExchange, m.sendsHint())
-	m.place.Learn(ClientCID|ServerCID, false)
+	m.settleConnectionIDs()
 	m.place.Learn(Stapled, m.staple != nil && !choice.Version.Is13())
 	if !m.place.Is(ServerCert) {
 		return nil // and the client shows none either

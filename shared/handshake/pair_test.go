@@ -46,6 +46,7 @@ type peer struct {
 	edit  func(*Message)
 
 	writes, reads []TrafficKey // in the order in which they came
+	ids           []ConnectionIDs
 	replies       []Reply
 	versions      []protocol.Version
 	skipped       int
@@ -73,6 +74,11 @@ func (p *peer) Flush(r Reply)              { p.replies = append(p.replies, r) }
 func (p *peer) Version(v protocol.Version) { p.versions = append(p.versions, v) }
 func (p *peer) SkipEarly(n int)            { p.skipped += n }
 func (p *peer) Finish()                    { p.finished++ }
+
+func (p *peer) ConnectionIDs(c ConnectionIDs) error {
+	p.ids = append(p.ids, c)
+	return nil
+}
 
 func (p *peer) WriteKey(k TrafficKey) error {
 	p.writes = append(p.writes, k)

@@ -90,7 +90,7 @@ func (m *Machine) Acked() error {
 }
 
 // post writes what is due, as far as acknowledgements and outside work allow: all
-// tickets in one flight, then a KeyUpdate in one of its own.
+// tickets and connection IDs in one flight, a KeyUpdate in one of its own.
 func (m *Machine) post() error {
 	if !m.Open() || m.task != nil || m.transport == protocol.Datagram && m.unconfirmed {
 		return nil
@@ -101,34 +101,44 @@ func (m *Machine) post() error {
 		return err
 	}
 	for len(m.tickets) > 0 {
-		if err := m.sendTicket(); err != nil {
+		if err := m.sendDue(PostTicket); err != nil {
 			return err
 		}
 	}
+	for _, d := range [...]struct {
+		due  bool
+		step Step
+	}{
+		{len(m.identity.fresh) > 0 || m.identity.answers, m.ours(ClientNewConnectionID, ServerNewConnectionID)},
+		{m.identity.wanted > 0, m.ours(ClientRequestConnectionID, ServerRequestConnectionID)},
+		{m.updateDue && !m.spoke, m.ours(ClientKeyUpdate, ServerKeyUpdate)},
+	} {
+		if d.due {
+			if err := m.sendDue(d.step); err != nil {
+				return err
+			}
+		}
+	}
 	if m.spoke {
-		return m.speak()
+		return m.speak() // ends the flight
 	}
-	if !m.updateDue {
-		return nil
+	return nil
+}
+
+// ours is the step that this side writes, of two that differ in their writer.
+func (m *Machine) ours(client, server Step) Step {
+	if m.role == Client {
+		return client
 	}
-	step := ClientKeyUpdate
-	if m.role == Server {
-		step = ServerKeyUpdate
-	}
-	edge, ok := m.place.Due(step)
+	return server
+}
+
+// sendDue writes one message, if it may be now, and goes back to Open.
+func (m *Machine) sendDue(s Step) error {
+	edge, ok := m.place.Due(s)
 	if !ok {
 		return nil
 	}
-	if err := m.send(edge); err != nil {
-		return err
-	}
-	m.spoke = true
-	return m.speak() // back to Open
-}
-
-// sendTicket writes one ticket, and goes back to Open.
-func (m *Machine) sendTicket() error {
-	edge, _ := m.place.Due(PostTicket)
 	if err := m.send(edge); err != nil {
 		return err
 	}

@@ -83,6 +83,7 @@ func readServerHello(m *Machine, body []byte) error {
 	if !m.resumed {
 		m.early.room = 0
 	}
+	m.settleConnectionIDs()
 	m.place.Learn(Ticket, m.promised)
 	if !m.peer.maySend {
 		m.place.Learn(Stapled, false)
@@ -199,6 +200,9 @@ func (m *Machine) keepTranscript() {
 }
 
 func crossedServerHello(m *Machine) error {
+	if err := m.useConnectionIDs(); err != nil {
+		return err
+	}
 	if m.version.Is13() {
 		return m.deriveHandshakeKeys()
 	}

@@ -53,6 +53,13 @@ type ConnectionState struct {
 	// one it is nil.
 	PSKIdentity []byte
 
+	// LocalConnectionID is what the peer's newest record carried, or shall carry
+	// if it has sent none; RemoteConnectionID what ours carry (RFC 9146, RFC 9147
+	// 9). Empty if they carry none; of what the peer does that is certain once the
+	// handshake is complete. ReturnRoutability is whether both sides know RFC 9853.
+	LocalConnectionID, RemoteConnectionID []byte
+	ReturnRoutability                     bool
+
 	// ExtendedMasterSecret is whether RFC 7627 was used; always true in 1.3,
 	// whose key schedule does the same.
 	ExtendedMasterSecret bool

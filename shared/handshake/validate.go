@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/godwit-dtls/godwit/shared/connectionid"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
@@ -33,6 +34,9 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return err
 	}
 	if err := c.validateECH(role); err != nil {
+		return err
+	}
+	if err := c.validateConnectionIDs(t); err != nil {
 		return err
 	}
 	printable := func(r rune) bool { return ' ' < r && r <= '~' }
@@ -70,6 +74,8 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("MaxCertificateList", "%d is outside 0 to %d", c.MaxCertificateList, 1<<24-1)
 	case c.RecordPadding < 0 || c.RecordPadding > 1<<14:
 		return unusable("RecordPadding", "%d is outside 0 to 16384", c.RecordPadding)
+	case t == protocol.Datagram && c.PathCheck > NoPathCheck:
+		return unusable("PathCheck", "unknown value %d", c.PathCheck)
 	case c.InitialTimeout < 0:
 		return unusable("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}
@@ -151,6 +157,37 @@ func (c *Config) validateLists(t protocol.Transport) error {
 		if err := (&Credential{Certificate: &c.Certificates[i]}).validate(); err != nil {
 			return unusable("Certificates", "number %d: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// MinPlaintext is how much plaintext a datagram must have room for beside a
+// connection ID, in bytes.
+const MinPlaintext = 64
+
+// RoomBeside is how much plaintext a datagram of mtu bytes has room for if its
+// record carries a connection ID of idLen bytes.
+func RoomBeside(idLen, mtu int) int {
+	const overhead = 13 + 8 + 1 + 16 // header, explicit nonce, content type and tag of 1.2 with GCM
+	return mtu - overhead - idLen
+}
+
+// validateConnectionIDs makes an ID to see that it can be used.
+func (c *Config) validateConnectionIDs(t protocol.Transport) error {
+	if t != protocol.Datagram || c.ConnectionIDs == nil {
+		return nil
+	}
+	id, mtu := c.ConnectionIDs.New(), c.MTU
+	if mtu == 0 {
+		mtu = DefaultMTU
+	}
+	switch {
+	case len(id) > connectionid.MaxLen:
+		return unusable("ConnectionIDs", "an ID of %d bytes, more than %d", len(id), connectionid.MaxLen)
+	case len(id) > 0 && c.ConnectionIDs.Len(id) != len(id):
+		return unusable("ConnectionIDs", "an ID of %d bytes is taken for one of %d", len(id), c.ConnectionIDs.Len(id))
+	case RoomBeside(len(id), mtu) < MinPlaintext:
+		return unusable("ConnectionIDs", "with an ID of %d bytes an MTU of %d leaves less than %d bytes of plaintext", len(id), mtu, MinPlaintext)
 	}
 	return nil
 }

@@ -78,6 +78,8 @@ const (
 	Heartbeat        ContentType = 24
 	ConnectionID     ContentType = 25 // tls12_cid, RFC 9146
 	ACK              ContentType = 26 // RFC 9147 7
+
+	ReturnRoutability ContentType = 27 // return_routability_check, RFC 9853
 )
 
 var contentTypes = map[ContentType]string{
@@ -88,6 +90,8 @@ var contentTypes = map[ContentType]string{
 	Heartbeat:        "heartbeat",
 	ConnectionID:     "tls12_cid",
 	ACK:              "ack",
+
+	ReturnRoutability: "return_routability_check",
 }
 
 func (t ContentType) String() string { return name(contentTypes, t, "content type") }
@@ -195,6 +199,7 @@ const (
 	ExtSignatureAlgsCert    ExtensionType = 50
 	ExtKeyShare             ExtensionType = 51
 	ExtConnectionID         ExtensionType = 54
+	ExtReturnRoutability    ExtensionType = 61
 	ExtTLSFlags             ExtensionType = 62
 	ExtECHOuterExtensions   ExtensionType = 0xfd00
 	ExtEncryptedClientHello ExtensionType = 0xfe0d
@@ -230,6 +235,7 @@ var extensionTypes = map[ExtensionType]string{
 	ExtSignatureAlgsCert:    "signature_algorithms_cert",
 	ExtKeyShare:             "key_share",
 	ExtConnectionID:         "connection_id",
+	ExtReturnRoutability:    "rrc",
 	ExtTLSFlags:             "tls_flags",
 	ExtECHOuterExtensions:   "ech_outer_extensions",
 	ExtEncryptedClientHello: "encrypted_client_hello",

@@ -1,0 +1,228 @@
+package handshake
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/connectionid"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// Connection IDs (RFC 9146 for 1.2, RFC 9147 9 for 1.3), over datagrams only:
+// each side tells the other what to put on the records that it sends. In 1.3 both
+// can be given new ones later. What happens to records is the Layer's; here is
+// what the peers say about it.
+
+// A ConnectionIDGenerator makes connection IDs; see Config.ConnectionIDs.
+type ConnectionIDGenerator = connectionid.Generator
+
+// ConnectionIDs are IDs that a Layer learns of, beside those that it knows.
+type ConnectionIDs struct {
+	Local     [][]byte // records to us may carry one of these too
+	Remote    [][]byte // ours may carry these, in this order
+	Immediate bool     // the next of ours carries the first of Remote
+}
+
+// identity is what a Machine knows of connection IDs.
+type identity struct {
+	local, remote []byte // of the hellos; empty: that side wants none on what it gets
+	agreed        bool   // both sides have them
+	checks        bool   // both can check a return path (RFC 9853)
+
+	fresh     [][]byte // NewConnectionId is to be written, with these,
+	answers   bool     // or with none, as it answers a request
+	immediate bool     // the peer shall use the first one at once
+	wanted    uint8    // RequestConnectionId is to be written, for so many
+	awaited   bool     // our request is not answered yet
+}
+
+// asksConnectionIDs reports whether this side uses connection IDs at all.
+func (m *Machine) asksConnectionIDs() bool {
+	return m.transport == protocol.Datagram && m.config.ConnectionIDs != nil
+}
+
+// newConnectionID makes an ID of ours. Nil or empty: there is none to give.
+func (m *Machine) newConnectionID() []byte {
+	if m.Identify != nil {
+		return m.Identify(m.config.ConnectionIDs)
+	}
+	return m.config.ConnectionIDs.New()
+}
+
+// nameOurselves makes our first ID, once.
+func (m *Machine) nameOurselves() []byte {
+	if m.identity.local == nil {
+		m.identity.local = append([]byte{}, m.newConnectionID()...)
+	}
+	return m.identity.local
+}
+
+// --- connection_id (RFC 9146 3)
+
+func offerConnectionID(m *Machine, b *wire.Builder) bool {
+	if !m.asksConnectionIDs() {
+		return false
+	}
+	message.AppendConnectionID(b, m.nameOurselves())
+	return true
+}
+
+func receiveConnectionID(m *Machine, body []byte) error {
+	id, err := message.ParseConnectionID(body)
+	m.identity.remote, m.identity.agreed = bytes.Clone(id), m.asksConnectionIDs()
+	return err
+}
+
+func answerConnectionID(m *Machine, _ where, b *wire.Builder) bool {
+	if !m.identity.agreed {
+		return false
+	}
+	message.AppendConnectionID(b, m.nameOurselves())
+	return true
+}
+
+func acceptConnectionID(m *Machine, _ where, body []byte) error {
+	id, err := message.ParseConnectionID(body)
+	m.identity.remote, m.identity.agreed = bytes.Clone(id), true
+	return err
+}
+
+// settleConnectionIDs learns whose records carry an ID: what ServerHello says.
+func (m *Machine) settleConnectionIDs() {
+	m.identity.checks = m.identity.checks && m.identity.agreed
+	ours, theirs := false, false
+	if m.identity.agreed {
+		ours, theirs = len(m.nameOurselves()) > 0, len(m.identity.remote) > 0
+	}
+	toClient, toServer := ours, theirs
+	if m.role == Server {
+		toClient, toServer = theirs, ours
+	}
+	m.place.Learn(ClientCID, toClient && m.version.Is13())
+	m.place.Learn(ServerCID, toServer && m.version.Is13())
+}
+
+// useConnectionIDs tells the Layer, before there are keys.
+func (m *Machine) useConnectionIDs() error {
+	if !m.identity.agreed {
+		return nil
+	}
+	ids := ConnectionIDs{Immediate: true}
+	if len(m.identity.local) > 0 {
+		ids.Local = [][]byte{m.identity.local}
+	}
+	if len(m.identity.remote) > 0 {
+		ids.Remote = [][]byte{m.identity.remote}
+	}
+	return m.layer.ConnectionIDs(ids)
+}
+
+// --- rrc (RFC 9853 3): the extension is empty, and needs connection_id beside it
+
+func offerReturnRoutability(m *Machine, _ *wire.Builder) bool {
+	return m.asksConnectionIDs() && m.config.PathCheck != NoPathCheck
+}
+
+func receiveReturnRoutability(_ *Machine, body []byte) error {
+	return message.ParseEmptyExtension(protocol.ExtReturnRoutability, body)
+}
+
+func answerReturnRoutability(m *Machine, _ where, _ *wire.Builder) bool {
+	m.identity.checks = m.identity.agreed && m.config.PathCheck != NoPathCheck
+	return m.identity.checks
+}
+
+func acceptReturnRoutability(m *Machine, _ where, body []byte) error {
+	m.identity.checks = true
+	return message.ParseEmptyExtension(protocol.ExtReturnRoutability, body)
+}
+
+// ChecksPaths reports whether both peers know return routability checks.
+func (m *Machine) ChecksPaths() bool { return m.identity.checks }
+
+// --- NewConnectionId and RequestConnectionId (RFC 9147 9)
+
+// RenewConnectionID gives the peer a new ID, to be used at once. It fails
+// before the connection is open, in 1.2, and where the peer puts none on its
+// records.
+func (m *Machine) RenewConnectionID() error {
+	if !m.place.Is(m.carries(m.role.Peer())) || !m.Open() {
+		return alert.Localf(alert.InternalError, "the peer's records carry no connection ID of 1.3 that could be replaced")
+	}
+	id := m.newConnectionID()
+	if len(id) == 0 {
+		return alert.Localf(alert.InternalError, "there is no further connection ID to give: the peer has not used those that it has")
+	}
+	m.identity.fresh, m.identity.immediate = append([][]byte{id}, m.identity.fresh...), true
+	return m.latch(m.post())
+}
+
+// RequestConnectionIDs asks the peer for n more IDs, if no request is under way.
+// It fails where our records carry none.
+func (m *Machine) RequestConnectionIDs(n uint8) error {
+	if !m.place.Is(m.carries(m.role)) || !m.Open() {
+		return alert.Localf(alert.InternalError, "our records carry no connection ID of 1.3 that could be replaced")
+	}
+	if m.identity.awaited || n == 0 { // RFC 9147 9
+		return nil
+	}
+	m.identity.wanted = n
+	return m.latch(m.post())
+}
+
+// carries is the fact that the records of r carry an ID.
+func (m *Machine) carries(r Role) Facts { return [...]Facts{0, ServerCID, ClientCID}[r] }
+
+func writeNewConnectionID(m *Machine, b *wire.Builder) error {
+	out := message.NewConnectionID{IDs: m.identity.fresh, Usage: message.CIDSpare}
+	if m.identity.immediate {
+		out.Usage = message.CIDImmediate
+	}
+	m.identity.fresh, m.identity.answers, m.identity.immediate = nil, false, false
+	out.Append(b)
+	return m.layer.ConnectionIDs(ConnectionIDs{Local: out.IDs})
+}
+
+func readNewConnectionID(m *Machine, body []byte) error {
+	in, err := parse(&message.NewConnectionID{}, body)
+	if err != nil {
+		return err
+	}
+	ids := ConnectionIDs{Immediate: in.Usage == message.CIDImmediate}
+	for _, id := range in.IDs {
+		if len(id) == 0 { // RFC 9147 9: whoever wants none on its records sends no new ones
+			return alert.Peerf(alert.IllegalParameter, "%w: NewConnectionId with an empty ID", alert.MalformedMessage)
+		}
+		ids.Remote = append(ids.Remote, slices.Clone(id))
+	}
+	m.identity.awaited = false
+	return m.layer.ConnectionIDs(ids)
+}
+
+func writeRequestConnectionID(m *Machine, b *wire.Builder) error {
+	out := message.RequestConnectionID{Count: m.identity.wanted}
+	m.identity.wanted, m.identity.awaited = 0, true
+	out.Append(b)
+	return nil
+}
+
+// readRequestConnectionID makes the answer due, which has as many IDs as there
+// are to give.
+func readRequestConnectionID(m *Machine, body []byte) error {
+	in, err := parse(&message.RequestConnectionID{}, body)
+	if err != nil {
+		return err
+	}
+	for range int(in.Count) - len(m.identity.fresh) {
+		id := m.newConnectionID()
+		if len(id) == 0 {
+			break
+		}
+		m.identity.fresh = append(m.identity.fresh, id)
+	}
+	m.identity.answers = true
+	return nil
+}
