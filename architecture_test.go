@@ -30,7 +30,7 @@ var layers = []struct {
 	{"shared/protocol", nil},
 	{"shared/alert", nil},
 	{"shared/wire", nil},
-	{"shared/connectionid", nil},
+	{"shared/connectionid", []string{"shared/protocol"}},
 	{"shared/message", []string{"shared/alert", "shared/protocol", "shared/wire"}},
 	{"shared/suite", []string{"shared/alert", "shared/protocol"}},
 	{"shared/keys", []string{"shared/alert", "shared/protocol", "shared/suite", "shared/wire"}},
