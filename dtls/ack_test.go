@@ -96,7 +96,7 @@ func (d *side) record(epoch uint64, kind protocol.ContentType, payload []byte) [
 	if w == nil {
 		d.s.t.Fatalf("%s: no epoch %d", d.name, epoch)
 	}
-	buf := make([]byte, len(payload)+100)
+	buf := make([]byte, len(payload)+maxOverhead)
 	n, err := w.finish(buf[:w.size(copy(w.payload(buf), payload))], kind, len(payload))
 	if err != nil {
 		d.s.t.Fatal(err)

@@ -62,6 +62,14 @@ func TestDataDoesNotAllocate(t *testing.T) {
 		"UDP": func(t testing.TB, client, server *dtls.Config) (c, s *dtls.Conn) {
 			return overUDP(t, "udp", "127.0.0.1:0", client, server)
 		},
+		"a fake link, with connection IDs": func(t testing.TB, client, server *dtls.Config) (c, s *dtls.Conn) {
+			client.ConnectionIDs, server.ConnectionIDs = dtls.RandomConnectionIDs(8), dtls.RandomConnectionIDs(20)
+			return established(t, newLAN(), client, server)
+		},
+		"UDP, with connection IDs": func(t testing.TB, client, server *dtls.Config) (c, s *dtls.Conn) {
+			client.ConnectionIDs, server.ConnectionIDs = dtls.RandomConnectionIDs(0), dtls.RandomConnectionIDs(8)
+			return overUDP(t, "udp", "127.0.0.1:0", client, server)
+		},
 		"UDP, on a wildcard address": func(t testing.TB, client, server *dtls.Config) (c, s *dtls.Conn) {
 			return overUDP(t, "udp4", "0.0.0.0:0", client, server)
 		},

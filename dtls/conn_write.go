@@ -66,10 +66,13 @@ func (c *Conn) lost(err error) bool {
 	return true
 }
 
-// maxOverhead is more than any record has beside its payload, 77 bytes with CBC
-// and SHA-256, and in 1.3 one with a KeyUpdate before it; and each may have a
-// connection ID.
-const maxOverhead = 128 + 2*connectionid.MaxLen
+const (
+	// plainOverhead is more than any record has beside its payload, 77 bytes with
+	// CBC and SHA-256, and in 1.3 one with a KeyUpdate before it,
+	plainOverhead = 128
+	// maxOverhead also if both carry the longest connection ID.
+	maxOverhead = plainOverhead + 2*connectionid.MaxLen
+)
 
 // A sealing is Engine.Write or WriteEarly.
 type sealing func(e *Engine, buf, p []byte, now time.Time) (int, error)
@@ -107,7 +110,8 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 func (c *Conn) beginDatagram(buf []byte, size int) int {
 	for c.engine.Pending() && c.engine.Open() {
 		n, to := c.engine.TransmitTo(buf)
-		if n == 0 || to == c.engine.Path() && !c.engine.Pending() && n+size+maxOverhead <= min(len(buf), c.engine.mtu) {
+		overhead := plainOverhead + 2*len(c.engine.ids.remote)
+		if n == 0 || to == c.engine.Path() && !c.engine.Pending() && n+size+overhead <= min(len(buf), c.engine.mtu) {
 			return n
 		}
 		c.sendFlight(buf[:n], to)

@@ -9,7 +9,6 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/connectionid"
 	"github.com/godwit-dtls/godwit/shared/handshake"
-	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
 // Connection IDs on records (RFC 9146, RFC 9147 9). Each side has its own, which
@@ -23,6 +22,18 @@ type ConnectionIDGenerator = handshake.ConnectionIDGenerator
 // are enough for a server with millions of peers. With zero the peer puts none on
 // its records, but may have ours put one on what it gets.
 func RandomConnectionIDs(n int) ConnectionIDGenerator { return connectionid.Random(n) }
+
+// IDs that a balancer can route by, and nobody else: Generator makes those of one
+// server, Route finds the server of a datagram.
+type (
+	ConnectionIDRouting = connectionid.Routing
+	ConnectionIDRouter  = connectionid.Router
+)
+
+// NewConnectionIDRouter returns a router of IDs, for balancers and for servers.
+func NewConnectionIDRouter(routings ...ConnectionIDRouting) (*ConnectionIDRouter, error) {
+	return connectionid.NewRouter(routings...)
+}
 
 // maxIDs is how many IDs of ours a peer has at most that it may still use, and
 // how many of the peer's we keep.
@@ -66,21 +77,23 @@ func (c *connectionIDs) find(b []byte) int {
 	return slices.IndexFunc(c.local, func(id []byte) bool { return bytes.HasPrefix(b, id) })
 }
 
-// noteUse notes the ID of the peer's newest record. Those that are older than the
-// one before it will not come again: they are used in the order they were given
-// (RFC 9147 9), and what overtook the change has the one before.
+// noteUse notes the ID of the peer's newest record. Those given before it will not
+// come again, since they are used in the order they were given (RFC 9147 9),
+// but for the one in use until now: what is under way has it.
 func (c *connectionIDs) noteUse(i int) {
 	if i <= c.used {
 		return
 	}
-	c.used = i
-	for ; c.used > 1; c.used-- {
-		if c.retire != nil {
-			c.retire(c.local[0])
+	kept := [][]byte{c.local[c.used]}
+	for n, id := range c.local[:i] {
+		if n == c.used {
+			continue
 		}
-		c.local = slices.Delete(c.local, 0, 1)
-		c.given--
+		if c.given--; c.retire != nil {
+			c.retire(id)
+		}
 	}
+	c.local, c.used = append(kept, c.local[i:]...), 1
 }
 
 // next changes to the oldest spare ID of the peer's, and reports whether there
@@ -151,36 +164,21 @@ func (e *Engine) RotateConnectionIDs(now time.Time) error {
 }
 
 // rotate changes what can be changed.
-func (e *Engine) rotate() (err error) {
-	if e.ids.expected() {
-		err = e.machine.RenewConnectionID()
-	}
+func (e *Engine) rotate() error {
 	if len(e.ids.remote) > 0 {
 		e.ids.change = !e.ids.next()
-		if len(e.ids.spare) == 0 {
-			err = errors.Join(err, e.machine.RequestConnectionIDs(spareIDs))
-		}
 	}
-	if !e.machine.Open() {
+	want := uint8(0)
+	if len(e.ids.spare) == 0 {
+		want = spareIDs
+	}
+	if err := e.machine.RotateConnectionIDs(want); err != nil {
 		return e.fail(err)
 	}
-	return err // what isn't possible ends nothing
+	return nil
 }
 
 // spareIDs is how many IDs we ask for when there are none left.
 const spareIDs = 2
 
 var errNoConnectionIDs = errors.New("dtls: there are no connection IDs of 1.3 to rotate")
-
-// firstID is where the connection ID of a datagram's first record begins, if that
-// has one: the rest of the datagram.
-func firstID(datagram []byte) []byte {
-	switch {
-	case len(datagram) == 0:
-	case isUnified(datagram[0]) && hasID(datagram[0]):
-		return datagram[1:]
-	case protocol.ContentType(datagram[0]) == protocol.ConnectionID && len(datagram) > idAt12:
-		return datagram[idAt12:]
-	}
-	return nil
-}

@@ -50,7 +50,7 @@ func (d *side) writeEarly(data string) error {
 	buf := make([]byte, len(data)+100)
 	n, err := d.WriteEarly(buf, []byte(data), d.s.now)
 	if err == nil {
-		d.s.send(d, buf[:n])
+		d.s.send(d, buf[:n], d.Path())
 	}
 	return err
 }

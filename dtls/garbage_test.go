@@ -17,10 +17,10 @@ import (
 // --- A snapshot of an Engine
 
 // unobservable are the fields that a snapshot leaves out: counters, the clock of
-// the call, what never changes, and scratch.
+// the call and the path of its datagram, what never changes, and scratch.
 var unobservable = map[string]bool{
 	"stats": true, "failed": true, // counters
-	"now":    true,
+	"now": true, "from": true, "here": true,
 	"config": true, "given": true, "layer": true, "aead": true, "params": true, "suite": true, "fill": true,
 	"nonce": true, "mask": true, "additional": true, // scratch
 }

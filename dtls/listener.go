@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/godwit-dtls/godwit/shared/connectionid"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/pion/transport/v3/deadline"
@@ -229,8 +230,8 @@ func (l *Listener) route(datagram []byte, from Path) {
 // or without one by its address (RFC 9146 3).
 func (l *Listener) find(datagram []byte, from Path) *peer {
 	if l.config.ConnectionIDs != nil {
-		if b := firstID(datagram); b != nil {
-			return l.ids[string(b[:l.config.ConnectionIDs.Len(b)])]
+		if b := connectionid.InDatagram(datagram); b != nil {
+			return l.ids[string(b[:min(l.config.ConnectionIDs.Len(b), len(b))])]
 		}
 	}
 	return l.peers[from.Remote]

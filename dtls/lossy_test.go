@@ -171,7 +171,7 @@ func TestLossOfData(t *testing.T) {
 		for n := range 500 {
 			data := fmt.Sprint("number ", n)
 			unseen[data] = true
-			s.send(s.client, s.client.seal(data))
+			s.send(s.client, s.client.seal(data), s.client.Path())
 			s.advance(time.Millisecond)
 		}
 		s.advance(time.Second)

@@ -39,6 +39,16 @@ type Path struct {
 	Local netip.Addr
 }
 
+// A PathCheck is how the peer's new address is checked; see Config.PathCheck.
+type PathCheck = handshake.PathCheck
+
+// The kinds of PathCheck.
+const (
+	EnhancedPathCheck = handshake.EnhancedPathCheck
+	BasicPathCheck    = handshake.BasicPathCheck
+	NoPathCheck       = handshake.NoPathCheck
+)
+
 const (
 	// checkTime is how long each of them is asked: without knowledge of the round
 	// trip it is T = 1 s (RFC 9853 4.5).
@@ -104,6 +114,7 @@ func (e *Engine) observe(size int) {
 	switch {
 	case !e.machine.Open(): // the handshake stays where it began
 	case p.from == p.current:
+	case p.left != nil && p.from == *p.left: // the peer has not followed us yet
 	case p.check != nil:
 		if p.from == p.check.candidate {
 			p.check.received += size

@@ -42,8 +42,8 @@ func TestReplayOfSession(t *testing.T) {
 				var want []string
 				for n := range 20 {
 					want = append(want, fmt.Sprint("record ", n))
-					s.send(s.client, s.client.seal(want[n]))
-					s.send(s.server, s.server.seal(want[n]))
+					s.send(s.client, s.client.seal(want[n]), s.client.Path())
+					s.send(s.server, s.server.seal(want[n]), s.server.Path())
 				}
 				s.settle()
 				s.client.once(want)

@@ -50,6 +50,7 @@ type side struct {
 	work   func()                 // under way
 	doneAt time.Time
 	err    error
+	at     Path // where the peer sees it
 }
 
 // A parcel is one datagram.
@@ -57,6 +58,8 @@ type parcel struct {
 	index int // how many were sent before it
 	from  *side
 	data  []byte
+	by    Path // from there
+	to    Path
 	left  time.Time
 	at    time.Time // of its arrival
 }
@@ -161,8 +164,8 @@ func (d *side) did(err error) {
 func (d *side) transmit() {
 	buf := make([]byte, 1500)
 	sent := len(d.s.sent)
-	for n := d.Transmit(buf); n > 0; n = d.Transmit(buf) {
-		if d.s.send(d, buf[:n]); len(d.s.sent) > sent+1000 {
+	for n, to := d.TransmitTo(buf); n > 0; n, to = d.TransmitTo(buf) {
+		if d.s.send(d, buf[:n], to); len(d.s.sent) > sent+1000 {
 			d.s.t.Fatalf("%s: sends without end", d.name)
 		}
 	}
@@ -171,8 +174,8 @@ func (d *side) transmit() {
 	}
 }
 
-func (s *simulation) send(from *side, b []byte) {
-	p := &parcel{index: len(s.sent), from: from, data: bytes.Clone(b), left: s.now}
+func (s *simulation) send(from *side, b []byte, to Path) {
+	p := &parcel{index: len(s.sent), from: from, data: bytes.Clone(b), by: from.at, to: to, left: s.now}
 	s.sent = append(s.sent, p)
 	for _, delay := range s.fate(p) {
 		copied := *p
@@ -181,9 +184,11 @@ func (s *simulation) send(from *side, b []byte) {
 	}
 }
 
-// receive gives the Engine one datagram, and reads what was in it.
-func (d *side) receive(b []byte) {
-	err := d.Receive(bytes.Clone(b), d.s.now)
+// receive gives the Engine one datagram from its peer, and reads what was in it.
+func (d *side) receive(b []byte) { d.receiveFrom(b, d.peer.at) }
+
+func (d *side) receiveFrom(b []byte, from Path) {
+	err := d.ReceiveFrom(bytes.Clone(b), from, d.s.now)
 	p := make([]byte, len(b))
 	for {
 		n, ok := d.Read(p)
@@ -208,7 +213,9 @@ func (s *simulation) step() bool {
 	for i, p := range s.air {
 		earliest(p.at, func() {
 			s.air = append(s.air[:i:i], s.air[i+1:]...)
-			p.from.peer.receive(p.data)
+			if d := p.from.peer; p.to == d.at { // else nobody is there
+				d.receiveFrom(p.data, p.by)
+			}
 		})
 	}
 	for _, d := range []*side{s.client, s.server} {
@@ -297,7 +304,7 @@ func (s *simulation) settle() {
 // seal makes a datagram of one record of application data.
 func (d *side) seal(data string) []byte {
 	d.s.t.Helper()
-	buf := make([]byte, len(data)+100)
+	buf := make([]byte, len(data)+maxOverhead)
 	n, err := d.Write(buf, []byte(data), d.s.now)
 	if err != nil {
 		d.s.t.Fatalf("%s: Write: %v", d.name, err)

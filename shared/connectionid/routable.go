@@ -108,8 +108,8 @@ func (r *Router) Len(b []byte) int {
 	return 0
 }
 
-// Server returns the number of the server that made the ID with which b begins,
-// as it does behind InDatagram; false if b begins with none that a Routing
+// Server returns the number of the server that made the ID with which b begins;
+// false if b begins with none that a Routing
 // describes. An ID that nobody made has a number too, any number: the caller
 // knows which ones are servers. Server doesn't allocate.
 func (r *Router) Server(b []byte) (server uint64, ok bool) {
@@ -125,6 +125,12 @@ func (r *Router) Server(b []byte) (server uint64, ok bool) {
 		server = server<<8 | uint64(octet)
 	}
 	return server, true
+}
+
+// Route is Server of the connection ID on a datagram's first record; false if
+// that has none that a Routing describes, as the first ones of a handshake.
+func (r *Router) Route(datagram []byte) (server uint64, ok bool) {
+	return r.Server(InDatagram(datagram))
 }
 
 // Generator returns the Generator of one server, which makes IDs by the first

@@ -145,31 +145,21 @@ func (m *Machine) ChecksPaths() bool { return m.identity.checks }
 
 // --- NewConnectionId and RequestConnectionId (RFC 9147 9)
 
-// RenewConnectionID gives the peer a new ID, to be used at once. It fails
-// before the connection is open, in 1.2, and where the peer puts none on its
-// records.
-func (m *Machine) RenewConnectionID() error {
-	if !m.place.Is(m.carries(m.role.Peer())) || !m.Open() {
-		return alert.Localf(alert.InternalError, "the peer's records carry no connection ID of 1.3 that could be replaced")
+// RotateConnectionIDs gives the peer a new ID to use at once, if its records carry
+// one and there is one to give, and asks for up to so many, if ours do and no
+// request is under way (RFC 9147 9): both in one flight.
+func (m *Machine) RotateConnectionIDs(want uint8) error {
+	if !m.Open() {
+		return alert.Localf(alert.InternalError, "connection IDs can be replaced only once the connection is open")
 	}
-	id := m.newConnectionID()
-	if len(id) == 0 {
-		return alert.Localf(alert.InternalError, "there is no further connection ID to give: the peer has not used those that it has")
+	if m.place.Is(m.carries(m.role.Peer())) {
+		if id := m.newConnectionID(); len(id) > 0 {
+			m.identity.fresh, m.identity.immediate = append([][]byte{id}, m.identity.fresh...), true
+		}
 	}
-	m.identity.fresh, m.identity.immediate = append([][]byte{id}, m.identity.fresh...), true
-	return m.latch(m.post())
-}
-
-// RequestConnectionIDs asks the peer for n more IDs, if no request is under way.
-// It fails where our records carry none.
-func (m *Machine) RequestConnectionIDs(n uint8) error {
-	if !m.place.Is(m.carries(m.role)) || !m.Open() {
-		return alert.Localf(alert.InternalError, "our records carry no connection ID of 1.3 that could be replaced")
+	if m.place.Is(m.carries(m.role)) && !m.identity.awaited {
+		m.identity.wanted = want
 	}
-	if m.identity.awaited || n == 0 { // RFC 9147 9
-		return nil
-	}
-	m.identity.wanted = n
 	return m.latch(m.post())
 }
 

@@ -1,0 +1,410 @@
+package dtls
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// address is a path to a host of its own.
+func address(n byte) Path {
+	return Path{Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 4433)}
+}
+
+// home is where everybody is at first.
+var home = Path{}
+
+func pathCheckOf(c PathCheck) func(client, server *Config) {
+	return func(client, server *Config) { client.PathCheck, server.PathCheck = c, c }
+}
+
+// post sends data from d to where the peer is thought to be.
+func (d *side) post(data string) {
+	d.s.t.Helper()
+	b := d.seal(data)
+	d.s.send(d, b, d.Path())
+	if also, ok := d.Candidate(len(b)); ok {
+		d.s.send(d, b, also)
+	}
+}
+
+// expectRead checks what d has read since the last time.
+func (d *side) expectRead(want ...string) {
+	d.s.t.Helper()
+	if fmt.Sprintf("%q", d.read) != fmt.Sprintf("%q", want) {
+		d.s.t.Fatalf("%s: read %q, expected %q", d.name, d.read, want)
+	}
+	d.read = nil
+}
+
+// bytesTo counts what d has sent to a path.
+func (d *side) bytesTo(to Path) (n int) {
+	for _, p := range d.s.sent {
+		if p.from == d && p.to == to {
+			n += len(p.data)
+		}
+	}
+	return n
+}
+
+// A NAT gives the client another port: what it sends arrives, what the server
+// answers arrives, the server moves there after a check, and in 1.3 both get new
+// IDs.
+func TestRebinding(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		for _, c := range []struct {
+			name  string
+			check PathCheck
+			takes time.Duration // at most, until it has moved
+		}{{"enhanced", EnhancedPathCheck, checkTime + 4*latency}, {"basic", BasicPathCheck, 4 * latency}} {
+			t.Run(c.name, func(t *testing.T) {
+				client, server := with(version, identified(8, 8), pathCheckOf(c.check))
+				s := established(t, client, server)
+				before := s.client.State()
+				s.client.at = address(1)
+				s.client.post("from elsewhere")
+				s.advance(latency)
+				s.server.expectRead("from elsewhere")
+				s.server.post("answer")
+				s.advance(latency)
+				s.client.expectRead("answer") // the old path is dead
+				s.advance(c.takes)
+				if got := s.server.Path(); got != address(1) {
+					t.Fatalf("the server writes to %v", got)
+				}
+				s.settle()
+				s.server.post("settled")
+				s.settle()
+				s.client.expectRead("settled")
+				after := s.client.State()
+				renewed := !bytes.Equal(before.LocalConnectionID, after.LocalConnectionID) && !bytes.Equal(before.RemoteConnectionID, after.RemoteConnectionID)
+				if renewed != s.server.version.Is13() {
+					t.Errorf("IDs were % x, % x and are % x, % x", before.LocalConnectionID, before.RemoteConnectionID, after.LocalConnectionID, after.RemoteConnectionID)
+				}
+				if n := s.server.Stats().Moves; n != 1 {
+					t.Errorf("moved %d times", n)
+				}
+			})
+		}
+	})
+}
+
+// Without connection IDs the peer is lost: this is what they are for.
+func TestRebindingWithoutConnectionIDs(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version)
+		s := established(t, client, server)
+		s.client.at = address(1)
+		s.client.post("from elsewhere") // a Listener would not even find us
+		s.settle()
+		s.server.read = nil
+		s.server.post("answer")
+		s.settle()
+		s.client.expectRead()
+		if s.server.Path() != home {
+			t.Errorf("the server writes to %v", s.server.Path())
+		}
+	})
+}
+
+// A challenge or two may get lost.
+func TestRebindingAndLoss(t *testing.T) {
+	for lost := range 2 {
+		client, server := with(identified(8, 8), pathCheckOf(BasicPathCheck))
+		s := established(t, client, server)
+		s.client.at = address(1)
+		challenges := 0
+		s.fate = losing(func(p *parcel) bool {
+			if p.from == s.server && p.to == address(1) {
+				challenges++
+			}
+			return p.from == s.server && p.to == address(1) && challenges <= lost
+		})
+		s.client.post("from elsewhere, with some more bytes")
+		s.settle()
+		if s.server.Path() != address(1) || challenges <= lost {
+			t.Errorf("%d lost of %d: the server writes to %v", lost, challenges, s.server.Path())
+		}
+	}
+}
+
+// The handshake stays where it began.
+func TestNoMoveWithinTheHandshake(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(8, 8), clientAuth)
+		s := simulate(t, 1, client, server, func(s *simulation) {
+			s.fate = func(p *parcel) []time.Duration {
+				if p.from == s.client && len(s.sent) > 2 {
+					p.by = address(1) // somebody copies the end of the handshake
+				}
+				return prompt(p)
+			}
+		})
+		s.settle()
+		if s.server.Path() != home || s.server.Stats().Moves != 0 {
+			t.Errorf("the server writes to %v", s.server.Path())
+		}
+	})
+}
+
+// --- The application decides
+
+func TestAcceptMove(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		for _, accept := range []bool{true, false} {
+			client, server := with(version, identified(0, 8))
+			client.PathCheck = NoPathCheck
+			var asked []netip.AddrPort
+			server.AcceptMove = func(from, to netip.AddrPort) bool {
+				asked = append(asked, from, to)
+				return accept
+			}
+			s := established(t, client, server)
+			older := s.client.seal("older")
+			s.client.at = address(1)
+			s.client.post("from elsewhere")
+			s.settle()
+			want := home
+			if accept {
+				want = address(1)
+			}
+			if len(asked) != 2 || asked[1] != address(1).Remote || s.server.Path() != want {
+				t.Errorf("asked %v, answered %v: the server writes to %v", asked, accept, s.server.Path())
+			}
+			// What is older moves nothing, and nobody is asked.
+			s.server.receiveFrom(older, address(2))
+			s.server.expectRead("from elsewhere", "older")
+			if len(asked) != 2 || s.server.Path() != want {
+				t.Errorf("an older record: asked %v, the server writes to %v", asked, s.server.Path())
+			}
+		}
+	})
+}
+
+// Migrate moves at once. Who asks at the old path learns that we left it.
+func TestMigrate(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	s.server.at = address(9)
+	if err := s.client.Migrate(address(9), s.now); err != nil {
+		t.Fatal(err)
+	}
+	if s.client.Path() != address(9) {
+		t.Fatalf("the client writes to %v", s.client.Path())
+	}
+	s.client.transmit()
+	s.settle()
+
+	// The client has two addresses, writes by the second and is asked at the first.
+	s = established(t, client, server)
+	s.client.paths.left = &Path{} // as Migrate between two paths to one server leaves it
+	s.client.paths.current = address(8)
+	record := s.client.seal("by the new path")
+	s.server.receiveFrom(record, address(7))
+	var challenge *parcel
+	for _, p := range s.air {
+		if p.from == s.server && p.to == home {
+			challenge = p
+		}
+	}
+	if challenge == nil {
+		t.Fatal("the server does not ask at the old path")
+	}
+	s.client.receiveFrom(challenge.data, home)
+	last := s.sent[len(s.sent)-1]
+	if last.to != home {
+		t.Fatalf("the answer goes to %v", last.to)
+	}
+	s.server.receiveFrom(last.data, home)
+	if c := s.server.paths.check; c == nil || c.asks != newPath {
+		t.Errorf("after path_drop the server asks %+v", c)
+	}
+}
+
+// --- Attackers
+
+// A copier is on the way of what the client sends and is faster: its copies come
+// first, from an address of its own, and the true records are duplicates then.
+// It draws nobody there by that, loses nobody anything, and floods nobody.
+func TestCopier(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		for _, check := range []PathCheck{EnhancedPathCheck, BasicPathCheck, NoPathCheck} {
+			t.Run(fmt.Sprint(check), func(t *testing.T) {
+				client, server := with(version, identified(8, 8), pathCheckOf(check))
+				s := established(t, client, server)
+				in := 0
+				s.fate = func(p *parcel) []time.Duration {
+					if p.from == s.client {
+						in += len(p.data)
+						s.air = append(s.air, &parcel{from: p.from, data: p.data, by: address(66), at: s.now.Add(latency / 2)})
+					}
+					return prompt(p)
+				}
+				var sent, answered []string
+				for n := range 40 {
+					sent = append(sent, fmt.Sprint("request ", n))
+					s.client.post(sent[n])
+					s.advance(latency)
+					answered = append(answered, fmt.Sprintf("a longer answer to request %d", n))
+					s.server.post(answered[n])
+					s.advance(300 * time.Millisecond)
+				}
+				s.settle()
+				s.server.expectRead(sent...)
+				s.client.expectRead(answered...)
+				if s.server.Path() != home || s.server.Stats().Moves != 0 {
+					t.Errorf("the server writes to %v", s.server.Path())
+				}
+				if out := s.server.bytesTo(address(66)); out > amplification*in {
+					t.Errorf("%d bytes go to the copier, who sent %d", out, in)
+				}
+			})
+		}
+	})
+}
+
+// A copier that also carries what comes to it on to the client, and back: with the
+// enhanced check it gets nowhere as long as the way that it is on works
+// (RFC 9853 8.1.2).
+func TestForwardingCopier(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(8, 8))
+		s := established(t, client, server)
+		s.fate = func(p *parcel) []time.Duration {
+			if p.from == s.client { // faster than the network
+				s.air = append(s.air, &parcel{from: p.from, data: p.data, by: address(66), at: s.now.Add(latency / 2)})
+			}
+			if p.from == s.server && p.to == address(66) {
+				s.air = append(s.air, &parcel{from: p.from, data: p.data, at: s.now.Add(latency)})
+				return nil
+			}
+			return prompt(p)
+		}
+		for n := range 20 {
+			s.client.post(fmt.Sprint("request ", n))
+			s.advance(700 * time.Millisecond)
+		}
+		s.settle()
+		if s.server.Path() != home || s.server.Stats().Moves != 0 {
+			t.Errorf("the server writes to %v", s.server.Path())
+		}
+		if len(s.server.read) != 20 {
+			t.Errorf("%d of 20 requests arrived", len(s.server.read))
+		}
+	})
+}
+
+// Old records, and forged ones, that come from elsewhere change nothing.
+func TestReplayFromElsewhere(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(8, 8))
+		server.AcceptMove = func(_, _ netip.AddrPort) bool { return true }
+		s := established(t, client, server)
+		s.client.post("data")
+		late := s.client.seal("late")
+		s.client.post("newest")
+		s.settle()
+		replayed := s.sent[0].data
+		forged := bytes.Clone(late)
+		forged[len(forged)-1] ^= 1
+		for name, record := range map[string][]byte{"replayed": replayed, "forged": forged} {
+			before := snapshot(s.server.Engine)
+			s.server.receiveFrom(record, address(66))
+			if snapshot(s.server.Engine) != before {
+				t.Errorf("%s: it changes something", name)
+			}
+		}
+		s.server.receiveFrom(late, address(66)) // genuine, but not the newest
+		s.server.expectRead("data", "newest", "late")
+		if s.server.Path() != home || s.server.paths.check != nil || s.server.bytesTo(address(66)) > 0 {
+			t.Errorf("the server writes to %v, asks %+v", s.server.Path(), s.server.paths.check)
+		}
+	})
+}
+
+// While a path is asked about, what goes there stays within three times what came
+// from there, however much there is to write.
+func TestCandidateBudget(t *testing.T) {
+	client, server := with(identified(8, 8), pathCheckOf(BasicPathCheck))
+	s := established(t, client, server)
+	s.client.at = address(66)
+	s.client.post("x")
+	in := len(s.sent[0].data)
+	s.client.at = home // nobody answers at address(66)
+	s.advance(latency)
+	for range 100 {
+		s.server.post("a long answer, again and again")
+	}
+	s.settle()
+	if out := s.server.bytesTo(address(66)); out == 0 || out > amplification*in {
+		t.Errorf("%d bytes out, %d came from there", out, in)
+	}
+	if s.server.Path() != home || s.server.paths.check != nil {
+		t.Errorf("the server writes to %v, asks %+v", s.server.Path(), s.server.paths.check)
+	}
+	if n := len(s.client.read); n != 100 {
+		t.Errorf("the client read %d of 100", n)
+	}
+}
+
+// --- Messages
+
+func checkMessage(kind uint8, c uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kind}, c)
+}
+
+// Each challenge is answered once, with its cookie, to where it came from; what
+// answers nothing of ours, and what is unknown, is ignored.
+func TestChallengeIsAnswered(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(8, 8))
+		s := established(t, client, server)
+		for n, body := range [][]byte{
+			checkMessage(pathChallenge, 1), checkMessage(pathResponse, 2), checkMessage(pathDrop, 3), checkMessage(77, 4), {77},
+		} {
+			s.sent, s.air = nil, nil
+			s.client.receiveFrom(s.server.record(s.server.newest().number, protocol.ReturnRoutability, body), home)
+			if n > 0 {
+				if len(s.sent) > 0 || s.client.Err() != nil {
+					t.Errorf("% x: %d datagrams, %v", body, len(s.sent), s.client.Err())
+				}
+				continue
+			}
+			if len(s.sent) != 1 || s.sent[0].to != home {
+				t.Fatalf("a challenge has %d answers", len(s.sent))
+			}
+		}
+		s.exchange()
+	})
+}
+
+// What both have not agreed on is an unexpected message; what is cut short can't
+// be read.
+func TestReturnRoutabilityIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(client, server *Config)
+		body   []byte
+		want   alert.Alert
+	}{
+		{"not agreed", pathCheckOf(NoPathCheck), checkMessage(pathChallenge, 1), alert.UnexpectedMessage},
+		{"empty", together(), nil, alert.DecodeError},
+		{"short", together(), checkMessage(pathChallenge, 1)[:8], alert.DecodeError},
+		{"long", together(), append(checkMessage(pathChallenge, 1), 0), alert.DecodeError},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+				client, server := with(version, identified(8, 8), c.change)
+				s := established(t, client, server)
+				s.client.receive(s.server.record(s.server.newest().number, protocol.ReturnRoutability, c.body))
+				expectAlert(t, s.client.err, c.want)
+			})
+		})
+	}
+}
