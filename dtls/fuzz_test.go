@@ -19,6 +19,7 @@ const (
 	opMessage         // the next handshake message, likewise: type, body
 	opGenuine         // one event of the simulation happens
 	opTime            // so many times ten milliseconds pass
+	opElsewhere       // the peer goes to one of four addresses
 	opCount
 )
 
@@ -30,6 +31,8 @@ func fuzzSeeds(f *testing.F) {
 				{opDatagram, 5, 22, 0xfe, 0xfd, 0, 0},
 				{opPlain, 3, 21, 2, 40, opGenuine, 0, opTime, 1, 50},
 				{opSealed, 3, 26, 0, 0, opSealed, 6, 23, 'h', 'e', 'l', 'l', 'o'},
+				{opElsewhere, 1, 1, opSealed, 2, 23, 'x', opTime, 1, 50, opElsewhere, 1, 2, opSealed, 2, 23, 'y', opTime, 1, 250},
+				{opSealed, 10, 27, 0, 1, 2, 3, 4, 5, 6, 7, 8, opMessage, 2, 9, 3, opGenuine, 0},
 				{opMessage, 2, 24, 1, opTime, 1, 100, opGenuine, 0},
 				{opMessage, 3, 20, 1, 2, opGenuine, 0, opGenuine, 0},
 				{opPlain, 2, 20, 1, opPlain, 2, 20, 1, opGenuine, 0},
@@ -108,6 +111,8 @@ func (d *side) operate(op byte, payload []byte) {
 		d.receive(d.peer.record(newest, protocol.Handshake, m))
 	case opGenuine:
 		d.s.step()
+	case opElsewhere:
+		d.peer.at = address(payload[0] % 4)
 	case opTime:
 		d.s.advance(time.Duration(payload[0]) * 10 * time.Millisecond)
 	}

@@ -1,5 +1,12 @@
 package main
 
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+)
+
 // settings are what the flags say about one connection.
 type settings struct {
 	askedForHandshaker bool
@@ -103,4 +110,3 @@ type settings struct {
 
 	expect expectations
 }
-
