@@ -194,9 +194,15 @@ func (c *ccm) encrypt(dst, src, nonce []byte) {
 		cipher.NewCTR(c.block, c.counter[:]).XORKeyStream(dst, src)
 		return
 	}
+	// All counters first: a block that was just written in parts is slow to load.
+	high, low := binary.BigEndian.Uint64(c.counter[:]), binary.BigEndian.Uint64(c.counter[8:])
 	for n := 0; n < len(src); n += blockLen {
-		c.block.Encrypt(c.scratch[n:], c.counter[:])
-		c.counter[blockLen-1]++
+		binary.BigEndian.PutUint64(c.scratch[n:], high)
+		binary.BigEndian.PutUint64(c.scratch[n+8:], low)
+		low++
+	}
+	for n := 0; n < len(src); n += blockLen {
+		c.block.Encrypt(c.scratch[n:], c.scratch[n:])
 	}
 	subtle.XORBytes(dst, src, c.scratch[:])
 }
