@@ -117,9 +117,10 @@ const (
 )
 
 // Table lists all suites in order of preference, those with tags of 8 bytes after
-// all others and the insecure ones last. The order is fixed: a CPU without AES instructions does ChaCha20 faster, but the
-// best choice depends on the slower of two peers. A client that is the slower one
-// says so by its own order, which servers heed.
+// all others and the insecure ones last. The order is fixed: a CPU without AES
+// instructions does ChaCha20 faster, but the best choice depends on the slower of
+// two peers. A client that is the slower one says so by its own order, which
+// servers heed.
 var Table = []*Suite{
 	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyAuth, aes128GCM, nil},
 	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyAuth, aes256GCM, nil},
