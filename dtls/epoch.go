@@ -9,6 +9,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/record"
+	"github.com/godwit-dtls/godwit/shared/suite"
 )
 
 // lifetime is how long an old epoch can still be read: twice the longest time
@@ -25,6 +26,7 @@ type readEpoch struct {
 	opened bool      // a record has opened: the window means something
 	dies   time.Time // zero while it is the newest
 
+	replacing  bool   // the peer was asked for a KeyUpdate, to get away from it
 	additional []byte // scratch, of 1.2
 }
 
@@ -82,12 +84,22 @@ func (w *writeEpoch) typeLen() int {
 	return 0
 }
 
+// least is how much payload a record has at least, with the zeros behind it: its
+// number is masked by 16 bytes of ciphertext, for which a short tag is not enough
+// (RFC 9147 4.2.3).
+func (w *writeEpoch) least() int {
+	if w.mask == nil {
+		return 0
+	}
+	return max(0, w.sealer.Room(suite.SampleLen)-w.typeLen())
+}
+
 // size is the length of a record with n bytes of payload.
 func (w *writeEpoch) size(n int) int {
 	if w.sealer == nil {
 		return w.header() + n
 	}
-	return w.header() + w.sealer.SealedLen(n+w.typeLen())
+	return w.header() + w.sealer.SealedLen(max(n, w.least())+w.typeLen())
 }
 
 // room is the most payload that a record of n bytes can have; negative if it
@@ -96,7 +108,11 @@ func (w *writeEpoch) room(n int) int {
 	if w.sealer == nil {
 		return n - w.header()
 	}
-	return w.sealer.Room(n-w.header()) - w.typeLen()
+	room := w.sealer.Room(n-w.header()) - w.typeLen()
+	if room < w.least() {
+		return -1
+	}
+	return room
 }
 
 // payload is the part of b in which a record that begins there has its payload.
@@ -136,7 +152,7 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 func (w *writeEpoch) wrap(b []byte, kind protocol.ContentType, n int) int {
 	inner := w.payload(b)
 	inner[n] = byte(kind)
-	padded := n + record.Padding(n, w.padding, min(w.room(len(b)), maxRecordBody))
+	padded := max(n+record.Padding(n, w.padding, min(w.room(len(b)), maxRecordBody)), w.least())
 	clear(inner[n+1 : padded+1])
 	return padded + 1
 }

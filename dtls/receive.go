@@ -9,6 +9,7 @@ import (
 	"github.com/godwit-dtls/godwit/retransmit"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -210,13 +211,21 @@ func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
 	}
 }
 
-// dropUnopened drops a record that did not open. Only the AEAD's integrity
-// limit ends the association for it (RFC 9147 4.5.3).
+// dropUnopened drops a record that did not open. Near the AEAD's integrity limit
+// the peer is asked to change its keys; at the limit an old epoch ends, and with the
+// newest the association (RFC 9147 4.5.3).
 func (e *Engine) dropUnopened(r *readEpoch) error {
-	if r.opener.LimitReached() {
+	switch {
+	case r.opener.LimitReached() && (r.isEarly() || !r.dies.IsZero()):
+		r.dies = e.now
+	case r.opener.LimitReached():
 		return alert.Localf(alert.BadRecordMAC, "too many records of epoch %d did not open: the AEAD's integrity limit is reached", r.number)
+	case r.opener.NearLimit() && r.dies.IsZero() && !r.replacing && !e.config.DisableKeyUpdate:
+		r.replacing = true
+		e.KeyUpdate(message.Requested, e.now) // where it isn't possible, the limit is the end
 	}
-	return e.drop(dropAuthentication)
+	e.drop(dropAuthentication)
+	return e.err
 }
 
 // readEpoch finds the keys of an epoch that can still be read.

@@ -10,6 +10,7 @@ require (
 	github.com/andybalholm/brotli v1.2.8
 	github.com/godwit-dtls/godwit v0.0.0-00010101000000-000000000000
 	github.com/klauspost/compress v1.20.3
+	github.com/pion/dtls/v3 v3.1.15
 	github.com/pion/transport/v3 v3.1.1
 	golang.org/x/crypto v0.58.0
 )

@@ -113,13 +113,18 @@ func opensslArguments(s Settings) []string {
 		option("-mtu", strconv.Itoa(s.MTU+28)) // it wants the link's: with IPv4 and UDP header
 	}
 	suites := strings.Join(names(s.Suites, func(s suite) string { return s.openssl }), ":")
+	level := ""
+	if strings.Contains(suites, "CCM8") || strings.Contains(suites, "CCM_8") {
+		level = ":@SECLEVEL=0" // its default level has no tags of 8 bytes
+	}
 	switch s.Max {
 	case TLS13:
 		option("-ciphersuites", suites)
+		option("-cipher", "DEFAULT"+level) // this level counts
 	case DTLS10, TLS11:
 		option("-cipher", "ALL:@SECLEVEL=0") // its default level has no SHA-1
 	default:
-		option("-cipher", suites)
+		option("-cipher", suites+level)
 	}
 	option("-groups", strings.Join(s.Groups, ":"))
 	option("-CAfile", s.Root)

@@ -142,6 +142,8 @@ var suites = []suite{
 	{"TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256", "AES-128-GCM"},
 	{"TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", "AES-256-GCM"},
 	{"TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"},
+	{"TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_SHA256", "AES-128-CCM"},
+	{"TLS_AES_128_CCM_8_SHA256", "TLS_AES_128_CCM_8_SHA256", "AES-128-CCM-8"},
 	{"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256", "AES-128-GCM"},
 	{"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384", "AES-256-GCM"},
 	{"TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "CHACHA20-POLY1305"},
@@ -154,6 +156,14 @@ var suites = []suite{
 	{"TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-PSK-CHACHA20-POLY1305", "CHACHA20-POLY1305"},
 	{"TLS_PSK_WITH_AES_128_CBC_SHA", "PSK-AES128-CBC-SHA", "AES-128-CBC"},
 	{"TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA", "ECDHE-PSK-AES256-CBC-SHA", "AES-256-CBC"},
+	{"TLS_PSK_WITH_AES_128_CCM", "PSK-AES128-CCM", "AES-128-CCM"},
+	{"TLS_PSK_WITH_AES_256_CCM", "PSK-AES256-CCM", "AES-256-CCM"},
+	{"TLS_PSK_WITH_AES_128_CCM_8", "PSK-AES128-CCM8", "AES-128-CCM-8"},
+	{"TLS_PSK_WITH_AES_256_CCM_8", "PSK-AES256-CCM8", "AES-256-CCM-8"},
+	{"TLS_ECDHE_ECDSA_WITH_AES_128_CCM", "ECDHE-ECDSA-AES128-CCM", "AES-128-CCM"},
+	{"TLS_ECDHE_ECDSA_WITH_AES_256_CCM", "ECDHE-ECDSA-AES256-CCM", "AES-256-CCM"},
+	{"TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8", "ECDHE-ECDSA-AES128-CCM8", "AES-128-CCM-8"},
+	{"TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8", "ECDHE-ECDSA-AES256-CCM8", "AES-256-CCM-8"},
 }
 
 // PSKSuites are the IANA names of the suites that serve a protocol with a
@@ -180,7 +190,7 @@ func (s Settings) connections() int {
 }
 
 // Suites are the IANA names of the suites that serve a protocol with a kind of
-// certificate.
+// certificate, without those of CCM.
 func Suites(p Protocol, kind pki.Kind) []string {
 	prefix := "TLS_ECDHE_ECDSA_"
 	switch {
@@ -191,7 +201,24 @@ func Suites(p Protocol, kind pki.Kind) []string {
 	}
 	var names []string
 	for _, s := range suites {
-		if strings.HasPrefix(s.iana, prefix) {
+		if strings.HasPrefix(s.iana, prefix) && !strings.Contains(s.iana, "_CCM") {
+			names = append(names, s.iana)
+		}
+	}
+	return names
+}
+
+// CCMSuites are the IANA names of the suites of CCM that serve a protocol with an
+// ECDSA certificate. crypto/tls has none of them, and nobody but godwit those of
+// ECDHE_PSK.
+func CCMSuites(p Protocol) []string {
+	prefix := "TLS_ECDHE_ECDSA_"
+	if p.Number() == "1.3" {
+		prefix = "TLS_AES_"
+	}
+	var names []string
+	for _, s := range suites {
+		if strings.HasPrefix(s.iana, prefix) && strings.Contains(s.iana, "_CCM") {
 			names = append(names, s.iana)
 		}
 	}

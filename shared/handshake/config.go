@@ -31,8 +31,15 @@ type Config struct {
 	// first. A version of which it names none keeps its default suites: all that
 	// CipherSuites, the function, lists.
 	//
+	// The last of the default suites of 1.2 have tags of 8 bytes, *_CCM_8: devices
+	// often have nothing else, and the chance of a forged record is 2^-64 instead of
+	// 2^-128. They are used if a peer has no other; name the others to do without.
+	//
 	// Warning: those that InsecureCipherSuites lists are used only if they are
-	// named here. CBC suites decrypt what is not authenticated yet. Padding and
+	// named here. TLS_AES_128_CCM_8_SHA256 must not be used in DTLS but where
+	// something else keeps forgeries away (RFC 9147 4.5.3): the association ends after
+	// 128 records under one key that don't authenticate, if the peer didn't change the
+	// key in time. CBC suites decrypt what is not authenticated yet. Padding and
 	// MAC are checked in constant time, but the construction has been broken
 	// again and again, in implementations that meant to do so; and SHA-1 is the
 	// MAC of most. Suites with key transport (TLS_RSA_*) have no forward secrecy:
@@ -402,8 +409,9 @@ type Config struct {
 	// --- Records and keys
 
 	// DisableKeyUpdate turns the automatic KeyUpdate of 1.3 off, which otherwise
-	// comes well before an AEAD's confidentiality limit (RFC 9147 4.5.3). The
-	// limit itself stays: the connection is closed there.
+	// comes well before an AEAD's confidentiality limit and, in DTLS, is asked of the
+	// peer before its integrity limit (RFC 9147 4.5.3). The limits themselves stay:
+	// the connection is closed there.
 	DisableKeyUpdate bool
 
 	// CloseAtLimit closes a 1.2 connection, which can't change its keys, when an

@@ -68,3 +68,48 @@ func TestChaCha20First(t *testing.T) {
 		}
 	}
 }
+
+// TestShortTags: with keys and certificates a client offers suites with tags of 8
+// bytes after all others of 1.2, in 1.3 not at all, and gets one if the server has
+// no other.
+func TestShortTags(t *testing.T) {
+	client, server := pskConfigs(protocol.VersionTLS12, keyNamed("device", PSKDirect12))
+	client.PSKOrCertificate = true
+	var short []uint16
+	for s := range client.offeredSuites(protocol.VersionTLS12) {
+		if s.AEAD.TagLen == 8 {
+			short = append(short, s.ID)
+		} else if len(short) > 0 {
+			t.Errorf("%s is offered after a suite with a short tag", s.Name)
+		}
+	}
+	want := []uint16{
+		suite.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8, suite.TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8,
+		suite.TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256, suite.TLS_PSK_WITH_AES_128_CCM_8, suite.TLS_PSK_WITH_AES_256_CCM_8,
+	}
+	if !slices.Equal(short, want) {
+		t.Errorf("offered %#04x with short tags, want %#04x", short, want)
+	}
+	last := uint16(0)
+	for s := range new(Config).suites(protocol.VersionTLS13) {
+		last = s.ID
+	}
+	if last != suite.TLS_AES_128_CCM_SHA256 {
+		t.Errorf("the last of 1.3 is %#04x", last)
+	}
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		for _, id := range []uint16{suite.TLS_PSK_WITH_AES_128_CCM_8, suite.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8} {
+			device, server := client, server
+			if suite.ByID(id).Auth != suite.PSK {
+				device, server = configs(protocol.VersionTLS12)
+			}
+			device.CipherSuites = []uint16{id}
+			if got := complete(t, transport, device, server).client.m.State().CipherSuite; got != id {
+				t.Errorf("the device has %#04x and gets %#04x", id, got)
+			}
+		}
+		client, server := configs(protocol.VersionTLS13)
+		client.CipherSuites = []uint16{suite.TLS_AES_128_CCM_8_SHA256}
+		begin(t, transport, client, server).run().server.expectRefused(t, alert.HandshakeFailure)
+	})
+}

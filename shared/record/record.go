@@ -2,8 +2,8 @@
 // a record number. It knows no header format: what is authenticated beside the
 // body, and the number that makes the nonce, come from the caller.
 //
-// Nothing here allocates after New. A Sealer, an Opener and a Mask are each for
-// one goroutine at a time.
+// Nothing here allocates after New, but CCM does once in a record of more than
+// 384 bytes. A Sealer, an Opener and a Mask are each for one goroutine at a time.
 //
 // Packages below shared carry no compatibility promise of their own.
 package record
@@ -73,7 +73,7 @@ func NewSealer(s *suite.Suite, k keys.RecordKey) (*Sealer, error) {
 }
 
 // Prefix is the number of bytes between header and ciphertext: the explicit
-// nonce, 8 bytes for GCM in 1.2, the IV of CBC, else 0.
+// nonce, 8 bytes for GCM and CCM in 1.2, the IV of CBC, else 0.
 func (s *Sealer) Prefix() int { return s.protection.prefix() }
 
 // SealedLen is the length of a sealed body with n bytes of plaintext.
@@ -160,6 +160,10 @@ func (o *Opener) Failed() uint64 { return o.failed }
 // LimitReached reports whether the key met as many records that don't
 // authenticate as it may (RFC 9147 4.5.3).
 func (o *Opener) LimitReached() bool { return o.failed >= o.limits.Integrity }
+
+// NearLimit reports whether it met three quarters of them: time for the peer to
+// change its key.
+func (o *Opener) NearLimit() bool { return o.failed >= o.limits.Integrity/4*3 }
 
 // A Mask hides the record numbers of one direction and epoch of DTLS 1.3
 // (RFC 9147 4.2.3).

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/keys"
@@ -300,7 +301,7 @@ func TestLimits(t *testing.T) {
 		return &suite.Suite{Name: "tiny", AEAD: &aead}
 	}
 
-	sealer, opener := pair(t, tiny(3, suite.Unlimited, 2))
+	sealer, opener := pair(t, tiny(3, suite.Unlimited, 4))
 	for want := range uint64(3) {
 		if records, _ := sealer.Sealed(); records != want || sealer.LimitReached() {
 			t.Errorf("after %d records: counted %d, limit reached: %v", want, records, sealer.LimitReached())
@@ -311,16 +312,22 @@ func TestLimits(t *testing.T) {
 		t.Error("three records of three are sealed, and no limit is reached")
 	}
 
-	for range 2 {
+	if opener.NearLimit() {
+		t.Error("near the limit before anything failed")
+	}
+	for range 4 {
 		if opener.LimitReached() {
-			t.Errorf("the limit is reached after %d failures of 2", opener.Failed())
+			t.Errorf("the limit is reached after %d failures of 4", opener.Failed())
 		}
 		if _, err := opener.Open(make([]byte, 64), nil, 0); !errors.Is(err, ErrOpen) {
 			t.Error("zeros were opened")
 		}
+		if near := opener.NearLimit(); near != (opener.Failed() >= 3) {
+			t.Errorf("near the limit after %d failures of 4: %v", opener.Failed(), near)
+		}
 	}
-	if opener.Failed() != 2 || !opener.LimitReached() {
-		t.Errorf("%d failures of 2, and no limit is reached", opener.Failed())
+	if opener.Failed() != 4 || !opener.LimitReached() {
+		t.Errorf("%d failures of 4, and no limit is reached", opener.Failed())
 	}
 
 	sealer, _ = pair(t, tiny(suite.Unlimited, 8, 2))
@@ -403,6 +410,7 @@ func TestMaskIsSymmetric(t *testing.T) {
 // when it gives its state away.
 var raceDetector bool
 
+// CCM alone allocates, once in a longer record: see ccm.New.
 func TestNoAllocations(t *testing.T) {
 	each(t, func(t *testing.T, s *suite.Suite) {
 		if s.CBC != nil && raceDetector {
@@ -411,38 +419,42 @@ func TestNoAllocations(t *testing.T) {
 		sealer, opener := pair(t, s)
 		header := make([]byte, 13)
 		for _, size := range []int{0, 64, 1200} {
+			most := 0
+			if size > 384 && strings.Contains(s.Name, "CCM") {
+				most = 1
+			}
 			buf := make([]byte, sealer.SealedLen(size))
 			var sealed []byte
-			expectNone(t, "Seal", func() { sealed = sealer.Seal(buf[:size+sealer.Prefix()], header, 1) })
+			expectAllocations(t, "Seal", most, func() { sealed = sealer.Seal(buf[:size+sealer.Prefix()], header, 1) })
 			// Opening overwrites the body, so that it opens only once.
 			once := bytes.Clone(sealed)
-			expectNone(t, "Open", func() {
+			expectAllocations(t, "Open", most, func() {
 				copy(buf, once)
 				if _, err := opener.Open(buf, header, 1); err != nil {
 					t.Fatal(err)
 				}
 			})
-			expectNone(t, "Open of a forgery", func() {
+			expectAllocations(t, "Open of a forgery", most, func() {
 				if _, err := opener.Open(buf, header[1:], 1); err == nil {
 					t.Fatal("opened")
 				}
 			})
 		}
-		expectNone(t, "Open of a short record", func() { opener.Open(header[:3], nil, 1) })
+		expectAllocations(t, "Open of a short record", 0, func() { opener.Open(header[:3], nil, 1) })
 		if s.Version.Is13() {
 			mask, err := NewMask(s, testKey(s).Number)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ciphertext := make([]byte, suite.SampleLen)
-			expectNone(t, "Apply", func() { mask.Apply(header[:2], ciphertext) })
+			expectAllocations(t, "Apply", 0, func() { mask.Apply(header[:2], ciphertext) })
 		}
 	})
 }
 
-func expectNone(t *testing.T, what string, f func()) {
+func expectAllocations(t *testing.T, what string, most int, f func()) {
 	t.Helper()
-	if n := testing.AllocsPerRun(100, f); n != 0 {
+	if n := testing.AllocsPerRun(100, f); n > float64(most) {
 		t.Errorf("%s allocates %v times", what, n)
 	}
 }

@@ -27,7 +27,7 @@ func unhex(t *testing.T, s string) []byte {
 func TestTableAgainstStandardLibrary(t *testing.T) {
 	known := slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites())
 	for _, s := range Table {
-		if s.Auth == PSK {
+		if s.Auth == PSK || strings.Contains(s.Name, "CCM") {
 			continue // crypto/tls has none
 		}
 		i := slices.IndexFunc(known, func(k *tls.CipherSuite) bool { return k.ID == s.ID })
@@ -43,8 +43,8 @@ func TestTableAgainstStandardLibrary(t *testing.T) {
 	}
 }
 
-// The PSK suites by their names and numbers in IANA's registry.
-func TestPSKSuites(t *testing.T) {
+// The PSK and CCM suites by their names and numbers in IANA's registry.
+func TestSuitesBesideStandardLibrary(t *testing.T) {
 	registry := map[string]uint16{
 		"TLS_PSK_WITH_AES_128_GCM_SHA256":             0x00a8,
 		"TLS_PSK_WITH_AES_256_GCM_SHA384":             0x00a9,
@@ -56,15 +56,27 @@ func TestPSKSuites(t *testing.T) {
 		"TLS_PSK_WITH_AES_256_CBC_SHA":                0x008d,
 		"TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA":          0xc035,
 		"TLS_ECDHE_PSK_WITH_AES_256_CBC_SHA":          0xc036,
+		"TLS_AES_128_CCM_SHA256":                      0x1304,
+		"TLS_AES_128_CCM_8_SHA256":                    0x1305,
+		"TLS_PSK_WITH_AES_128_CCM":                    0xc0a4,
+		"TLS_PSK_WITH_AES_256_CCM":                    0xc0a5,
+		"TLS_PSK_WITH_AES_128_CCM_8":                  0xc0a8,
+		"TLS_PSK_WITH_AES_256_CCM_8":                  0xc0a9,
+		"TLS_ECDHE_ECDSA_WITH_AES_128_CCM":            0xc0ac,
+		"TLS_ECDHE_ECDSA_WITH_AES_256_CCM":            0xc0ad,
+		"TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8":          0xc0ae,
+		"TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8":          0xc0af,
+		"TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256":     0xd003,
+		"TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256":       0xd005,
 	}
 	for _, s := range Table {
-		if s.Auth != PSK {
+		if s.Auth != PSK && !strings.Contains(s.Name, "CCM") {
 			continue
 		}
 		if registry[s.Name] != s.ID {
 			t.Errorf("%s is 0x%04x, want 0x%04x", s.Name, s.ID, registry[s.Name])
 		}
-		if forward := strings.Contains(s.Name, "ECDHE"); forward != (s.Exchange == ECDHE) || !forward && s.Exchange != NoExchange {
+		if forward := strings.Contains(s.Name, "ECDHE"); forward != (s.Exchange == ECDHE) || strings.HasPrefix(s.Name, "TLS_PSK") != (s.Exchange == NoExchange) {
 			t.Errorf("%s has the exchange %d", s.Name, s.Exchange)
 		}
 		delete(registry, s.Name)
@@ -85,7 +97,7 @@ func TestTableRows(t *testing.T) {
 		if is13 := s.Version.Is13(); is13 != (s.Exchange == Any) || is13 != (s.Auth == AnyAuth) {
 			t.Errorf("%s: %v with exchange %d and authentication %d", s.Name, s.Version, s.Exchange, s.Auth)
 		}
-		if (s.AEAD == nil) == (s.CBC == nil) || s.Insecure() != (s.CBC != nil || s.Exchange == KeyTransport) {
+		if (s.AEAD == nil) == (s.CBC == nil) || s.Insecure() != (s.CBC != nil || s.Exchange == KeyTransport || s.ID == TLS_AES_128_CCM_8_SHA256) {
 			t.Errorf("%s: AEAD %v, CBC %v, insecure %v", s.Name, s.AEAD, s.CBC, s.Insecure())
 		}
 		if s.CBC != nil {
@@ -120,23 +132,63 @@ func checkCBC(t *testing.T, s *Suite) {
 	}
 }
 
-// RFC 9846 5.5 and RFC 9147 4.5.3.
+// What every CCM suite is made of, by its name (RFC 6655 3 and 6, RFC 7251 2,
+// RFC 8442 3); its tags of 8 bytes come after all others.
+func TestCCMSuites(t *testing.T) {
+	short := false
+	for _, s := range Table {
+		if s.Insecure() || s.Version.Is13() {
+			continue
+		}
+		if s.AEAD.TagLen == 8 {
+			short = true
+		} else if short {
+			t.Errorf("%s comes after one with a short tag", s.Name)
+		}
+	}
+	for _, s := range Table {
+		if !strings.Contains(s.Name, "CCM") {
+			continue
+		}
+		keyLen, tagLen := 16, 16
+		if strings.Contains(s.Name, "AES_256") {
+			keyLen = 32
+		}
+		if strings.Contains(s.Name, "CCM_8") {
+			tagLen = 8
+		}
+		if a := s.AEAD; a.KeyLen != keyLen || a.TagLen != tagLen || a.SaltLen+a.ExplicitLen != 12 || (a.ExplicitLen == 8) == s.Version.Is13() {
+			t.Errorf("%s: key %d, tag %d, nonce %d+%d", s.Name, a.KeyLen, a.TagLen, a.SaltLen, a.ExplicitLen)
+		}
+		if s.Hash != crypto.SHA256 || s.Auth == ECDSA != strings.Contains(s.Name, "ECDSA") {
+			t.Errorf("%s: %v, authentication %d", s.Name, s.Hash, s.Auth)
+		}
+	}
+}
+
+// RFC 9846 5.5, RFC 9147 4.5.3 and B.
 func TestLimits(t *testing.T) {
+	const forgeries = 1 << 36
 	records := uint64(math.Pow(2, 24.5))
 	blocks := uint64(math.Pow(2, 34.5))
+	ccmForgeries := uint64(math.Pow(2, 23.5))
 	for _, c := range []struct {
-		id              uint16
-		records, blocks uint64
+		id                         uint16
+		records, blocks, integrity uint64
 	}{
-		{TLS_AES_128_GCM_SHA256, records, Unlimited},
-		{TLS_AES_256_GCM_SHA384, records, Unlimited},
-		{TLS_CHACHA20_POLY1305_SHA256, Unlimited, Unlimited},
-		{TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, Unlimited, blocks},
-		{TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, Unlimited, blocks},
-		{TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, Unlimited, Unlimited},
+		{TLS_AES_128_CCM_SHA256, 1 << 23, Unlimited, ccmForgeries},
+		{TLS_AES_128_CCM_8_SHA256, 1 << 23, Unlimited, 1 << 7},
+		{TLS_ECDHE_ECDSA_WITH_AES_128_CCM, Unlimited, 1 << 33, ccmForgeries},
+		{TLS_PSK_WITH_AES_256_CCM_8, Unlimited, 1 << 33, ccmForgeries},
+		{TLS_AES_128_GCM_SHA256, records, Unlimited, forgeries},
+		{TLS_AES_256_GCM_SHA384, records, Unlimited, forgeries},
+		{TLS_CHACHA20_POLY1305_SHA256, Unlimited, Unlimited, forgeries},
+		{TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, Unlimited, blocks, forgeries},
+		{TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, Unlimited, blocks, forgeries},
+		{TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, Unlimited, Unlimited, forgeries},
 	} {
 		a := ByID(c.id).AEAD
-		if a.ConfidentialityRecords != c.records || a.ConfidentialityBlocks != c.blocks || a.Integrity != 1<<36 {
+		if a.ConfidentialityRecords != c.records || a.ConfidentialityBlocks != c.blocks || a.Integrity != c.integrity {
 			t.Errorf("%s: limits of %d records, %d blocks, %d forgeries", ByID(c.id).Name, a.ConfidentialityRecords, a.ConfidentialityBlocks, a.Integrity)
 		}
 	}
@@ -183,7 +235,7 @@ func TestAESMask(t *testing.T) {
 }
 
 func TestKeysOfWrongLength(t *testing.T) {
-	for _, a := range []*AEAD{aes128GCM, aes256GCM, chacha20Poly1305} {
+	for _, a := range []*AEAD{aes128GCM, aes256GCM, chacha20Poly1305, aes128CCM} {
 		short := make([]byte, a.KeyLen-1)
 		if _, err := a.New(short); err == nil {
 			t.Errorf("New accepts a key of %d bytes", len(short))
