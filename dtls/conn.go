@@ -50,7 +50,8 @@ type Conn struct {
 	held        *packet   // what the engine's unread data lies in
 	backlog     [][]byte  // data that came while nobody read
 	backlogSize int
-	onEnd       func() // the Listener's, once the link is not needed any more
+	onOpen      func() // the Listener's, once the handshake is complete
+	onEnd       func() // and once the link is not needed any more
 }
 
 // Client returns the client's side of an association over link, a net.Conn that
@@ -184,6 +185,9 @@ func (c *Conn) work() (open bool, err error) {
 	if c.engine.Open() && !c.opened.Swap(true) {
 		c.lingerUntil = time.Now().Add(lingerTime)
 		c.debugf("%v: handshake complete", c.role)
+		if c.onOpen != nil {
+			c.onOpen()
+		}
 	}
 	return c.engine.Open(), nil
 }

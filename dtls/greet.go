@@ -24,6 +24,7 @@ type greeter struct {
 	known   session.AntiReplay // hellos that were let in without a cookie
 	cookies *cookieJar
 	hellos  *helloTable
+	hello   hello // of the datagram that is being read
 	reply   [512]byte
 	message [maxCookieSize + 128]byte
 	cookie  [maxCookieSize]byte
@@ -35,7 +36,7 @@ type welcome struct {
 	budget   int // zero: by a cookie
 	entry    handshake.Entry
 	sequence uint64 // of the record that completed its hello
-	hello    []byte // the hello, as a datagram of one record
+	hello    []byte // as one datagram
 }
 
 // prepare makes the client's Engine what the hello is for.
@@ -48,7 +49,7 @@ func (w *welcome) prepare(e *Engine) {
 }
 
 func newGreeter(c *Config, now time.Time) greeter {
-	return greeter{config: c, known: NewReplayRegister(0), cookies: newCookieJar(c.CookieKeys, now), hellos: newHelloTable()}
+	return greeter{config: c, known: NewReplayRegister(0), cookies: newCookieJar(c.CookieKeys, now), hellos: newHelloTable(c.SplitHellos, c.MaxSplitHello)}
 }
 
 // amplification is how many bytes may go to an address that is not validated
@@ -56,54 +57,114 @@ func newGreeter(c *Config, now time.Time) greeter {
 // three, RFC 9000 8).
 const amplification = 3
 
-// A greeting is what to do about a datagram from an address that has no Conn:
-// answer it, welcome the client, wait for the rest of its hello, or (zero) drop
-// it.
+// A hello is a whole ClientHello, however many records and datagrams it came in.
+type hello struct {
+	message.ClientHello
+	header fragment.Header // of its last fragment
+	body   []byte
+	record header12 // in which it became whole
+	rest   []byte   // the records after that one, in the same datagram
+	single []byte   // the datagram, if all of it came in one record of its own
+	size   int      // bytes of the datagrams that brought it
+}
+
+// hear takes a datagram that may bring a ClientHello, or the last part of one:
+// any number of records and fragments. It is valid until the next call. Without
+// it, wait says whether a part of one is kept.
+func (g *greeter) hear(datagram []byte, from netip.AddrPort, now time.Time) (in *hello, wait bool) {
+	size := len(datagram) // counted once, with the first fragment
+	for rest := datagram; len(rest) > 0; {
+		r, after, ok := parseHeader12(rest)
+		if !ok || !r.carriesHello() {
+			return nil, wait
+		}
+		for payload := r.body; len(payload) > 0; {
+			h, body, more, err := fragment.Parse(payload)
+			// The first hello is message 0, the one with the cookie message 1; a
+			// client whose cookie got too old goes on counting.
+			if err != nil || protocol.HandshakeType(h.Type) != protocol.ClientHello || h.Seq > maxHelloSeq {
+				return nil, wait
+			}
+			payload = more
+			g.hello = hello{header: h, body: body, record: r, rest: after, size: size}
+			if h.Whole() && len(rest) == len(datagram) && len(more) == 0 {
+				g.hello.single = datagram
+			}
+			if !h.Whole() {
+				g.hello.body, g.hello.size = g.hellos.add(from, h, body, size, now)
+			}
+			if size, wait = 0, true; g.hello.body != nil {
+				return g.parsed()
+			}
+		}
+		rest = after
+	}
+	return nil, wait
+}
+
+// parsed is the hello, unless it is malformed.
+func (g *greeter) parsed() (in *hello, wait bool) {
+	if g.hello.Parse(g.hello.body, protocol.Datagram) != nil {
+		return nil, false
+	}
+	return &g.hello, false
+}
+
+// carriesHello reports whether a record may have a part of a ClientHello: it is
+// plaintext, and versions before the first answer are 1.0 or 1.2.
+func (r header12) carriesHello() bool {
+	return r.kind == protocol.Handshake && r.number.Epoch == 0 && (r.version == protocol.VersionDTLS10 || r.version == protocol.VersionDTLS12)
+}
+
+// beginsHello reports whether a datagram begins with a part of a ClientHello.
+func beginsHello(datagram []byte) bool {
+	r, _, ok := parseHeader12(datagram)
+	return ok && r.carriesHello() && len(r.body) > 0 && protocol.HandshakeType(r.body[0]) == protocol.ClientHello
+}
+
+// datagram is the hello as if it had come in one record of one datagram, with
+// what followed it.
+func (in *hello) datagram() []byte {
+	if in.single != nil {
+		return in.single
+	}
+	h := in.header
+	h.Offset, h.Size = 0, len(in.body)
+	b := make([]byte, headerSize12, headerSize12+fragment.HeaderSize+len(in.body)+len(in.rest))
+	b = append(h.Append(b), in.body...)
+	putHeader12(b, protocol.Handshake, in.record.version, in.record.number, len(b)-headerSize12)
+	return append(b, in.rest...)
+}
+
+// A greeting is what to do about a hello: answer it, welcome the client, or
+// (zero) drop it.
 type greeting struct {
 	reply   []byte // valid until the next call
 	welcome *welcome
-	wait    bool
 }
 
-// greet takes a datagram from an address that has no Conn.
-func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) greeting {
-	r, _, ok := parseHeader12(datagram)
-	if !ok || r.kind != protocol.Handshake || r.number.Epoch != 0 || r.version != protocol.VersionDTLS10 && r.version != protocol.VersionDTLS12 {
-		return greeting{}
-	}
-	h, body, _, err := fragment.Parse(r.body)
-	// The first hello is message 0, the one with the cookie message 1; a
-	// client whose cookie got too old goes on counting.
-	if err != nil || protocol.HandshakeType(h.Type) != protocol.ClientHello || h.Seq > maxHelloSeq {
-		return greeting{}
-	}
-	size := len(datagram)
-	if !h.Whole() {
-		if body, size = g.hellos.add(from, h, body, size, now); body == nil {
-			return greeting{wait: true}
-		}
-	}
-	var in message.ClientHello
-	if in.Parse(body, protocol.Datagram) != nil {
-		return greeting{}
-	}
-	if cookie, v := helloCookie(&in); v != 0 {
-		if w := g.welcome(&in, cookie, v, from, now); w != nil {
-			w.entry.Seq = h.Seq
-			w.sequence, w.hello = r.number.Sequence, wrapHello(r, h, body)
+// answer judges a hello from an address that is not validated.
+func (g *greeter) answer(in *hello, from netip.AddrPort, now time.Time) greeting {
+	cookie, v := helloCookie(&in.ClientHello)
+	switch {
+	case v != 0:
+		if w := g.welcome(in, cookie, v, from, now); w != nil {
 			return greeting{welcome: w}
 		}
-		if v.Is13() {
-			// 1.3 has no second HelloRetryRequest: the client starts from scratch
-			// (RFC 9147 5.1).
-			return greeting{reply: g.alert(alert.IllegalParameter, r)}
-		}
+	case in.header.Seq > 0:
+		return greeting{} // nobody has a reason to send it: we ask for a cookie each time
+	case g.knows(&in.ClientHello, from, now):
+		return greeting{welcome: &welcome{budget: in.size, hello: in.datagram()}}
 	}
-	if h.Seq == 0 && g.knows(&in, from, now) {
-		return greeting{welcome: &welcome{budget: size, hello: wrapHello(r, h, body)}}
+	var reply []byte
+	if v.Is13() {
+		// 1.3 has no second HelloRetryRequest: the client starts from scratch
+		// (RFC 9147 5.1).
+		reply = g.alert(alert.IllegalParameter, in.record)
+	} else {
+		reply = g.challenge(in, from, now)
 	}
-	reply := g.challenge(&in, h, body, r, from, now)
-	if len(reply) > amplification*size {
+	if len(reply) > amplification*in.size {
 		return greeting{}
 	}
 	return greeting{reply: reply}
@@ -114,14 +175,15 @@ func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) gre
 const maxHelloSeq = 3
 
 // welcome checks the cookie.
-func (g *greeter) welcome(in *message.ClientHello, cookie []byte, v protocol.Version, from netip.AddrPort, now time.Time) *welcome {
+func (g *greeter) welcome(in *hello, cookie []byte, v protocol.Version, from netip.AddrPort, now time.Time) *welcome {
+	entry := handshake.Entry{Choice: handshake.Choice{Version: v}, Seq: in.header.Seq}
 	if !v.Is13() {
-		if !g.cookies.verify12(from, in, now) {
+		if !g.cookies.verify12(from, &in.ClientHello, now) {
 			return nil
 		}
-		return &welcome{entry: handshake.Entry{Choice: handshake.Choice{Version: v}}}
+		return &welcome{entry: entry, sequence: in.record.number.Sequence, hello: in.datagram()}
 	}
-	choice, helloHash, ok := g.cookies.verify13(cookie, from, in, now)
+	choice, helloHash, ok := g.cookies.verify13(cookie, from, &in.ClientHello, now)
 	if !ok {
 		return nil
 	}
@@ -131,7 +193,8 @@ func (g *greeter) welcome(in *message.ClientHello, cookie []byte, v protocol.Ver
 	if err != nil {
 		return nil
 	}
-	return &welcome{entry: handshake.Entry{Choice: choice, HelloHash: slices.Clone(helloHash), Retry: body}}
+	entry.Choice, entry.HelloHash, entry.Retry = choice, slices.Clone(helloHash), body
+	return &welcome{entry: entry, sequence: in.record.number.Sequence, hello: in.datagram()}
 }
 
 // knows reports whether a hello may be answered at once: its ticket names its
@@ -155,27 +218,28 @@ func (g *greeter) knows(in *message.ClientHello, from netip.AddrPort, now time.T
 // challenge builds the answer to a hello without a good cookie: a plaintext
 // record with the hello's number, since we don't count for anybody
 // (RFC 6347 4.2.1).
-func (g *greeter) challenge(in *message.ClientHello, h fragment.Header, body []byte, r header12, from netip.AddrPort, now time.Time) []byte {
-	choice, err := handshake.Choose(g.config, in, protocol.Datagram)
+func (g *greeter) challenge(in *hello, from netip.AddrPort, now time.Time) []byte {
+	r := in.record
+	choice, err := handshake.Choose(g.config, &in.ClientHello, protocol.Datagram)
 	if err != nil {
 		return g.refuse(err, r)
 	}
 	kind, b := protocol.HelloVerifyRequest, wire.NewBuilder(g.message[:0])
 	if choice.Version.Is13() {
 		kind, r.version = protocol.ServerHello, protocol.VersionDTLS12 // RFC 9147 4
-		cookie := g.cookies.append13(g.cookie[:0], choice, from, in, body, now)
+		cookie := g.cookies.append13(g.cookie[:0], choice, from, &in.ClientHello, in.body, now)
 		handshake.AppendRetry(b, choice, nil, cookie)
 	} else {
 		// The version says nothing here, and this is the one that every client
 		// takes (RFC 6347 4.2.1).
-		out := message.HelloVerifyRequest{Version: protocol.VersionDTLS10, Cookie: g.cookies.append12(g.cookie[:0], from, in, now)}
+		out := message.HelloVerifyRequest{Version: protocol.VersionDTLS10, Cookie: g.cookies.append12(g.cookie[:0], from, &in.ClientHello, now)}
 		out.Append(b)
 	}
 	out, err := b.Bytes()
 	if err != nil {
 		return nil
 	}
-	header := fragment.Header{Type: uint8(kind), Length: len(out), Seq: h.Seq, Size: len(out)}
+	header := fragment.Header{Type: uint8(kind), Length: len(out), Seq: in.header.Seq, Size: len(out)}
 	return g.record(protocol.Handshake, r, append(header.Append(g.reply[headerSize12:headerSize12]), out...))
 }
 
@@ -197,13 +261,4 @@ func (g *greeter) refuse(err error, r header12) []byte {
 func (g *greeter) alert(a alert.Alert, r header12) []byte {
 	const fatal = 2
 	return g.record(protocol.Alert, r, append(g.reply[headerSize12:headerSize12], fatal, byte(a)))
-}
-
-// wrapHello makes one record in one datagram of a hello, however it came.
-func wrapHello(r header12, h fragment.Header, body []byte) []byte {
-	h.Offset, h.Size = 0, len(body)
-	b := make([]byte, headerSize12, headerSize12+fragment.HeaderSize+len(body))
-	b = append(h.Append(b), body...)
-	putHeader12(b, protocol.Handshake, r.version, r.number, len(b)-headerSize12)
-	return b
 }

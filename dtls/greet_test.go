@@ -49,11 +49,26 @@ func (c *caller) flight() (all [][]byte) {
 	}
 }
 
+// An outcome is what a greeter makes of a datagram.
+type outcome struct {
+	greeting
+	wait bool
+}
+
+// greet is what a Listener does with a datagram from an address without a Conn.
+func (g *greeter) greet(datagram []byte, from netip.AddrPort, now time.Time) outcome {
+	in, wait := g.hear(datagram, from, now)
+	if in == nil {
+		return outcome{wait: wait}
+	}
+	return outcome{greeting: g.answer(in, from, now)}
+}
+
 // call gives all datagrams to the greeter and returns its last word. Every one
 // but the last must make it wait.
-func (c *caller) call(g *greeter, datagrams [][]byte) greeting {
+func (c *caller) call(g *greeter, datagrams [][]byte) outcome {
 	c.t.Helper()
-	in, last := 0, greeting{}
+	in, last := 0, outcome{}
 	for i, d := range datagrams {
 		in += len(d)
 		last = g.greet(d, c.from, c.now)

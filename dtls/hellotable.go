@@ -1,12 +1,14 @@
 package dtls
 
 import (
+	"cmp"
 	"hash/maphash"
 	"math/bits"
 	"net/netip"
 	"time"
 
 	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 )
 
 // A helloTable puts ClientHellos together that come in several datagrams, from
@@ -16,13 +18,11 @@ import (
 type helloTable struct {
 	seed   maphash.Seed
 	places []place
+	most   int // bytes of a ClientHello that comes in pieces
 }
 
-const (
-	helloPlaces   = 256
-	maxSplitHello = 4096            // bytes of a ClientHello that comes in pieces
-	helloLifetime = 3 * time.Second // of an incomplete one
-)
+// helloLifetime is how long an incomplete ClientHello is kept.
+const helloLifetime = 3 * time.Second
 
 type place struct {
 	from    netip.AddrPort
@@ -31,25 +31,35 @@ type place struct {
 	missing int // bytes
 	expires time.Time
 	size    int // bytes of datagrams that it came in
-	have    [maxSplitHello / 64]uint64
-	body    [maxSplitHello]byte
+	have    []uint64
+	body    []byte
 }
 
-func newHelloTable() *helloTable {
-	return &helloTable{seed: maphash.MakeSeed(), places: make([]place, helloPlaces)}
+// newHelloTable makes a table of so many places of so many bytes; zero means
+// the default.
+func newHelloTable(places, most int) *helloTable {
+	places, most = cmp.Or(places, handshake.DefaultSplitHellos), cmp.Or(most, handshake.DefaultMaxSplitHello)
+	t := &helloTable{seed: maphash.MakeSeed(), places: make([]place, places), most: most}
+	words := (most + 63) / 64
+	bodies, have := make([]byte, places*most), make([]uint64, places*words)
+	for i := range t.places {
+		t.places[i].body, bodies = bodies[:most:most], bodies[most:]
+		t.places[i].have, have = have[:words:words], have[words:]
+	}
+	return t
 }
 
 // add adds a fragment, and returns the body once the whole message is there,
 // with the bytes of the datagrams that brought it. It is valid until the next
 // call. Fragments that don't agree replace what was there.
 func (t *helloTable) add(from netip.AddrPort, h fragment.Header, body []byte, datagram int, now time.Time) (hello []byte, size int) {
-	if h.Length > maxSplitHello || h.Length == 0 {
+	if h.Length > t.most || h.Length == 0 {
 		return nil, 0
 	}
-	p := &t.places[maphash.Comparable(t.seed, from)%helloPlaces]
+	p := &t.places[maphash.Comparable(t.seed, from)%uint64(len(t.places))]
 	if p.from != from || p.seq != h.Seq || p.length != h.Length || !now.Before(p.expires) {
 		p.from, p.seq, p.length, p.missing, p.size = from, h.Seq, h.Length, h.Length, 0
-		clear(p.have[:])
+		clear(p.have)
 		p.expires = now.Add(helloLifetime)
 	}
 	p.size += datagram

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/fragment"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 )
 
 var (
@@ -33,9 +34,9 @@ func (t *helloTable) addPart(addr netip.AddrPort, body []byte, from, to int, now
 // the last missing byte has come.
 func TestHelloTableAnyFragments(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	table := newHelloTable()
+	table := newHelloTable(0, 0)
 	for range 2000 {
-		body := randomBody(random, 1+random.IntN(maxSplitHello))
+		body := randomBody(random, 1+random.IntN(handshake.DefaultMaxSplitHello))
 		have, missing, size := make([]bool, len(body)), len(body), 0
 		for missing > 0 {
 			from := random.IntN(len(body) + 1)
@@ -111,7 +112,7 @@ func TestHelloTableStartsAnew(t *testing.T) {
 			return hello, nil
 		},
 		"too long": func(table *helloTable) (hello, want []byte) {
-			long := make([]byte, maxSplitHello+1)
+			long := make([]byte, handshake.DefaultMaxSplitHello+1)
 			table.addPart(someAddr, long, 0, 2000, now)
 			table.addPart(someAddr, long, 2000, 4000, now)
 			hello, _ = table.addPart(someAddr, long, 4000, len(long), now)
@@ -120,7 +121,7 @@ func TestHelloTableStartsAnew(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if hello, want := test(newHelloTable()); !bytes.Equal(hello, want) {
+			if hello, want := test(newHelloTable(0, 0)); !bytes.Equal(hello, want) {
 				t.Errorf("hello has %d bytes, want %d", len(hello), len(want))
 			}
 		})
@@ -129,10 +130,10 @@ func TestHelloTableStartsAnew(t *testing.T) {
 
 // Whatever comes from however many addresses, the table keeps its size.
 func TestHelloTableHasFixedSize(t *testing.T) {
-	table := newHelloTable()
-	body := make([]byte, maxSplitHello)
+	table := newHelloTable(0, 0)
+	body := make([]byte, handshake.DefaultMaxSplitHello)
 	port := uint16(0)
-	if n := testing.AllocsPerRun(10*helloPlaces, func() {
+	if n := testing.AllocsPerRun(10*handshake.DefaultSplitHellos, func() {
 		port++
 		addr := netip.AddrPortFrom(someAddr.Addr(), port)
 		table.addPart(addr, body, 0, 100, epochOfSimulation)
@@ -140,7 +141,7 @@ func TestHelloTableHasFixedSize(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if len(table.places) != helloPlaces {
+	if len(table.places) != handshake.DefaultSplitHellos {
 		t.Errorf("%d places", len(table.places))
 	}
 }

@@ -28,12 +28,13 @@ type Listener struct {
 	accepts chan *Conn
 	done    chan struct{} // closed by Close
 
-	mu     sync.RWMutex
-	conns  map[*peer]struct{}       // that share the socket
-	peers  map[netip.AddrPort]*peer // by address,
-	ids    map[string]*peer         // and by the connection IDs that we gave them
-	closed bool
-	err    error // why the socket was lost
+	mu         sync.RWMutex
+	conns      map[*peer]struct{}       // that share the socket
+	peers      map[netip.AddrPort]*peer // by address,
+	candidates map[netip.AddrPort]*peer // those that may replace one of them: see restart.go,
+	ids        map[string]*peer         // and by the connection IDs that we gave them
+	closed     bool
+	err        error // why the socket was lost
 
 	stats struct{ datagrams, challenges, dropped atomic.Uint64 }
 }
@@ -83,21 +84,25 @@ func NewListener(pc net.PacketConn, config *Config) (*Listener, error) {
 
 func newListener(pc net.PacketConn, config *Config) *Listener {
 	l := &Listener{
-		config:  config,
-		socket:  newSocket(pc),
-		greeter: newGreeter(config, time.Now()),
-		accepts: make(chan *Conn, maxAccepts),
-		done:    make(chan struct{}),
-		conns:   map[*peer]struct{}{},
-		peers:   map[netip.AddrPort]*peer{},
-		ids:     map[string]*peer{},
+		config:     config,
+		socket:     newSocket(pc),
+		greeter:    newGreeter(config, time.Now()),
+		accepts:    make(chan *Conn, maxAccepts),
+		done:       make(chan struct{}),
+		conns:      map[*peer]struct{}{},
+		peers:      map[netip.AddrPort]*peer{},
+		candidates: map[netip.AddrPort]*peer{},
+		ids:        map[string]*peer{},
 	}
 	go l.serve()
 	return l
 }
 
 // Accept returns the next client whose cookie verified, as a *Conn. Its
-// handshake runs with the first Read or Write, or Handshake.
+// handshake runs with the first Read or Write, or Handshake. A client that begins
+// anew from the address of a Conn is another one: when its handshake is complete,
+// the older Conn ends with ErrReplaced (unless Config.InsecureDisableCookies is
+// set: then a client with a Conn can't begin anew).
 func (l *Listener) Accept() (net.Conn, error) { return l.AcceptConn() }
 
 // AcceptConn is Accept with the type it returns.
@@ -203,86 +208,94 @@ func (l *Listener) lose(err error) {
 	peers := slices.Collect(maps.Keys(l.conns))
 	l.mu.RUnlock()
 	for _, p := range peers {
-		p.shut()
+		p.shut(net.ErrClosed)
 	}
 }
 
 // route passes a datagram on to its Conn, or to the greeter.
 func (l *Listener) route(datagram []byte, from Path) {
 	l.mu.RLock()
-	p, closed := l.find(datagram, from), l.closed
+	at, closed := l.find(datagram, from), l.closed
 	l.mu.RUnlock()
 	switch {
-	case p != nil:
-		if !p.push(datagram, from) {
-			l.stats.dropped.Add(1)
-		}
-	case closed:
-		l.stats.dropped.Add(1)
-	case l.config.InsecureDisableCookies:
-		l.admitUnknown(datagram, from)
+	case !closed && !l.config.InsecureDisableCookies && beginsHello(datagram):
+		l.greet(datagram, from, at)
+	case at.live != nil:
+		l.count(at.push(datagram, from))
+	case !closed && l.config.InsecureDisableCookies && beginsHello(datagram):
+		l.admit(from, datagram, func(*peer) {})
 	default:
-		l.greet(datagram, from)
+		l.count(false)
 	}
 }
 
 // find returns whom a datagram is for: by the connection ID on its first record,
 // or without one by its address (RFC 9146 3).
-func (l *Listener) find(datagram []byte, from Path) *peer {
+func (l *Listener) find(datagram []byte, from Path) seats {
 	if l.config.ConnectionIDs != nil {
 		if b := connectionid.InDatagram(datagram); b != nil {
-			return l.ids[string(b[:min(l.config.ConnectionIDs.Len(b), len(b))])]
+			return seats{live: l.ids[string(b[:min(l.config.ConnectionIDs.Len(b), len(b))])]}
 		}
 	}
-	return l.peers[from.Remote]
+	return l.seatsAt(from.Remote)
 }
 
-// greet answers a datagram from a new address.
-func (l *Listener) greet(datagram []byte, from Path) {
-	g := l.greeter.greet(datagram, from.Remote, time.Now())
-	switch {
-	case g.welcome != nil:
-		l.admit(from, g.welcome.hello, g.welcome.prepare)
-	case g.reply != nil:
-		l.stats.challenges.Add(1)
-		l.socket.write(g.reply, from) // lost or not, the client asks again
-	case !g.wait:
+// count counts a datagram that was not taken.
+func (l *Listener) count(taken bool) {
+	if !taken {
 		l.stats.dropped.Add(1)
 	}
 }
 
-// admitUnknown makes a Conn for whatever begins with a ClientHello.
-func (l *Listener) admitUnknown(datagram []byte, from Path) {
-	const typeAt = headerSize12
-	r, _, ok := parseHeader12(datagram)
-	if !ok || r.kind != protocol.Handshake || r.number.Epoch != 0 || len(r.body) == 0 || protocol.HandshakeType(datagram[typeAt]) != protocol.ClientHello {
-		l.stats.dropped.Add(1)
+// greet takes a datagram that begins with a ClientHello.
+func (l *Listener) greet(datagram []byte, from Path, at seats) {
+	now := time.Now()
+	in, wait := l.greeter.hear(datagram, from.Remote, now)
+	if in == nil {
+		l.count(wait)
 		return
 	}
-	l.admit(from, datagram, func(*Engine) {})
+	if p := at.began(in); p != nil {
+		l.count(!p.conn.opened.Load() && p.push(in.datagram(), from))
+		return
+	}
+	switch g := l.greeter.answer(in, from.Remote, now); {
+	case g.welcome != nil && g.welcome.budget > 0 && at.handshaking():
+		l.count(false) // only a cookie says that it is the same client
+	case g.welcome != nil:
+		l.admit(from, g.welcome.hello, func(p *peer) {
+			copy(p.random[:], in.Random)
+			g.welcome.prepare(p.conn.engine)
+		})
+	case g.reply != nil && !at.disturbs(in, g.reply):
+		l.stats.challenges.Add(1)
+		l.socket.write(g.reply, from) // lost or not, the client asks again
+	default:
+		l.count(false)
+	}
 }
 
 // admit makes a Conn for a client, whose first datagram is given. A client that
 // there is no room for tries again.
-func (l *Listener) admit(from Path, first []byte, prepare func(*Engine)) {
+func (l *Listener) admit(from Path, first []byte, prepare func(*peer)) {
 	if len(l.accepts) == maxAccepts {
-		l.stats.dropped.Add(1)
+		l.count(false)
 		return
 	}
 	engine := newServerEngine(l.config) // valid since the Listener was made
 	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
-	prepare(engine)
 	p := &peer{listener: l, path: from, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
 	engine.paths.current, engine.paths.moved = from, p.move
 	engine.ids.register, engine.ids.retire = p.register, p.retire
 	p.conn = newConn(p, engine)
-	p.conn.onEnd = p.leave
+	p.conn.onOpen, p.conn.onEnd = p.opened, p.leave
+	prepare(p)
 	p.push(first, from)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
 		l.conns[p] = struct{}{}
-		l.peers[from.Remote] = p
+		l.sit(p)
 		p.conn.await()
 		l.accepts <- p.conn // nobody else sends
 	}
@@ -296,12 +309,14 @@ type peer struct {
 	listener *Listener
 	path     Path     // guarded by the Listener's lock, as is
 	ids      []string // what finds it apart from its address
+	random   [32]byte // of the hello that it began with
 	conn     *Conn
 	in       chan *packet
 	deadline *deadline.Deadline
 	writeBy  atomic.Pointer[time.Time] // the write deadline; nil or zero: none
 	done     chan struct{}             // closed by shut
 	once     sync.Once
+	gone     error // why; set by shut
 }
 
 // maxQueue is how many datagrams wait for a Conn; more are dropped, as from a
@@ -333,7 +348,10 @@ func (p *peer) receive() (*packet, error) {
 	case <-p.deadline.Done():
 		return nil, os.ErrDeadlineExceeded
 	case <-p.done:
-		return nil, net.ErrClosed
+		if in := p.poll(); in != nil {
+			return in, nil
+		}
+		return nil, p.gone
 	}
 }
 
@@ -352,7 +370,12 @@ func (p *peer) send(b []byte, to Path) error {
 	if by := p.writeBy.Load(); by != nil && !by.IsZero() && !time.Now().Before(*by) {
 		return os.ErrDeadlineExceeded
 	}
-	return p.listener.socket.write(b, to)
+	select {
+	case <-p.done:
+		return p.gone
+	default:
+		return p.listener.socket.write(b, to)
+	}
 }
 
 func (p *peer) netConn() net.Conn { return p }
@@ -362,8 +385,13 @@ func (p *peer) setReadDeadline(t time.Time) error {
 	return nil
 }
 
-// shut ends every receive.
-func (p *peer) shut() { p.once.Do(func() { close(p.done) }) }
+// shut ends every receive and send, because of err.
+func (p *peer) shut(err error) {
+	p.once.Do(func() {
+		p.gone = err
+		close(p.done)
+	})
+}
 
 // leave gives up the address and the connection IDs. The socket closes with the
 // last peer of a closed Listener.
@@ -372,9 +400,7 @@ func (p *peer) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, p)
-	if l.peers[p.path.Remote] == p {
-		delete(l.peers, p.path.Remote)
-	}
+	l.vacate(p)
 	for _, id := range p.ids {
 		delete(l.ids, id)
 	}
@@ -405,14 +431,13 @@ func (p *peer) retire(id []byte) {
 }
 
 // move makes the new address find p, unless it finds somebody else.
-func (p *peer) move(from, to Path) {
+func (p *peer) move(_, to Path) {
 	l := p.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.settle(p) // only what is open moves
+	l.vacate(p)
 	p.path = to
-	if l.peers[from.Remote] == p {
-		delete(l.peers, from.Remote)
-	}
 	if l.peers[to.Remote] == nil {
 		l.peers[to.Remote] = p
 	}
@@ -443,7 +468,7 @@ func (p *peer) Write(b []byte) (int, error) {
 }
 
 func (p *peer) Close() error {
-	p.shut()
+	p.shut(net.ErrClosed)
 	p.leave()
 	return nil
 }

@@ -483,6 +483,13 @@ type Config struct {
 	// its own and rotates them. Ignored by TLS.
 	CookieKeys [][32]byte
 
+	// SplitHellos is how many ClientHellos that come in several datagrams a Listener
+	// puts together at once, and MaxSplitHello how many bytes each may have. Zero
+	// means 256 and 4096; at most 65536 of both. A Listener takes the memory for all
+	// when it is made, and no more whatever comes: clients beyond them take each
+	// other's place, and try again. Ignored by TLS.
+	SplitHellos, MaxSplitHello int
+
 	// --- Around the connection
 
 	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted
@@ -513,6 +520,8 @@ const (
 	DefaultInitialTimeout   = 400 * time.Millisecond
 	DefaultHandshakeTimeout = 30 * time.Second
 	DefaultSessionTickets   = 2
+	DefaultSplitHellos      = 256
+	DefaultMaxSplitHello    = 4096
 )
 
 // A PathCheck is how the peer's new address is checked (RFC 9853 4).

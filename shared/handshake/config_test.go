@@ -93,6 +93,11 @@ func TestValidate(t *testing.T) {
 		{"MTU", Client, func(c *Config) { c.MTU = -1 }},
 		{"", Client, func(c *Config) { c.MTU = MinMTU }},
 		{"InitialTimeout", Client, func(c *Config) { c.InitialTimeout = -time.Second }},
+		{"SplitHellos", Server, func(c *Config) { c.SplitHellos = -1 }},
+		{"SplitHellos", Server, func(c *Config) { c.SplitHellos = 1<<16 + 1 }},
+		{"MaxSplitHello", Server, func(c *Config) { c.MaxSplitHello = -1 }},
+		{"MaxSplitHello", Server, func(c *Config) { c.MaxSplitHello = 1<<16 + 1 }},
+		{"", Server, func(c *Config) { c.SplitHellos, c.MaxSplitHello = 1, 1<<16 }},
 	} {
 		config := &Config{ServerName: testName, Certificates: []tls.Certificate{good}}
 		c.change(config)

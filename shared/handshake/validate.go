@@ -39,6 +39,7 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 	if err := c.validateConnectionIDs(t); err != nil {
 		return err
 	}
+	const maxSplit = 1 << 16
 	printable := func(r rune) bool { return ' ' < r && r <= '~' }
 	switch {
 	case c.ClientAuth < tls.NoClientCert || c.ClientAuth > tls.RequireAndVerifyClientCert:
@@ -76,6 +77,10 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 		return unusable("RecordPadding", "%d is outside 0 to 16384", c.RecordPadding)
 	case t == protocol.Datagram && c.PathCheck > NoPathCheck:
 		return unusable("PathCheck", "unknown value %d", c.PathCheck)
+	case c.SplitHellos < 0 || c.SplitHellos > maxSplit:
+		return unusable("SplitHellos", "%d is outside 0 to %d", c.SplitHellos, maxSplit)
+	case c.MaxSplitHello < 0 || c.MaxSplitHello > maxSplit:
+		return unusable("MaxSplitHello", "%d is outside 0 to %d", c.MaxSplitHello, maxSplit)
 	case c.InitialTimeout < 0:
 		return unusable("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}
