@@ -110,16 +110,17 @@ func (g *greeter) parsed() (in *hello, wait bool) {
 	return &g.hello, false
 }
 
-// carriesHello reports whether a record may have a part of a ClientHello: it is
-// plaintext, and versions before the first answer are 1.0 or 1.2.
+// carriesHello reports whether a record begins with a part of a ClientHello. It
+// is plaintext, and before the first answer the version may be 1.0.
 func (r header12) carriesHello() bool {
-	return r.kind == protocol.Handshake && r.number.Epoch == 0 && (r.version == protocol.VersionDTLS10 || r.version == protocol.VersionDTLS12)
+	return r.kind == protocol.Handshake && r.number.Epoch == 0 && (r.version == protocol.VersionDTLS10 || r.version == protocol.VersionDTLS12) &&
+		len(r.body) > 0 && protocol.HandshakeType(r.body[0]) == protocol.ClientHello
 }
 
 // beginsHello reports whether a datagram begins with a part of a ClientHello.
 func beginsHello(datagram []byte) bool {
 	r, _, ok := parseHeader12(datagram)
-	return ok && r.carriesHello() && len(r.body) > 0 && protocol.HandshakeType(r.body[0]) == protocol.ClientHello
+	return ok && r.carriesHello()
 }
 
 // datagram is the hello as if it had come in one record of one datagram, with

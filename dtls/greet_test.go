@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
@@ -398,11 +399,8 @@ func TestGreetAmplification(t *testing.T) {
 func TestGreetSmallestHello(t *testing.T) {
 	_, server := with()
 	server.CurvePreferences = nil
-	body := []byte{0xfe, 0xfd}
-	body = append(body, make([]byte, 32)...)          // random
-	body = append(body, 0, 0, 0, 2, 0xc0, 0x2b, 1, 0) // session_id, cookie, suites, compression
-	message := append([]byte{1, 0, 0, byte(len(body)), 0, 0, 0, 0, 0, 0, 0, byte(len(body))}, body...)
-	datagram := append([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(message))}, message...)
+	datagram := smallestHello()
+	body := datagram[headerSize12+fragment.HeaderSize:]
 	reply := testGreeter(server).greet(datagram, someAddr, epochOfSimulation).reply
 	if reply == nil || len(reply) > amplification*len(datagram) {
 		t.Errorf("%d bytes in, %d out", len(datagram), len(reply))
