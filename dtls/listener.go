@@ -309,6 +309,7 @@ type peer struct {
 	listener *Listener
 	path     Path     // guarded by the Listener's lock, as is
 	ids      []string // what finds it apart from its address
+	identity [32]byte // of the client, once open: see identify
 	random   [32]byte // of the hello that it began with
 	conn     *Conn
 	in       chan *packet

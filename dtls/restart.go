@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"crypto/sha256"
 	"errors"
 	"net/netip"
 	"time"
@@ -20,6 +21,10 @@ import (
 // of what comes, and what doesn't open changes nothing. Plaintext means nothing
 // to the older one, which has had keys. The candidate takes the other's place when
 // its handshake is complete.
+//
+// An association whose records carry connection IDs is found without its address,
+// which a NAT may have given to another client meanwhile. Then it goes on: it ends
+// only for a client that authenticates as the same one, or if neither does.
 //
 // An association that isn't open has nothing to lose: the next welcome hello
 // takes its place at once, so that there is one candidate for an address.
@@ -94,16 +99,33 @@ func (l *Listener) settle(p *peer) {
 	if s := l.seatsAt(a); s.candidate == p {
 		delete(l.candidates, a)
 		l.peers[a] = p
-		s.live.replace()
+		if len(s.live.ids) == 0 || s.live.identity == p.identity {
+			s.live.replace()
+		}
 	}
 }
 
 // opened is called when the handshake of p is complete.
 func (p *peer) opened() {
 	l := p.listener
+	identity := identify(p.conn.engine.State())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p.identity = identity
 	l.settle(p)
+}
+
+// identify is a hash of what a client has authenticated by, zero if by nothing.
+func identify(s ConnectionState) (sum [sha256.Size]byte) {
+	switch {
+	case len(s.PSKIdentity) > 0:
+		return sha256.Sum256(s.PSKIdentity)
+	case len(s.PeerCertificates) > 0:
+		return sha256.Sum256(s.PeerCertificates[0].RawSubjectPublicKeyInfo)
+	case len(s.PeerRawPublicKey) > 0:
+		return sha256.Sum256(s.PeerRawPublicKey)
+	}
+	return sum
 }
 
 // vacate gives up the place of p. l.mu is held.

@@ -80,6 +80,8 @@ var restarts = []struct {
 	{name: "1.3 and then 1.2", before: highest(dtls.VersionDTLS13), after: highest(dtls.VersionDTLS12)},
 	{name: "1.3 in one datagram", before: small, after: small},
 	{name: "1.2 with CBC", before: cbc, after: cbc, server: cbc},
+	{name: "1.3 with connection IDs", before: identified, after: identified, server: identified},
+	{name: "1.2 with connection IDs", before: together(identified, highest(dtls.VersionDTLS12)), after: together(identified, highest(dtls.VersionDTLS12)), server: identified},
 }
 
 func highest(version uint16) func(*dtls.Config) {
@@ -87,6 +89,16 @@ func highest(version uint16) func(*dtls.Config) {
 }
 
 func small(c *dtls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }
+
+func identified(c *dtls.Config) { c.ConnectionIDs = dtls.RandomConnectionIDs(8) }
+
+func together(changes ...func(*dtls.Config)) func(*dtls.Config) {
+	return func(c *dtls.Config) {
+		for _, change := range changes {
+			change(c)
+		}
+	}
+}
 
 func cbc(c *dtls.Config) {
 	c.MaxVersion, c.CipherSuites = dtls.VersionDTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256}
@@ -384,4 +396,57 @@ func TestRestartWithEarlyData(t *testing.T) {
 		_, err = s.Read(b)
 		expectError(t, "Read", err, dtls.ErrReplaced)
 	})
+}
+
+// An address may have become another device's. The one that was there is found by
+// its connection ID, and stays; unless the newcomer is the same device.
+func TestAddressOfAnotherDevice(t *testing.T) {
+	key := func(name string) []dtls.Credential {
+		return []dtls.Credential{{PSK: &dtls.ExternalPSK{Identity: []byte(name), Key: []byte("sixteen bytes or"), Use: dtls.PSKDirect}}}
+	}
+	for _, c := range []struct {
+		name     string
+		version  uint16
+		ids      bool
+		identity string
+		stays    bool
+	}{
+		{"1.3, another", dtls.VersionDTLS13, true, "two", true},
+		{"1.3, the same", dtls.VersionDTLS13, true, "one", false},
+		{"1.3, another, without IDs", dtls.VersionDTLS13, false, "two", false},
+		{"1.2, another", dtls.VersionDTLS12, true, "two", true},
+		{"1.2, the same", dtls.VersionDTLS12, true, "one", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := &dtls.Config{MinVersion: c.version, MaxVersion: c.version, Credentials: key("one")}
+				server := &dtls.Config{MinVersion: c.version, MaxVersion: c.version, Credentials: append(key("one"), key("two")...)}
+				if c.ids {
+					identified(client)
+					identified(server)
+				}
+				d := newDevice(t, client, server)
+				first, s := d.connect()
+				other := *client
+				other.Credentials = key(c.identity)
+				d.config = &other
+				second, next := d.connect()
+				synctest.Wait()
+				send(t, second, next, "ping")
+				send(t, next, second, "pong")
+				if !c.stays {
+					_, err := s.Read(make([]byte, 10))
+					expectError(t, "Read", err, dtls.ErrReplaced)
+					d.connections(1)
+					return
+				}
+				send(t, first, s, "still here")
+				d.connections(2)
+				s.Close()
+				time.Sleep(10 * time.Second) // it may linger
+				send(t, second, next, "alone")
+				d.connections(1)
+			})
+		})
+	}
 }
