@@ -391,3 +391,34 @@ func TestVanishedEarlyClientIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// A ticket that was seen lets nobody take the place of a handshake that is under
+// way: without a cookie only an address where there is none is taken.
+func TestTicketReplacesNoHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, dtls.VersionDTLS13)
+		client.EarlyData, server.EarlyData = true, true
+		client.ClientSessionCache = dtls.NewLRUClientSessionCache(1)
+		small(client)
+		d := newDevice(t, client, server)
+		a := newAttacker(t, d.lan)
+		c, s := d.connect()
+		send(t, s, c, "with the ticket")
+		a.reset()
+		again, done := d.start()
+		synctest.Wait()
+		next := d.accept()
+		if d.listener.Stats().Challenges != 1 {
+			t.Fatalf("%+v, want a hello without a cookie", d.listener.Stats())
+		}
+		forged := a.seen[len(a.seen)-1]
+		const randomAt = 13 + 12 + 2
+		forged[randomAt]++
+		forged[len(forged)-1]++ // of the binder
+		a.send(victim, forged)
+		d.connections(2)
+		send(t, c, s, "still here")
+		d.finish(next, done)
+		send(t, again, next, "ping")
+	})
+}
