@@ -252,8 +252,8 @@ func (g *greeter) record(kind protocol.ContentType, answers header12, payload []
 
 // refuse answers a hello that can't lead to a handshake with its alert.
 func (g *greeter) refuse(err error, r header12) []byte {
-	var a *alert.Error
-	if !errors.As(err, &a) {
+	a, ok := errors.AsType[*alert.Error](err)
+	if !ok {
 		return nil
 	}
 	return g.alert(a.Alert, r)

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"runtime"
@@ -23,6 +24,11 @@ var spoofs = []struct {
 	{"1.2, first fragment", only12, false, true},
 	{"1.2, forged cookie", only12, true, false},
 	{"1.2, forged cookie, first fragment", only12, true, true},
+	{"no common version", func(client, server *Config) { client.MaxVersion, server.MinVersion = VersionDTLS12, VersionDTLS13 }, false, false},
+	{"no common suite", func(client, server *Config) {
+		client.CipherSuites, server.CipherSuites = []uint16{tls.TLS_AES_128_GCM_SHA256}, []uint16{tls.TLS_AES_256_GCM_SHA384}
+	}, false, false},
+	{"no common group", func(client, server *Config) { server.CurvePreferences = []tls.CurveID{tls.CurveP384} }, false, false},
 }
 
 // spoofedHello makes one.

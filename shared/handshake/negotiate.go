@@ -21,8 +21,20 @@ type Choice struct {
 	NeedShare bool         // the client sent no share for Group
 }
 
+// Why there is no Choice. A Listener is told for any hello that anybody sends: it
+// costs nothing.
+var (
+	errNoVersion  = alert.Peerf(alert.ProtocolVersion, "%w: none that the client offers is enabled here", alert.NoCommonVersion)
+	errFellBack   = alert.Peerf(alert.InappropriateFallback, "the client fell back, and this server has better")
+	errFellTooFar = alert.Peerf(alert.InappropriateFallback, "the client fell back to what is too old")
+	errNoSuite13  = alert.Peerf(alert.HandshakeFailure, "%w for 1.3", alert.NoCommonSuite)
+	errNoGroup    = alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
+	errNoGroups   = alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without supported_groups", alert.NoCommonGroup)
+	errNoShares   = alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without one", alert.MissingKeyShare)
+)
+
 // Choose makes the Choice, or says with which alert there is none. It does not
-// allocate unless it fails.
+// allocate unless an extension is malformed.
 func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, error) {
 	var choice Choice
 	var err error
@@ -30,7 +42,7 @@ func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, e
 		return choice, err
 	}
 	if choice.Suite = chooseSuite13(c, in, t); choice.Suite == nil {
-		return choice, alert.Peerf(alert.HandshakeFailure, "%w for %v", alert.NoCommonSuite, choice.Version)
+		return choice, errNoSuite13
 	}
 	return choice, choice.chooseGroup(c, in)
 }
@@ -68,8 +80,8 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 	}
 	// RFC 7507 3: the client tried something better and was cut off. It may have
 	// fallen below what there is here.
-	if best := c.highest(t); in.CipherSuites.Contains(fallback) && !has13 && (best.Is13() || !has12) {
-		return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back, and this server has %v", best)
+	if in.CipherSuites.Contains(fallback) && !has13 && (c.highest(t).Is13() || !has12) {
+		return 0, errFellBack
 	}
 	switch {
 	case has13 && c.Enabled(v13):
@@ -77,9 +89,9 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 	case has12 && c.Enabled(v12):
 		return v12, nil
 	case !has12 && !has13 && in.CipherSuites.Contains(fallback):
-		return 0, alert.Peerf(alert.InappropriateFallback, "the client fell back to %v, which is too old", in.Version)
+		return 0, errFellTooFar
 	}
-	return 0, alert.Peerf(alert.ProtocolVersion, "%w: none that the client offers is enabled here (its legacy_version is %v)", alert.NoCommonVersion, in.Version)
+	return 0, errNoVersion
 }
 
 // chooseGroup picks the group of 1.3 by our order of preference. Unless Config
@@ -110,7 +122,7 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 		}
 	}
 	if choice.Group == nil && !pskOnly {
-		return alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
+		return errNoGroup
 	}
 	return nil
 }
@@ -137,7 +149,7 @@ func (c *Config) firstEqual(g *suite.Group, theirs message.Uint16s, v protocol.V
 func keyExchangeOffer(in *message.ClientHello) (message.Uint16s, message.KeyShares, error) {
 	groupsBody, ok := in.Extensions.Find(protocol.ExtSupportedGroups)
 	if !ok {
-		return nil, nil, alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without supported_groups", alert.NoCommonGroup)
+		return nil, nil, errNoGroups
 	}
 	groups, err := message.ParseSupportedGroups(groupsBody)
 	if err != nil {
@@ -145,7 +157,7 @@ func keyExchangeOffer(in *message.ClientHello) (message.Uint16s, message.KeyShar
 	}
 	sharesBody, ok := in.Extensions.Find(protocol.ExtKeyShare)
 	if !ok {
-		return nil, nil, alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without one", alert.MissingKeyShare)
+		return nil, nil, errNoShares
 	}
 	shares, err := message.ParseKeyShares(sharesBody)
 	return groups, shares, err
