@@ -232,7 +232,7 @@ func TestAttacker(t *testing.T) {
 					client.MinVersion, server.MinVersion = 0, 0
 					kind.change(client)
 					kind.change(server)
-					d := newDevice(t, client, server)
+					d := newRebooter(t, client, server)
 					a := newAttacker(t, d.lan)
 					c, s := d.connect()
 					send(t, c, s, "ping")
@@ -277,7 +277,7 @@ func TestAttackerWithCookie(t *testing.T) {
 				client.MinVersion, server.MinVersion = 0, 0
 				kind.change(client)
 				kind.change(server)
-				d := newDevice(t, client, server)
+				d := newRebooter(t, client, server)
 				a := newAttacker(t, d.lan)
 				c, s := d.connect()
 				for range 3 {
@@ -315,7 +315,7 @@ func TestAttackerDuringHandshake(t *testing.T) {
 				client.MinVersion, server.MinVersion = 0, 0
 				kind.change(client)
 				kind.change(server)
-				d := newDevice(t, client, server)
+				d := newRebooter(t, client, server)
 				a := newAttacker(t, d.lan)
 				c, done := d.start()
 				synctest.Wait() // the cookie has verified
@@ -351,7 +351,7 @@ func TestVanishedEarlyClientIsBounded(t *testing.T) {
 			client.EarlyData, server.EarlyData = true, true
 			client.ClientSessionCache = dtls.NewLRUClientSessionCache(1)
 			small(client)
-			d := newDevice(t, client, server)
+			d := newRebooter(t, client, server)
 			a := newAttacker(t, d.lan)
 			c, s := d.connect()
 			send(t, s, c, "with the ticket")
@@ -400,7 +400,7 @@ func TestTicketReplacesNoHandshake(t *testing.T) {
 		client.EarlyData, server.EarlyData = true, true
 		client.ClientSessionCache = dtls.NewLRUClientSessionCache(1)
 		small(client)
-		d := newDevice(t, client, server)
+		d := newRebooter(t, client, server)
 		a := newAttacker(t, d.lan)
 		c, s := d.connect()
 		send(t, s, c, "with the ticket")

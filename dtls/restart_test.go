@@ -11,9 +11,9 @@ import (
 	"github.com/godwit-dtls/godwit/dtls"
 )
 
-// A device is a client at clientAddr, which forgets all that it had when it is
+// A rebooter is a client at clientAddr, which forgets all that it had when it is
 // started again. What was started before can still send, but hears nothing.
-type device struct {
+type rebooter struct {
 	t        testing.TB
 	lan      *lan
 	listener *dtls.Listener
@@ -21,7 +21,7 @@ type device struct {
 }
 
 // start begins a handshake, and returns where its end is told.
-func (d *device) start() (*dtls.Conn, chan error) {
+func (d *rebooter) start() (*dtls.Conn, chan error) {
 	d.t.Helper()
 	c, err := dtls.Client(dtls.FromPacketConn(d.lan.listen(clientAddr), d.listener.Addr()), d.config)
 	if err != nil {
@@ -34,7 +34,7 @@ func (d *device) start() (*dtls.Conn, chan error) {
 }
 
 // connect runs both handshakes.
-func (d *device) connect() (c, s *dtls.Conn) {
+func (d *rebooter) connect() (c, s *dtls.Conn) {
 	d.t.Helper()
 	c, done := d.start()
 	s = d.accept()
@@ -42,14 +42,14 @@ func (d *device) connect() (c, s *dtls.Conn) {
 	return c, s
 }
 
-func (d *device) accept() *dtls.Conn {
+func (d *rebooter) accept() *dtls.Conn {
 	d.t.Helper()
 	s := accept(d.t, d.listener)
 	d.t.Cleanup(func() { s.Close() })
 	return s
 }
 
-func (d *device) finish(s *dtls.Conn, done chan error) {
+func (d *rebooter) finish(s *dtls.Conn, done chan error) {
 	d.t.Helper()
 	if err := s.Handshake(); err != nil {
 		d.t.Fatalf("server: %v", err)
@@ -60,7 +60,7 @@ func (d *device) finish(s *dtls.Conn, done chan error) {
 }
 
 // connections checks how many there are.
-func (d *device) connections(want int) {
+func (d *rebooter) connections(want int) {
 	d.t.Helper()
 	synctest.Wait()
 	if got := d.listener.Stats().Connections; got != want {
@@ -106,7 +106,7 @@ func cbc(c *dtls.Config) {
 
 // eachRestart runs f with a device that has a connection, and is changed for
 // the next.
-func eachRestart(t *testing.T, f func(t *testing.T, d *device, c, s *dtls.Conn)) {
+func eachRestart(t *testing.T, f func(t *testing.T, d *rebooter, c, s *dtls.Conn)) {
 	for _, r := range restarts {
 		t.Run(r.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -115,7 +115,7 @@ func eachRestart(t *testing.T, f func(t *testing.T, d *device, c, s *dtls.Conn))
 				if r.server != nil {
 					r.server(server)
 				}
-				d := newDevice(t, client, server)
+				d := newRebooter(t, client, server)
 				if r.before != nil {
 					r.before(client)
 				}
@@ -130,9 +130,9 @@ func eachRestart(t *testing.T, f func(t *testing.T, d *device, c, s *dtls.Conn))
 	}
 }
 
-func newDevice(t testing.TB, client, server *dtls.Config) *device {
+func newRebooter(t testing.TB, client, server *dtls.Config) *rebooter {
 	t.Helper()
-	d := &device{t: t, lan: newLAN(), config: client}
+	d := &rebooter{t: t, lan: newLAN(), config: client}
 	l, err := dtls.NewListener(d.lan.listen(serverAddr), server)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func fromServer(d datagram) bool { return d.from == netip.MustParseAddrPort(serv
 // A client that starts again has another Conn. The first works until the second
 // is open, and then ends without a word.
 func TestClientStartsAgain(t *testing.T) {
-	eachRestart(t, func(t *testing.T, d *device, c, s *dtls.Conn) {
+	eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 		again, done := d.start()
 		next := d.accept()
 		d.connections(2)
@@ -185,7 +185,7 @@ func TestClientStartsAgain(t *testing.T) {
 
 // What the first Conn had received is not lost with it.
 func TestReplacedConnKeepsData(t *testing.T) {
-	eachRestart(t, func(t *testing.T, d *device, c, s *dtls.Conn) {
+	eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 		for _, text := range []string{"one", "two", "three"} {
 			c.Write([]byte(text))
 		}
@@ -201,7 +201,7 @@ func TestReplacedConnKeepsData(t *testing.T) {
 
 // A Read that waits is told.
 func TestReplacedConnEndsRead(t *testing.T) {
-	eachRestart(t, func(t *testing.T, d *device, c, s *dtls.Conn) {
+	eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 		read := make(chan error)
 		go func() {
 			_, err := s.Read(make([]byte, 10))
@@ -215,7 +215,7 @@ func TestReplacedConnEndsRead(t *testing.T) {
 
 // A handshake that doesn't come to its end changes nothing, and the next one may.
 func TestHalfAHandshakeReplacesNothing(t *testing.T) {
-	eachRestart(t, func(t *testing.T, d *device, c, s *dtls.Conn) {
+	eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 		d.config.HandshakeTimeout = time.Hour
 		d.lan.filter(func(d datagram) error {
 			if fromServer(d) {
@@ -266,7 +266,7 @@ func isChallenge(b []byte) bool {
 // end of the first, which the last one replaces; whether or not there was an
 // association before them.
 func TestNewestHandshakeCounts(t *testing.T) {
-	eachRestart(t, func(t *testing.T, d *device, c, s *dtls.Conn) {
+	eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 		for _, before := range []string{"with an open Conn", "with none"} {
 			d.lan.filter(func(d datagram) error {
 				if fromServer(d) && !isChallenge(d.data) {
@@ -298,7 +298,7 @@ func TestNewestHandshakeCounts(t *testing.T) {
 
 // If the first Conn ends meanwhile, the second has the address to itself.
 func TestOldConnEndsFirst(t *testing.T) {
-	eachRestart(t, func(t *testing.T, d *device, c, s *dtls.Conn) {
+	eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 		again, done := d.start()
 		next := d.accept()
 		s.Abort(dtls.Alert(40))
@@ -314,7 +314,7 @@ func TestOldConnEndsFirst(t *testing.T) {
 // Listeners that close, or lose their socket, let go of both.
 func TestListenerEndsDuringRestart(t *testing.T) {
 	for _, lost := range []bool{false, true} {
-		eachRestart(t, func(t *testing.T, d *device, c, s *dtls.Conn) {
+		eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 			again, done := d.start()
 			next := d.accept()
 			if lost {
@@ -348,7 +348,7 @@ func TestNoRestartWithoutCookies(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client, server := configs(t, version)
 			server.InsecureDisableCookies = true
-			d := newDevice(t, client, server)
+			d := newRebooter(t, client, server)
 			c, s := d.connect()
 			again, done := d.start()
 			time.Sleep(time.Second)
@@ -367,7 +367,7 @@ func TestRestartWithEarlyData(t *testing.T) {
 		client, server := configs(t, dtls.VersionDTLS13)
 		client.EarlyData, server.EarlyData = true, true
 		client.ClientSessionCache = dtls.NewLRUClientSessionCache(1)
-		d := newDevice(t, client, server)
+		d := newRebooter(t, client, server)
 		c, s := d.connect()
 		send(t, s, c, "with the ticket")
 		synctest.Wait()
@@ -425,7 +425,7 @@ func TestAddressOfAnotherDevice(t *testing.T) {
 					identified(client)
 					identified(server)
 				}
-				d := newDevice(t, client, server)
+				d := newRebooter(t, client, server)
 				first, s := d.connect()
 				other := *client
 				other.Credentials = key(c.identity)
