@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -213,4 +214,40 @@ func smallestHello() []byte {
 	body = append(body, 0, 0, 0, 2, 0xc0, 0x2b, 1, 0) // session_id, cookie, suites, compression
 	message := append([]byte{1, 0, 0, byte(len(body)), 0, 0, 0, 0, 0, 0, 0, byte(len(body))}, body...)
 	return append([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(message))}, message...)
+}
+
+// FuzzGreeter gives a greeter datagrams from one address, each behind its length
+// in two bytes. Nothing that it says is more than three times what came.
+func FuzzGreeter(f *testing.F) {
+	seed := func(datagrams ...[]byte) {
+		var b []byte
+		for _, d := range datagrams {
+			b = append(binary.BigEndian.AppendUint16(b, uint16(len(d))), d...)
+		}
+		f.Add(b)
+	}
+	for i := range spoofs {
+		datagram, _ := spoofedHello(f, i)
+		seed(datagram)
+	}
+	for _, a := range arrangements {
+		r, parts := cut(f, smallestHello(), 5)
+		seed(a.places(r, parts)...)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, server := with(hybrid)
+		server.SplitHellos = 4 // a table that is soon made
+		g := testGreeter(server)
+		for in, out := 0, 0; len(b) >= 2; {
+			n := min(int(binary.BigEndian.Uint16(b)), len(b)-2)
+			last := g.greet(b[2:2+n], someAddr, epochOfSimulation)
+			in, out, b = in+n, out+len(last.reply), b[2+n:]
+			if last.welcome != nil {
+				t.Fatal("welcome without a cookie of ours")
+			}
+			if out > amplification*in {
+				t.Fatalf("%d bytes in, %d out", in, out)
+			}
+		}
+	})
 }
