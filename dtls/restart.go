@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/netip"
-	"time"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
@@ -151,14 +150,5 @@ func (p *peer) replace() {
 		return
 	}
 	p.shut(ErrReplaced)
-	time.AfterFunc(0, p.conn.replaced) // the caller has other locks, or no time
-}
-
-func (c *Conn) replaced() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.readAside()
-	if c.err() == nil {
-		c.fail(ErrReplaced)
-	}
+	p.conn.endLater(ErrReplaced)
 }

@@ -216,3 +216,16 @@ func (c *Conn) end() error {
 	}
 	return nil
 }
+
+// endLater ends the Conn because of err, for a caller who has other locks or no
+// time. What waits on the link is read before.
+func (c *Conn) endLater(err error) {
+	time.AfterFunc(0, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.readAside()
+		if c.err() == nil {
+			c.fail(err)
+		}
+	})
+}
