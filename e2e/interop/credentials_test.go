@@ -1,8 +1,10 @@
 package interop
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
+	"testing"
 	"time"
 
 	"github.com/godwit-dtls/godwit/e2e/pki"
@@ -48,4 +50,14 @@ func newAuthority(directory string) (*pki.Authority, error) {
 		return nil, err
 	}
 	return pki.NewAuthority(directory)
+}
+
+// certificates are a leaf for godwit in this process.
+func certificates(t *testing.T, leaf *pki.Leaf) []tls.Certificate {
+	t.Helper()
+	c, err := tls.LoadX509KeyPair(leaf.Chain, leaf.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []tls.Certificate{c}
 }

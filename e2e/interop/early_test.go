@@ -1,7 +1,6 @@
 package interop
 
 import (
-	cryptotls "crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -96,14 +95,9 @@ func TestEarlyDataFromClients(t *testing.T) {
 	for _, other := range earlyPeers {
 		t.Run(other.Name(), func(t *testing.T) {
 			t.Parallel()
-			leaf := credentials.server[pki.ECDSA]
-			certificate, err := cryptotls.LoadX509KeyPair(leaf.Chain, leaf.Key)
-			if err != nil {
-				t.Fatal(err)
-			}
 			settings := earlySettings()
 			listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-				Certificates: []cryptotls.Certificate{certificate}, NextProtos: settings.ALPN, EarlyData: true,
+				Certificates: certificates(t, credentials.server[pki.ECDSA]), NextProtos: settings.ALPN, EarlyData: true,
 			})
 			if err != nil {
 				t.Fatal(err)

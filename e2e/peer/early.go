@@ -13,31 +13,15 @@ type EarlyPeer interface {
 	Name() string
 	// ServeEarly starts a server that takes 0-RTT data. It returns every Text on as
 	// many connections as come.
-	ServeEarly(testing.TB, Settings) EarlyServer
+	ServeEarly(testing.TB, Settings) Daemon
 	// ConnectEarly connects twice, sends Text each time and waits for its echo. The
 	// second time it resumes the first, and sends Text as 0-RTT data. It returns
 	// what the program said.
 	ConnectEarly(t testing.TB, s Settings, address string) string
 }
 
-// An EarlyServer is a server that takes 0-RTT data.
-type EarlyServer struct {
-	*process
-	at string
-}
-
-// Address is where it listens.
-func (s EarlyServer) Address() string { return s.at }
-
-// Output is what it said, once it has said what is awaited.
-func (s EarlyServer) Output(awaited string) string {
-	s.t.Helper()
-	s.await(awaited, func(stdout, stderr string) bool { return strings.Contains(stdout+stderr, awaited) })
-	return s.log()
-}
-
 // ServeEarly is openssl s_server. What it reads early it prints by itself.
-func (OpenSSL) ServeEarly(t testing.TB, s Settings) EarlyServer {
+func (OpenSSL) ServeEarly(t testing.TB, s Settings) Daemon {
 	arguments := []string{"s_server", "-accept", "127.0.0.1:0", "-early_data", "-state"}
 	p := start(t, nil, Find(t, "openssl"), append(arguments, opensslArguments(s)...)...)
 	go func() {
@@ -47,7 +31,7 @@ func (OpenSSL) ServeEarly(t testing.TB, s Settings) EarlyServer {
 			}
 		}
 	}()
-	return EarlyServer{p, p.address("tcp")}
+	return Daemon{p, p.address("tcp")}
 }
 
 func (o OpenSSL) ConnectEarly(t testing.TB, s Settings, address string) string {
@@ -67,9 +51,9 @@ func (o OpenSSL) ConnectEarly(t testing.TB, s Settings, address string) string {
 
 // ServeEarly is gnutls-serv, which says nothing about early data and doesn't echo
 // it.
-func (g GnuTLS) ServeEarly(t testing.TB, s Settings) EarlyServer {
+func (g GnuTLS) ServeEarly(t testing.TB, s Settings) Daemon {
 	p := g.start(t, s, "gnutls-serv", []string{"--port", "0", "--echo", "--disable-client-cert", "--earlydata"})
-	return EarlyServer{p, p.address("tcp")}
+	return Daemon{p, p.address("tcp")}
 }
 
 func (g GnuTLS) ConnectEarly(t testing.TB, s Settings, address string) string {

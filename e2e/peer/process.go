@@ -163,6 +163,22 @@ func (p *process) log() string {
 	return text.String()
 }
 
+// A Daemon is a server that goes on until its test ends.
+type Daemon struct {
+	*process
+	at string
+}
+
+// Address is where it listens.
+func (d Daemon) Address() string { return d.at }
+
+// Output is what it said, once it has said what is awaited.
+func (d Daemon) Output(awaited string) string {
+	d.t.Helper()
+	d.await(awaited, func(stdout, stderr string) bool { return strings.Contains(stdout+stderr, awaited) })
+	return d.log()
+}
+
 // address waits until the process has a socket of the network ("tcp", "udp")
 // that receives, and returns where. The kernel tells, so that no program has to
 // be trusted with a port that was free a moment ago.
