@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+)
+
+// patience bounds every wait. Nothing takes a tenth of it.
+const patience = 20 * time.Second
+
+func TestDemo(t *testing.T) {
+	for name, config := range map[string]*dtls.Config{
+		"DTLS 1.3": {MinVersion: dtls.VersionDTLS13},
+		"DTLS 1.2": {MaxVersion: dtls.VersionDTLS12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			if err := demo(t.Context(), config, nil, &out); err != nil {
+				t.Fatalf("%v\n%s", err, &out)
+			}
+			first, rest, _ := strings.Cut(out.String(), "\n")
+			if !strings.HasPrefix(first, "connected: "+name+", TLS_") || !strings.HasSuffix(first, `, key "demo"`) {
+				t.Errorf("the demo agreed on %s", first)
+			}
+			want := `observe /light: 2.05 Content off
+PUT /light on: 2.04 Changed 
+observed: 2.05 Content on
+GET /.well-known/core: 2.05 Content </light>;ct=0;obs
+`
+			if rest != want {
+				t.Errorf("the demo printed\n%s\nexpected\n%s", rest, want)
+			}
+		})
+	}
+}
+
+// The keys of two devices, as text, which libcoap wants.
+const (
+	nest = "sixteen letters."
+	egg  = "another sixteen."
+)
+
+func key(identity, text string) string { return identity + ":" + hex.EncodeToString([]byte(text)) }
+
+// startServer runs serve with both keys, and returns the URL of its light.
+func startServer(t *testing.T) (light string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	reader, writer := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"-psk", key("nest", nest), "-psk", key("egg", egg), "serve", "127.0.0.1:0"}, writer)
+		writer.Close()
+	}()
+	lines := bufio.NewScanner(reader)
+	if !lines.Scan() {
+		t.Fatal(<-ended)
+	}
+	light = lines.Text()
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		for lines.Scan() { // who connects
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		<-drained
+	})
+	return light
+}
+
+// coap runs a command of the client to its end.
+func coap(t *testing.T, arguments ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out strings.Builder
+	if err := run(ctx, arguments, &out); err != nil {
+		t.Fatalf("%q: %v\n%s", arguments, err, &out)
+	}
+	return out.String()
+}
+
+func TestCommands(t *testing.T) {
+	light := startServer(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	reader, writer := io.Pipe()
+	observed := make(chan error, 1)
+	go func() {
+		observed <- run(ctx, []string{"-psk", key("egg", egg), "observe", light}, writer)
+		writer.Close()
+	}()
+	observer := bufio.NewScanner(reader)
+	expect := func(part string) {
+		t.Helper()
+		if !observer.Scan() || !strings.Contains(observer.Text(), part) {
+			t.Errorf("the observer printed %q, expected %q", observer.Text(), part)
+		}
+	}
+	expect(`key "egg"`)
+	expect("2.05 Content off")
+	if got := coap(t, "-psk", key("nest", nest), "put", light, "dimmed"); !strings.Contains(got, "2.04 Changed") {
+		t.Errorf("put: %s", got)
+	}
+	expect("2.05 Content dimmed")
+	if got := coap(t, "-psk", key("nest", nest), "get", light); !strings.Contains(got, "2.05 Content dimmed") || !strings.Contains(got, `key "nest"`) {
+		t.Errorf("get: %s", got)
+	}
+	if got := coap(t, "-psk", key("nest", nest), "get", strings.TrimSuffix(light, "light")+"dark"); !strings.Contains(got, "4.04 NotFound") {
+		t.Errorf("get of nothing: %s", got)
+	}
+	cancel()
+	if err := <-observed; err != nil {
+		t.Error(err)
+	}
+}
+
+// What is larger than a datagram goes in blocks, both ways.
+func TestLargeValue(t *testing.T) {
+	light := startServer(t)
+	value := strings.Repeat("a colour, ", 500)
+	coap(t, "-psk", key("nest", nest), "put", light, value)
+	if got := coap(t, "-psk", key("nest", nest), "get", light); !strings.Contains(got, "2.05 Content "+value) {
+		t.Errorf("%d bytes came back of %d", len(got), len(value))
+	}
+}
+
+func TestWrongKey(t *testing.T) {
+	light := startServer(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := run(ctx, []string{"-psk", key("nest", egg), "get", light}, io.Discard); err == nil {
+		t.Error("the light talks with a stranger")
+	}
+}
+
+// TestLibCoAP switches the light with the tools of libcoap, in DTLS 1.2.
+func TestLibCoAP(t *testing.T) {
+	for _, tool := range []string{"coap-client-openssl", "coap-client-gnutls"} {
+		t.Run(tool, func(t *testing.T) {
+			path, err := exec.LookPath(tool)
+			switch {
+			case err == nil:
+			case os.Getenv("CI") == "true":
+				t.Fatalf("%s is missing: .ci/install installs it", tool)
+			default:
+				t.Skipf("%s is not installed", tool)
+			}
+			light := startServer(t)
+			file := filepath.Join(t.TempDir(), "response")
+			for _, arguments := range [][]string{
+				{"-m", "put", "-e", url.PathEscape("green, mostly")},
+				{"-m", "get", "-o", file},
+			} {
+				arguments = append(arguments, "-u", "nest", "-k", nest, "-B", "5", light)
+				if said, err := exec.CommandContext(t.Context(), path, arguments...).CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, said)
+				}
+			}
+			if got, err := os.ReadFile(file); err != nil || string(got) != "green, mostly" {
+				t.Errorf("%s got %q, %v", tool, got, err)
+			}
+		})
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, arguments := range [][]string{
+		{}, {"fly"}, {"serve"}, {"put", "coaps://localhost/light"}, {"get", "coap://localhost/light"}, {"get", "coaps://"},
+		{"-psk", "nest", "demo"}, {"-psk", "nest:xyz", "demo"}, {"serve", "127.0.0.1:0"},
+	} {
+		if err := run(t.Context(), arguments, io.Discard); err == nil {
+			t.Errorf("%q is taken", arguments)
+		}
+	}
+}
