@@ -23,17 +23,22 @@ func connect(ctx context.Context, o *options, con *console) error {
 	if o.resume > 0 {
 		o.config.ClientSessionCache = dtls.NewLRUClientSessionCache(0)
 	}
-	for range 1 + o.resume {
-		if err := connectOnce(ctx, o, con); err != nil || ctx.Err() != nil {
+	for n := range 1 + o.resume {
+		early := o.early
+		if n == 0 && o.send != nil {
+			early = nil // there is no session yet
+		}
+		if err := connectOnce(ctx, o, early, con); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func connectOnce(ctx context.Context, o *options, con *console) error {
+// connectOnce holds one conversation, which early begins if there is one.
+func connectOnce(ctx context.Context, o *options, early *string, con *console) error {
 	limited, cancel := o.handshakeContext(ctx)
-	c, err := o.dial(limited)
+	c, taken, err := o.dial(limited, early)
 	cancel()
 	if err != nil {
 		return err
@@ -43,6 +48,9 @@ func connectOnce(ctx context.Context, o *options, con *console) error {
 	defer v.end(con)
 	switch {
 	case err != nil:
+	case early != nil:
+		v.out.Add(uint64(taken))
+		err = v.ask((*early)[taken:], con.out)
 	case o.send != nil:
 		err = v.ask(*o.send, con.out)
 	default:
@@ -54,10 +62,13 @@ func connectOnce(ctx context.Context, o *options, con *console) error {
 	return err
 }
 
-// ask sends a text, and prints what comes back until the first reply, the
-// peer's close or the timeout: none of them is a failure.
+// ask sends a text, unless that is done already, and prints what comes back until
+// the first reply, the peer's close or the timeout: none of them is a failure.
 func (v *conversation) ask(text string, out io.Writer) error {
 	sent := v.speak(func() error {
+		if text == "" {
+			return nil
+		}
 		_, err := v.Write([]byte(text))
 		return err
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -19,23 +20,57 @@ type conn interface {
 	HandshakeContext(context.Context) error
 	ConnectionState() dtls.ConnectionState
 	KeyUpdate(dtls.KeyUpdateRequest) error
+	WriteEarly([]byte) (int, error)
+	ForgetEarlyData()
 }
 
 var _, _ conn = (*dtls.Conn)(nil), (*tls.Conn)(nil)
 
-// dial connects, and returns after the handshake.
-func (o *options) dial(ctx context.Context) (conn, error) {
-	var c net.Conn
-	var err error
-	if o.transport == protocol.Stream {
-		c, err = (&tls.Dialer{Config: &o.config}).DialContext(ctx, "tcp", o.address)
-	} else {
-		c, err = (&dtls.Dialer{Config: &o.config}).DialContext(ctx, "udp", o.address)
+// dial connects, and returns after the handshake. A text that is not nil goes out
+// as 0-RTT data, if a session allows that; taken is how much of it the server
+// took.
+func (o *options) dial(ctx context.Context, early *string) (c conn, taken int, err error) {
+	c, err = o.open(ctx)
+	if err != nil {
+		return nil, 0, err
 	}
+	if early != nil {
+		taken, err = c.WriteEarly([]byte(*early))
+	}
+	if err == nil || errors.Is(err, dtls.ErrNoEarlyData) {
+		err = c.HandshakeContext(ctx)
+	}
+	if err != nil {
+		c.Close()
+		return nil, 0, err
+	}
+	if taken > 0 && !c.ConnectionState().EarlyDataAccepted {
+		c.ForgetEarlyData()
+		taken = 0
+	}
+	return c, taken, nil
+}
+
+// open makes a client, before its handshake.
+func (o *options) open(ctx context.Context) (c conn, err error) {
+	network := "udp"
+	if o.transport == protocol.Stream {
+		network = "tcp"
+	}
+	link, err := new(net.Dialer).DialContext(ctx, network, o.address)
 	if err != nil {
 		return nil, err
 	}
-	return c.(conn), nil
+	if o.transport == protocol.Stream {
+		c, err = tls.Client(link, &o.config)
+	} else {
+		c, err = dtls.Client(link, &o.config)
+	}
+	if err != nil {
+		link.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // listen opens the server's socket.

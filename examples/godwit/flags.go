@@ -40,6 +40,7 @@ type options struct {
 	reply  *string // nil: echo
 	once   int
 	send   *string // nil: copy standard input
+	early  *string // nil: no 0-RTT
 	resume int     // connections after the first
 
 	loss    int // percent of the datagrams each way
@@ -107,6 +108,7 @@ var flagTable = []struct {
 	{serves, "reply", "TEXT", "answer each record with TEXT instead of itself", optional(func(o *options) **string { return &o.reply })},
 	{serves, "once", "N", "end after N connections", setOnce},
 	{connects, "send", "TEXT", "send TEXT and print the first reply, instead of copying standard input", optional(func(o *options) **string { return &o.send })},
+	{connects, "early", "TEXT", "as -send, but once there is a session to resume, as 0-RTT data (1.3). Whoever records it can send it again. With both, the first connection sends -send's", optional(func(o *options) **string { return &o.early })},
 	{connects, "resume", "N", "then connect N times more, and resume the session", setResume},
 	{demos, "loss", "PERCENT", "datagrams to lose each way, 0 to 90", setLoss},
 	{demos, "seed", "N", "which datagrams are lost (default 1)", setSeed},

@@ -20,7 +20,7 @@ type report struct {
 	Group       string `json:"group"`
 	Signature   string `json:"signature"` // the server's
 	Resumed     bool   `json:"resumed"`
-	EarlyData   bool   `json:"early_data"` // never: this program sends none and takes none
+	EarlyData   bool   `json:"early_data"` // 0-RTT data was taken
 	ALPN        string `json:"alpn"`
 	ServerName  string `json:"server_name"`
 	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate, or of its raw public key
@@ -37,6 +37,7 @@ func newReport(s dtls.ConnectionState, role handshake.Role) report {
 	r := report{
 		Version:    protocol.Version(s.Version).String(),
 		Resumed:    s.DidResume,
+		EarlyData:  s.EarlyDataAccepted,
 		ALPN:       s.NegotiatedProtocol,
 		ServerName: s.ServerName,
 		Staple:     hex.EncodeToString(s.OCSPResponse),
