@@ -25,7 +25,7 @@ func demo(ctx context.Context, config *dtls.Config, _ []string, out io.Writer) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	l, err := dtls.Listen("udp", "127.0.0.1:0", config)
+	l, err := listen("127.0.0.1:0", config)
 	if err != nil {
 		return err
 	}

@@ -92,12 +92,12 @@ func addKey(config *dtls.Config, value string) error {
 }
 
 func serveAddress(ctx context.Context, config *dtls.Config, arguments []string, out io.Writer) error {
-	listener, err := dtls.Listen("udp", arguments[0], config)
+	l, err := listen(arguments[0], config)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "coaps://%v/light\n", listener.Addr())
-	return serve(ctx, listener, routes(), out)
+	fmt.Fprintf(out, "coaps://%v/light\n", l.Addr())
+	return serve(ctx, l, routes(), out)
 }
 
 // A request is a command that talks with the resource of a URL. More are the

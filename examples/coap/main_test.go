@@ -5,13 +5,20 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/plgd-dev/go-coap/v3/message"
+	"github.com/plgd-dev/go-coap/v3/message/pool"
 
 	"github.com/godwit-dtls/godwit/dtls"
 )
@@ -31,7 +38,7 @@ func TestDemo(t *testing.T) {
 				t.Fatalf("%v\n%s", err, &out)
 			}
 			first, rest, _ := strings.Cut(out.String(), "\n")
-			if !strings.HasPrefix(first, "connected: "+name+", TLS_") || !strings.HasSuffix(first, `, key "demo"`) {
+			if !regexp.MustCompile(`^connected: ` + name + `, TLS_\w+, key "demo", connection ID [0-9a-f]{16}$`).MatchString(first) {
 				t.Errorf("the demo agreed on %s", first)
 			}
 			want := `observe /light: 2.05 Content off
@@ -130,6 +137,111 @@ func TestCommands(t *testing.T) {
 	if err := <-observed; err != nil {
 		t.Error(err)
 	}
+}
+
+// The light stays on the line when its observer wakes up at another address.
+func TestRebinding(t *testing.T) {
+	for name, version := range map[string]uint16{"DTLS 1.3": dtls.VersionDTLS13, "DTLS 1.2": dtls.VersionDTLS12} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			light := startServer(t)
+			config := &dtls.Config{MinVersion: version, MaxVersion: version}
+			if err := addKey(config, key("egg", egg)); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			nat := newNAT(t, strings.TrimSuffix(strings.TrimPrefix(light, "coaps://"), "/light"))
+			conn, err := dial(ctx, nat.inside.LocalAddr().String(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			changes := make(chan string, 10)
+			if _, err := conn.Observe(ctx, "/light", func(change *pool.Message) {
+				body, _ := change.ReadBody()
+				changes <- string(body)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			expect := func(want string) {
+				t.Helper()
+				select {
+				case got := <-changes:
+					if got != want {
+						t.Errorf("observed %q, expected %q", got, want)
+					}
+				case <-ctx.Done():
+					t.Fatalf("never observed %q", want)
+				}
+			}
+			expect("off")
+			nat.rebind(t)
+			if _, err := conn.Put(ctx, "/light", message.TextPlain, strings.NewReader("blue")); err != nil {
+				t.Fatal(err)
+			}
+			expect("blue")
+		})
+	}
+}
+
+// A nat carries datagrams of one client to a server, from an address of its own.
+type nat struct {
+	inside  *net.UDPConn
+	server  string
+	client  atomic.Pointer[net.UDPAddr]
+	outside atomic.Pointer[net.UDPConn]
+	running sync.WaitGroup
+}
+
+func newNAT(t *testing.T, server string) *nat {
+	t.Helper()
+	inside, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &nat{inside: inside, server: server}
+	n.rebind(t)
+	n.running.Go(func() {
+		buf := make([]byte, 2048)
+		for {
+			size, from, err := inside.ReadFromUDP(buf)
+			if err != nil {
+				return
+			}
+			n.client.Store(from)
+			n.outside.Load().Write(buf[:size])
+		}
+	})
+	t.Cleanup(func() {
+		inside.Close()
+		n.outside.Load().Close()
+		n.running.Wait()
+	})
+	return n
+}
+
+// rebind takes a new address. What goes to the old one is lost.
+func (n *nat) rebind(t *testing.T) {
+	t.Helper()
+	link, err := net.Dial("udp", n.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := link.(*net.UDPConn)
+	if old := n.outside.Swap(outside); old != nil {
+		old.Close()
+	}
+	n.running.Go(func() {
+		buf := make([]byte, 2048)
+		for {
+			size, err := outside.Read(buf)
+			if err != nil {
+				return
+			}
+			n.inside.WriteToUDP(buf[:size], n.client.Load())
+		}
+	})
 }
 
 // What is larger than a datagram goes in blocks, both ways.
