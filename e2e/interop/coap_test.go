@@ -48,24 +48,28 @@ func (r coapRow) String() string {
 // certificates with and without one of the client.
 func coapRows() []coapRow {
 	var rows []coapRow
+	add := func(r coapRow) {
+		switch {
+		case strings.Contains(r.suite, "_CBC_"): // not with its server over OpenSSL
+		case r.libcoap.Library == "gnutls" && strings.HasSuffix(r.suite, "_AES_256_CCM_8"): // it turns on that of AES-128 alone
+		default:
+			rows = append(rows, r)
+		}
+	}
 	for _, library := range []string{"openssl", "gnutls"} {
 		libcoap := peer.LibCoAP{Library: library}
-		for _, suite := range []string{
-			"TLS_PSK_WITH_AES_128_GCM_SHA256",
-			"TLS_PSK_WITH_AES_256_GCM_SHA384",
-			"TLS_PSK_WITH_CHACHA20_POLY1305_SHA256",
-			"TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256",
-		} {
+		for _, suite := range peer.PSKSuites(peer.DTLS12) {
 			for _, hint := range []string{"", "waders"} {
-				rows = append(rows, coapRow{libcoap: libcoap, suite: suite,
+				add(coapRow{libcoap: libcoap, suite: suite,
 					psk: &peer.PSK{Identity: "curlew", Key: hex.EncodeToString([]byte("sixteen letters.")), Hint: hint}})
 			}
 		}
-		for _, kind := range []pki.Kind{pki.ECDSA, pki.RSA} {
-			for _, suite := range peer.Suites(peer.DTLS12, kind) {
-				for _, verify := range []bool{false, true} {
-					rows = append(rows, coapRow{libcoap: libcoap, suite: suite, kind: kind, verify: verify})
-				}
+		for _, verify := range []bool{false, true} {
+			for _, suite := range peer.Suites(peer.DTLS12, pki.ECDSA) {
+				add(coapRow{libcoap: libcoap, suite: suite, kind: pki.ECDSA, verify: verify})
+			}
+			for _, suite := range peer.Suites(peer.DTLS12, pki.RSA) {
+				add(coapRow{libcoap: libcoap, suite: suite, kind: pki.RSA, verify: verify})
 			}
 		}
 	}
