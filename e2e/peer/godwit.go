@@ -152,7 +152,8 @@ func (c godwitConversation) Report() Report {
 		}
 	}
 	for line := range strings.Lines(stdout) {
-		if strings.HasPrefix(line, "{") {
+		// Of several conversations a resumed one counts, also if it has ended first.
+		if strings.HasPrefix(line, "{") && !r.Resumed {
 			if err := json.Unmarshal([]byte(line), &r); err != nil {
 				c.t.Fatalf("-json wrote %q: %v", line, err)
 			}
