@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,7 +67,7 @@ func coapRows() []coapRow {
 			}
 		}
 		for _, verify := range []bool{false, true} {
-			for _, suite := range peer.Suites(peer.DTLS12, pki.ECDSA) {
+			for _, suite := range slices.Concat(peer.Suites(peer.DTLS12, pki.ECDSA), peer.CCMSuites(peer.DTLS12)) {
 				add(coapRow{libcoap: libcoap, suite: suite, kind: pki.ECDSA, verify: verify})
 			}
 			for _, suite := range peer.Suites(peer.DTLS12, pki.RSA) {
@@ -167,6 +169,11 @@ func TestCoAPServer(t *testing.T) {
 		t.Run(r.String(), func(t *testing.T) {
 			t.Parallel()
 			server := r.libcoap.Serve(t, r.server())
+			defer func() {
+				if t.Failed() {
+					t.Log(server.Output(""))
+				}
+			}()
 			config := r.clientConfig(t)
 			hint := []byte("none was asked for")
 			if r.psk != nil {
@@ -179,10 +186,9 @@ func TestCoAPServer(t *testing.T) {
 			}
 			conn, err := dtls.Dial("udp", server.Address(), config)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, server.Output(""))
+				t.Fatal(err)
 			}
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(deadline))
 			r.check(t, conn.ConnectionState(), r.server().Leaf)
 			if r.psk != nil && string(hint) != r.psk.Hint {
 				t.Errorf("the hint was %q, expected %q", hint, r.psk.Hint)
@@ -202,15 +208,13 @@ func TestCoAPServer(t *testing.T) {
 						answer.Code, answer.Payload, exchange.answer, exchange.want)
 				}
 			}
-			if t.Failed() {
-				t.Log(server.Output(""))
-			}
 		})
 	}
 }
 
 // ask sends a confirmable request and returns the answer on its acknowledgement
-// (RFC 7252 5.2.1).
+// (RFC 7252 5.2.1). It sends again what gets none (4.2): coap-server over GnuTLS
+// loses the datagrams that come behind a repeated flight of ours.
 func ask(t *testing.T, conn *dtls.Conn, id int32, method codes.Code, path, payload string) message.Message {
 	t.Helper()
 	options, _, err := make(message.Options, 0, 8).SetPath(make([]byte, 100), path)
@@ -221,14 +225,24 @@ func ask(t *testing.T, conn *dtls.Conn, id int32, method codes.Code, path, paylo
 		Type: message.Confirmable, Code: method, MessageID: id, Token: message.Token{7, byte(id)},
 		Options: options, Payload: []byte(payload),
 	}
-	if err := send(conn, request); err != nil {
-		t.Fatal(err)
+	var answer message.Message
+	for range 10 {
+		if err = send(conn, request); err != nil {
+			break
+		}
+		conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+		answer, err = receive(conn)
+		for err == nil && answer.MessageID != id { // an earlier one comes twice
+			answer, err = receive(conn)
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
 	}
-	answer, err := receive(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer.Type != message.Acknowledgement || answer.MessageID != id || string(answer.Token) != string(request.Token) {
+	if answer.Type != message.Acknowledgement || string(answer.Token) != string(request.Token) {
 		t.Fatalf("%v doesn't answer %v", answer, request)
 	}
 	return answer

@@ -49,7 +49,7 @@ func (l LibCoAP) Serve(t testing.TB, s Settings) Daemon {
 func (l LibCoAP) Request(t testing.TB, s Settings, method, url, payload string) (response, said string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "response")
-	arguments := []string{"-m", method, "-o", file, "-B", "5"} // seconds to wait for the response
+	arguments := []string{"-m", method, "-o", file, "-B", "20"} // seconds to wait for the response
 	if payload != "" {
 		arguments = append(arguments, "-e", payload)
 	}
