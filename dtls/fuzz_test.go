@@ -13,13 +13,13 @@ import (
 // events before the trouble begins (255: until all is open), then operations of
 // a byte for what to do, one for the length, and so many bytes.
 const (
-	opDatagram = iota // the bytes as they are
-	opPlain           // a record of epoch 0: content type, payload
-	opSealed          // a record under the peer's keys: content type, payload
-	opMessage         // the next handshake message, likewise: type, body
-	opGenuine         // one event of the simulation happens
-	opTime            // so many times ten milliseconds pass
-	opElsewhere       // the peer goes to one of four addresses
+	opDatagram  = iota // the bytes as they are
+	opPlain            // a record of epoch 0: content type, payload
+	opSealed           // a record under the peer's keys: content type, payload
+	opMessage          // the next handshake message, likewise: type, body
+	opGenuine          // one event of the simulation happens
+	opTime             // so many times ten milliseconds pass
+	opElsewhere        // the peer goes to one of four addresses
 	opCount
 )
 
