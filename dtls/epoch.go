@@ -152,7 +152,7 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 func (w *writeEpoch) wrap(b []byte, kind protocol.ContentType, n int) int {
 	inner := w.payload(b)
 	inner[n] = byte(kind)
-	padded := max(n+record.Padding(n, w.padding, min(w.room(len(b)), maxRecordBody)), w.least())
+	padded := max(n+record.Padding(n, w.padding, w.room(len(b))), w.least())
 	clear(inner[n+1 : padded+1])
 	return padded + 1
 }

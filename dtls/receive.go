@@ -129,7 +129,7 @@ func (e *Engine) receiveHeld() (err error) {
 // receivePlain takes a record of epoch 0.
 func (e *Engine) receivePlain(h header12) error {
 	switch {
-	case len(h.body) > maxRecordBody:
+	case len(h.body) > e.machine.ReceiveLimit(handshake.LevelPlain): // no reason for an alert, RFC 6066 4
 		return e.drop(dropHeader)
 	case e.authenticated:
 		return e.drop(dropPlaintext)
@@ -156,6 +156,9 @@ func (e *Engine) receive12(h header12, id []byte) error {
 	}
 	kind, size := h.kind, headerSize12+len(id)+len(h.body)
 	e.accept(r, h.number.Sequence, 0, size)
+	if err := e.checkLength(h.number, len(plaintext)-min(1, len(id))); err != nil { // beside an ID there is the type
+		return err
+	}
 	if len(id) > 0 {
 		if kind, plaintext, err = unwrap(plaintext); err != nil {
 			return err
@@ -184,12 +187,24 @@ func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
 	}
 	size := len(h.raw) + len(h.body)
 	e.accept(r, number.Sequence, used, size)
+	if err := e.checkLength(number, len(inner)-1); err != nil {
+		return err
+	}
 	kind, plaintext, err := unwrap(inner)
 	if err != nil {
 		return err
 	}
 	e.traceRecord(handshake.Received, kind, number, size)
 	return e.dispatch(kind, number, plaintext)
+}
+
+// checkLength refuses a record that opened and has more content and padding, which
+// counts (RFC 9846 5.4), than it may.
+func (e *Engine) checkLength(n protocol.RecordNumber, length int) error {
+	if most := e.machine.ReceiveLimit(n.Epoch); length > most {
+		return alert.Peerf(alert.RecordOverflow, "%w: record %v has %d bytes, more than %d", alert.PlaintextTooLong, n, length, most)
+	}
+	return nil
 }
 
 // accept notes that a record of size bytes has opened, which carries the
@@ -250,9 +265,6 @@ func (e *Engine) readEpochByBits(low byte) *readEpoch {
 
 // dispatch takes the content of a record that opened, or of epoch 0.
 func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, body []byte) error {
-	if len(body) > maxRecordBody {
-		return alert.Peerf(alert.RecordOverflow, "%w: record %v has %d bytes, more than %d", alert.PlaintextTooLong, n, len(body), maxRecordBody)
-	}
 	switch kind {
 	case protocol.Handshake:
 		return e.receiveHandshake(n, body)

@@ -69,15 +69,20 @@ type datagram struct {
 
 // room is how many bytes of payload another record of w could have.
 func (d *datagram) room(w *writeEpoch) int {
-	return min(w.room(len(d.buf)-d.n), maxRecordBody)
+	return min(w.room(len(d.buf)-d.n), d.e.machine.SendLimit(w.number))
 }
 
 // payload is where the next record of w has its payload.
 func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:]) }
 
+// space is what the next record of w may take at the beginning of b.
+func (e *Engine) space(w *writeEpoch, b []byte) []byte {
+	return b[:min(len(b), w.size(e.machine.SendLimit(w.number)))]
+}
+
 // finish makes a record of n bytes of payload.
 func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool {
-	size, err := w.finish(d.buf[d.n:], kind, n)
+	size, err := w.finish(d.e.space(w, d.buf[d.n:]), kind, n)
 	if err != nil {
 		if d.e.err == nil {
 			d.e.fail(err)

@@ -426,6 +426,21 @@ type Config struct {
 	// Zero means no padding. 1.2 has none.
 	RecordPadding int
 
+	// RecordSizeLimit is the most plaintext that this side takes in one protected
+	// record (RFC 8449), 64 to 16384 bytes; in 1.3 its content type and padding
+	// count too, and 16385 are possible. A client says so and learns the server's
+	// limit, if that has the extension; zero says nothing. A server tells it to
+	// clients that tell theirs, zero being the most that the version has. Each side
+	// heeds the other's limit: see ConnectionState.MaxPlaintext.
+	RecordSizeLimit int
+
+	// MaxFragmentLength is what a client asks its server to have in no record, in
+	// either direction, more plaintext than (RFC 6066 4): 512, 1024, 2048 or 4096
+	// bytes; zero asks for nothing. RecordSizeLimit is better: it leaves each
+	// direction its own limit, and where the server has it, it alone counts. A
+	// session keeps what was agreed. Servers grant it, whatever is here.
+	MaxFragmentLength int
+
 	// MaxSendFragment is the most plaintext that goes into one TLS record, 512 to
 	// 16384 bytes; zero means 16384. A peer can use a record only when all of it is
 	// there: smaller ones come sooner on slow links. Ignored by DTLS.
