@@ -52,12 +52,25 @@ func (e *Engine) TransmitTo(buf []byte) (n int, to Path) {
 
 // transmit packs what there is to say to the path that we write to.
 func (e *Engine) transmit(buf []byte) int {
-	d := datagram{e: e, buf: buf[:min(len(buf), e.mtu, e.budget.left())]}
+	d := datagram{e: e, buf: buf[:min(len(buf), e.datagramSize(), e.budget.left())]}
 	d.addACK()
 	d.addFlight()
 	d.addAlert()
 	e.budget.send(d.n)
 	return d.n
+}
+
+// datagramSize is how large our datagrams may be: up to the MTU, but no larger
+// than one record needs if the peer has said that it has room for small ones only.
+// RFC 8449 4 would allow several of them in one datagram; GnuTLS then loses what is
+// beyond, as it keeps a datagram where it keeps a record.
+func (e *Engine) datagramSize() int {
+	w := e.newest()
+	limit := e.machine.SendLimit(w.number)
+	if limit >= handshake.MaxPlaintext-1 {
+		return e.mtu
+	}
+	return min(e.mtu, max(handshake.MinMTU, w.size(limit)))
 }
 
 // A datagram is packed record by record.

@@ -34,7 +34,14 @@ type recordSizes struct {
 }
 
 // SendLimit is the largest record that the peer takes at a level, by its length.
-func (m *Machine) SendLimit(level uint64) int { return m.limit(level, m.sizes.theirs) }
+// RFC 8449 4 doesn't limit what is in the clear, but in 1.2, where that may be long,
+// GnuTLS does.
+func (m *Machine) SendLimit(level uint64) int {
+	if level == LevelPlain && !m.version.Is13() && m.sizes.theirs != 0 {
+		return m.sizes.theirs
+	}
+	return m.limit(level, m.sizes.theirs)
+}
 
 // ReceiveLimit is the largest that it may send.
 func (m *Machine) ReceiveLimit(level uint64) int { return m.limit(level, m.sizes.ours) }
