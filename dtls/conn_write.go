@@ -110,7 +110,7 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 // of size bytes of data fits behind that: it returns its length in buf.
 func (c *Conn) beginDatagram(buf []byte, size int) int {
 	for c.engine.Pending() && c.engine.Open() {
-		n, to := c.engine.TransmitTo(buf)
+		n, to := c.engine.transmitBefore(buf)
 		overhead := plainOverhead + 2*len(c.engine.ids.remote)
 		if n == 0 || to == c.engine.Path() && !c.engine.Pending() && n+size+overhead <= min(len(buf), c.engine.mtu) {
 			return n

@@ -436,7 +436,7 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 	}
 	copy(w.payload(buf), p)
 	// Padding is no reason to send more than the path takes.
-	n, err := w.finish(e.space(w, buf[:min(len(buf), max(e.mtu, w.size(len(p))))]), protocol.ApplicationData, len(p))
+	n, err := w.finishLast(e.space(w, buf[:min(len(buf), max(e.mtu, w.size(len(p))))]), protocol.ApplicationData, len(p))
 	if err != nil {
 		return 0, e.fail(err)
 	}
@@ -448,7 +448,7 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 // beside a record of size bytes. Transmit gives it otherwise.
 func (e *Engine) answer(buf []byte, size int) (int, error) {
 	due, err := e.machine.BeforeData()
-	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)]}
+	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)], followed: true}
 	if due && err == nil {
 		d.addFlight()
 	}

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
@@ -104,12 +105,13 @@ const maxHeld = 1 << 11
 // hold keeps the records that may be ahead of us while a step waits for outside
 // work: those with Finished of 1.2, in the datagram of the messages that make
 // its keys, even if it comes byte by byte; or the first data of 1.3, in that of
-// Finished. They haven't been opened, so there is room for no more.
+// Finished. They haven't been opened, so there is room for no more. Each stands
+// behind its length in two bytes: its own header may have none.
 func (e *Engine) hold(record []byte) error {
-	if e.current == nil || len(e.held)+len(record) > maxHeld {
+	if e.current == nil || len(e.held)+2+len(record) > maxHeld {
 		return e.drop(dropEpoch)
 	}
-	e.held = append(e.held, record...)
+	e.held = append(binary.BigEndian.AppendUint16(e.held, uint16(len(record))), record...)
 	return nil
 }
 
@@ -121,7 +123,9 @@ func (e *Engine) receiveHeld() (err error) {
 	rest := e.held
 	e.held = nil
 	for len(rest) > 0 && err == nil {
-		rest, err = e.receiveRecord(rest)
+		size := 2 + int(binary.BigEndian.Uint16(rest))
+		_, err = e.receiveRecord(rest[2:size])
+		rest = rest[size:]
 	}
 	return err
 }

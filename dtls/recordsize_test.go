@@ -1,8 +1,6 @@
 package dtls
 
 import (
-	"errors"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -168,39 +166,24 @@ func TestEarlyRecordSizes(t *testing.T) {
 	s.exchange()
 }
 
-// A Conn's Write says what is too long, and goes on.
-func TestConnErrTooLong(t *testing.T) {
-	client, server := with(recordSizeLimit(100, 64))
-	a, b := net.Pipe()
-	c, err := Client(a, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := Server(b, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		buf := make([]byte, 100)
-		n, err := d.Read(buf)
-		if err == nil && n != 63 {
-			err = errors.New("not what was written")
+// In 1.2 with connection IDs the content type is encrypted, too, and counts.
+func TestRecordSizesWithConnectionIDs(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, recordSizeLimit(64, 100), identified(4, 0))
+		s := established(t, client, server)
+		s.exchange()
+		want := [2]int{99, 63} // only what comes to the client has an ID
+		if !s.client.version.Is13() {
+			want[0] = 100
 		}
-		done <- err
-	}()
-	if err := c.Handshake(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Write(make([]byte, 64)); err != ErrTooLong || c.ConnectionState().MaxPlaintext != 63 {
-		t.Error(err)
-	}
-	if _, err := c.Write(make([]byte, 63)); err != nil {
-		t.Error(err)
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	go d.Close()
-	c.Close()
+		for i, d := range []*side{s.client, s.server} {
+			if got := d.State().MaxPlaintext; got != want[i] {
+				t.Errorf("%s: MaxPlaintext is %d", d.name, got)
+			}
+			d.peer.read = nil
+			if d.peer.receive(d.seal(strings.Repeat("x", want[i]))); len(d.peer.read) != 1 {
+				t.Errorf("%s: %v", d.name, d.peer.err)
+			}
+		}
+	})
 }

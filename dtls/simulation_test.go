@@ -461,6 +461,8 @@ var settings = []setting{
 	{"1.3, external PSK, HelloRetryRequest", together(sharedKey, retry)},
 	{"1.3, external PSK alone", keyAlone},
 	{"1.3, connection IDs", identified(4, 8)},
+	{"1.3, short headers", together(clientAuth, shortHeaders)},
+	{"1.3, short headers, connection IDs", together(shortHeaders, identified(8, 3))},
 	{"1.3, record_size_limit", together(clientAuth, recordSizeLimit(100, 200))},
 	{"1.2", only12},
 	{"1.2, connection IDs", together(only12, identified(4, 8))},

@@ -453,6 +453,15 @@ type Config struct {
 	// Ignored by TLS.
 	MTU int
 
+	// ShortRecordHeaders writes the records of 1.3 with 8 bits of their number instead
+	// of 16, and without a length at the end of a datagram (RFC 9147 4): 3 bytes
+	// less for most messages. Whatever is here, every form is read. Warning: the
+	// peer takes a number for the one of those 256 that is closest to what it
+	// expects, so that it can't read what follows 128 or more records that got lost
+	// in a row. Every 64th of ours therefore has 16 bits, and brings it back; what
+	// it missed until then is lost, too. Ignored by 1.2 and TLS.
+	ShortRecordHeaders bool
+
 	// ConnectionIDs makes what the peer shall put on its records, so that they
 	// find this association wherever they come from: after a change of the peer's
 	// address, as when it has slept longer than a NAT remembers (RFC 9146, RFC

@@ -30,22 +30,29 @@ const (
 // recordSizes is what the hellos settled.
 type recordSizes struct {
 	fragment     int // max_fragment_length
-	ours, theirs int // record_size_limit, as lengths; both or none
+	ours, theirs int // record_size_limit, as on the wire; both or none
 }
 
 // SendLimit is the largest record that the peer takes at a level, by its length.
 // RFC 8449 4 doesn't limit what is in the clear, but in 1.2, where that may be long,
-// GnuTLS does.
+// GnuTLS does. There, too, a record with a connection ID encrypts its content type
+// (RFC 9146 4).
 func (m *Machine) SendLimit(level uint64) int {
-	if level == LevelPlain && !m.version.Is13() && m.sizes.theirs != 0 {
-		return m.sizes.theirs
+	limit := m.sizes.theirs
+	switch {
+	case level == LevelPlain && limit != 0 && !m.version.Is13():
+		return min(limit, MaxPlaintext)
+	case !m.version.Is13() && m.identity.agreed && len(m.identity.remote) > 0:
+		limit--
 	}
-	return m.limit(level, m.sizes.theirs)
+	return m.limit(level, m.lengthOf(limit))
 }
 
 // ReceiveLimit is the largest that it may send.
-func (m *Machine) ReceiveLimit(level uint64) int { return m.limit(level, m.sizes.ours) }
+func (m *Machine) ReceiveLimit(level uint64) int { return m.limit(level, m.lengthOf(m.sizes.ours)) }
 
+// limit is what counts at a level; negotiated is record_size_limit as a length,
+// positive if there is one.
 func (m *Machine) limit(level uint64, negotiated int) int {
 	switch {
 	case level == LevelEarly && (m.version == 0 || m.version.Is13()):
@@ -53,7 +60,7 @@ func (m *Machine) limit(level uint64, negotiated int) int {
 			return int(m.resumption.state.MaxPlaintext)
 		}
 		return MaxPlaintext
-	case level > LevelPlain && negotiated != 0:
+	case level > LevelPlain && negotiated > 0:
 		return negotiated
 	case m.sizes.fragment != 0:
 		return m.sizes.fragment
@@ -67,7 +74,7 @@ func (m *Machine) settleSizes() {
 	h := &m.hello
 	switch {
 	case h.recordSizeLimit != 0: // RFC 8449 5
-		m.sizes = recordSizes{ours: m.lengthOf(m.recordSizeLimit()), theirs: m.lengthOf(h.recordSizeLimit)}
+		m.sizes = recordSizes{ours: m.recordSizeLimit(), theirs: h.recordSizeLimit}
 	default:
 		m.sizes = recordSizes{fragment: h.maxFragmentLength}
 	}
@@ -174,7 +181,7 @@ func acceptRecordSizeLimit(m *Machine, _ where, body []byte) error {
 	if err != nil {
 		return err
 	}
-	m.sizes.ours, m.sizes.theirs = m.lengthOf(m.hello.recordSizeLimit), m.lengthOf(int(limit))
+	m.sizes.ours, m.sizes.theirs = m.hello.recordSizeLimit, int(limit)
 	return m.sizes.check()
 }
 
