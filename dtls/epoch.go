@@ -173,7 +173,8 @@ func (w *writeEpoch) finishLast(b []byte, kind protocol.ContentType, n int) (int
 	payload := w.payload(b)[:n]
 	w.last = true
 	copy(w.payload(b), payload) // two bytes further ahead
-	size, err := w.finish(b, kind, n)
+	// Padding has no more room for that.
+	size, err := w.finish(b[:len(b)-2], kind, n)
 	w.last = false
 	return size, err
 }

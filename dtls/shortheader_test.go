@@ -52,6 +52,16 @@ func TestShortHeaders(t *testing.T) {
 	}
 }
 
+// Padding keeps to the peer's limit, though there are two bytes more in the buffer.
+func TestShortHeadersPadding(t *testing.T) {
+	client, server := with(shortHeaders, padding(1000), recordSizeLimit(64, 64))
+	s := established(t, client, server)
+	s.exchange()
+	if n := len(s.client.seal("x")); n != 2+64+16 {
+		t.Errorf("a record of %d bytes", n)
+	}
+}
+
 // What stands before data in its datagram keeps its length: a KeyUpdate that
 // answers the peer's.
 func TestShortHeaderBehindKeyUpdate(t *testing.T) {
