@@ -47,7 +47,7 @@ type writeEpoch struct {
 	next       uint64         // sequence number
 	updating   bool           // a KeyUpdate was asked for, to get away from it
 	padding    int            // Config.RecordPadding
-	short      bool           // Config.ShortRecordHeaders
+	short      bool           // Config.ShortRecordHeaders, in 1.3
 	last       bool           // the record under way is the last of its datagram
 	ids        *connectionIDs // whose newest remote one our records carry; nil: none
 	additional []byte         // scratch, of 1.2
