@@ -215,6 +215,9 @@ func TestCache(t *testing.T) {
 func FuzzParseState(f *testing.F) {
 	f.Add(encode(f, example()))
 	f.Add([]byte{format})
+	unknown := encode(f, example())
+	unknown[1+2+2+1+48+8+4+4] |= 0x80 // a flag
+	f.Add(unknown)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := ParseState(data)
 		if err != nil {

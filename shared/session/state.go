@@ -181,6 +181,9 @@ func ParseState(data []byte) (*State, error) {
 		!in.ReadUint16LengthPrefixed(&ticket) || !in.ReadUint8LengthPrefixed(&id) || !in.Empty() {
 		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
 	}
+	if unknown := flags &^ (flagEMS | flagAcrossNames); unknown != 0 {
+		return nil, fmt.Errorf("session: unknown flags, %#x", unknown)
+	}
 	if len(client) > 0 {
 		var ok bool
 		if s.Client, ok = netip.AddrFromSlice(client); !ok {
