@@ -70,6 +70,10 @@ func TestDataDoesNotAllocate(t *testing.T) {
 			client.ConnectionIDs, server.ConnectionIDs = dtls.RandomConnectionIDs(0), dtls.RandomConnectionIDs(8)
 			return overUDP(t, "udp", "127.0.0.1:0", client, server)
 		},
+		"a fake link, with short headers": func(t testing.TB, client, server *dtls.Config) (c, s *dtls.Conn) {
+			client.ShortRecordHeaders, server.ShortRecordHeaders = true, true
+			return established(t, newLAN(), client, server)
+		},
 		"UDP, on a wildcard address": func(t testing.TB, client, server *dtls.Config) (c, s *dtls.Conn) {
 			return overUDP(t, "udp4", "0.0.0.0:0", client, server)
 		},

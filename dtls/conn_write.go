@@ -9,10 +9,11 @@ import (
 // What a Conn writes: data, each in one record and one datagram, and what its
 // Engine has to say.
 
-// Write sends p as one record in one datagram. It may have up to 16384 bytes,
-// though a datagram that is larger than the path's MTU may not arrive; where the
-// system knows that it won't, Write says so and the Conn stays as it was. Other
-// errors of the network count as loss (see Stats).
+// Write sends p as one record in one datagram. It may have up to 16384 bytes, or
+// what the peer takes (ConnectionState.MaxPlaintext); more is ErrTooLong. A
+// datagram that is larger than the path's MTU may not arrive; where the system
+// knows that it won't, Write says so and the Conn stays as it was. Other errors of
+// the network count as loss (see Stats).
 //
 // The first Write, if it runs the handshake, shares the datagram of the client's
 // Finished: the server has both half a round trip earlier than it would have the
@@ -109,7 +110,7 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 // of size bytes of data fits behind that: it returns its length in buf.
 func (c *Conn) beginDatagram(buf []byte, size int) int {
 	for c.engine.Pending() && c.engine.Open() {
-		n, to := c.engine.TransmitTo(buf)
+		n, to := c.engine.transmitBefore(buf)
 		overhead := plainOverhead + 2*len(c.engine.ids.remote)
 		if n == 0 || to == c.engine.Path() && !c.engine.Pending() && n+size+overhead <= min(len(buf), c.engine.mtu) {
 			return n

@@ -400,8 +400,8 @@ func (e *Engine) sendAlert(a alert.Alert) {
 // send. The KeyUpdate that the peer wants to see before more data goes into the
 // same datagram, if buf and the MTU have room for it. Write fails before the
 // association is open, after Close, with ErrEarlyDataRejected until
-// ForgetEarlyData, and if the record doesn't fit into buf or p has more than
-// 16384 bytes.
+// ForgetEarlyData, and with ErrTooLong if the record doesn't fit into buf or p
+// is longer than ConnectionState.MaxPlaintext.
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if e.err != nil {
 		return 0, e.err
@@ -414,7 +414,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errClosed
 	case e.machine.EarlyRejected():
 		return 0, ErrEarlyDataRejected
-	case len(p) > maxRecordBody || w.size(len(p)) > len(buf):
+	case len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf):
 		return 0, ErrTooLong
 	}
 	e.now = now
@@ -431,12 +431,12 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 
 // seal makes one record of application data in buf.
 func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
-	if len(p) > maxRecordBody || w.size(len(p)) > len(buf) {
+	if len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf) {
 		return 0, ErrTooLong
 	}
 	copy(w.payload(buf), p)
 	// Padding is no reason to send more than the path takes.
-	n, err := w.finish(buf[:min(len(buf), max(e.mtu, w.size(len(p))))], protocol.ApplicationData, len(p))
+	n, err := w.finishLast(e.space(w, buf[:min(len(buf), max(e.mtu, w.size(len(p))))]), protocol.ApplicationData, len(p))
 	if err != nil {
 		return 0, e.fail(err)
 	}
@@ -448,7 +448,7 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 // beside a record of size bytes. Transmit gives it otherwise.
 func (e *Engine) answer(buf []byte, size int) (int, error) {
 	due, err := e.machine.BeforeData()
-	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)]}
+	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)], followed: true}
 	if due && err == nil {
 		d.addFlight()
 	}

@@ -47,6 +47,8 @@ type writeEpoch struct {
 	next       uint64         // sequence number
 	updating   bool           // a KeyUpdate was asked for, to get away from it
 	padding    int            // Config.RecordPadding
+	short      bool           // Config.ShortRecordHeaders, in 1.3
+	last       bool           // the record under way is the last of its datagram
 	ids        *connectionIDs // whose newest remote one our records carry; nil: none
 	additional []byte         // scratch, of 1.2
 }
@@ -63,10 +65,26 @@ func (w *writeEpoch) id() []byte {
 // explicit nonce then come before the payload.
 func (w *writeEpoch) header() int {
 	if w.mask != nil {
-		return headerSize13 + len(w.id())
+		return w.form().size() + len(w.id())
 	}
 	return headerSize12 + len(w.id())
 }
+
+// form is that of the next record's header.
+func (w *writeEpoch) form() form {
+	f := longForm
+	if w.short && w.next%resynchronize != resynchronize-1 {
+		f = shortForm
+	}
+	if w.short && w.last {
+		f &= withoutLength
+	}
+	return f
+}
+
+// resynchronize is which of our records, counted by their numbers, have 16 bits of
+// them in a short header, too: a peer that has lost track finds back by these.
+const resynchronize = 64
 
 func (w *writeEpoch) prefix() int {
 	if w.sealer == nil {
@@ -126,11 +144,11 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
 	}
 	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
-	w.next++
-	id, header, start := w.id(), w.header(), w.header()+w.prefix()
+	id, f, header, start := w.id(), w.form(), w.header(), w.header()+w.prefix()
 	if w.typeLen() > 0 {
 		n, kind = w.wrap(b, kind, n), protocol.ConnectionID
 	}
+	w.next++
 	switch {
 	case w.sealer == nil:
 		putHeader12(b, kind, w.version, number, n)
@@ -141,10 +159,24 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 		putIdentified12(b, kind, w.version, number, id, len(sealed))
 		return header + len(sealed), nil
 	}
-	hidden := putHeader13(b, number.Epoch, number.Sequence, id, w.sealer.SealedLen(n))
+	hidden := putHeader13(b, f, number.Epoch, number.Sequence, id, w.sealer.SealedLen(n))
 	sealed := w.sealer.Seal(b[header:start+n], b[:header], number.Sequence)
 	w.mask.Apply(hidden, sealed)
 	return header + len(sealed), nil
+}
+
+// finishLast is finish for the last record of a datagram, which needs no length.
+func (w *writeEpoch) finishLast(b []byte, kind protocol.ContentType, n int) (int, error) {
+	if !w.short {
+		return w.finish(b, kind, n)
+	}
+	payload := w.payload(b)[:n]
+	w.last = true
+	copy(w.payload(b), payload) // two bytes further ahead
+	// Padding has no more room for that.
+	size, err := w.finish(b[:len(b)-2], kind, n)
+	w.last = false
+	return size, err
 }
 
 // wrap makes a DTLSInnerPlaintext of n bytes of payload (RFC 9147 4, RFC 9146 4),
@@ -152,7 +184,7 @@ func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, er
 func (w *writeEpoch) wrap(b []byte, kind protocol.ContentType, n int) int {
 	inner := w.payload(b)
 	inner[n] = byte(kind)
-	padded := max(n+record.Padding(n, w.padding, min(w.room(len(b)), maxRecordBody)), w.least())
+	padded := max(n+record.Padding(n, w.padding, w.room(len(b))), w.least())
 	clear(inner[n+1 : padded+1])
 	return padded + 1
 }

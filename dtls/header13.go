@@ -9,7 +9,8 @@ import (
 //	0 0 1 C S L E E | connection ID, if C | u8 or (if S) u16 number | u16 length, if L
 //
 // The number is encrypted. Without a length the record goes on to the end of
-// the datagram. We write 16 bits of number and the length, and read every form.
+// the datagram. We write 16 bits of number and the length, unless Config says
+// otherwise, and read every form.
 const (
 	unifiedBits   = 0b0010_0000
 	unifiedMask   = 0b1110_0000
@@ -17,9 +18,30 @@ const (
 	bitNumber16   = 0b0000_1000
 	bitLength     = 0b0000_0100
 	epochBits     = 0b0000_0011
-	headerSize13  = 5
+	headerSize13  = 5       // of the long form
 	maxRecordBody = 1 << 14 // of plaintext, in bytes
 )
+
+// A form is how much of number and length a unified header has: its bits S and L.
+type form byte
+
+const (
+	longForm      form = bitNumber16 | bitLength
+	shortForm     form = bitLength
+	withoutLength form = ^form(bitLength) // a mask
+)
+
+// size is how many bytes the header has, without its connection ID.
+func (f form) size() int {
+	size := 2
+	if f&bitNumber16 != 0 {
+		size++
+	}
+	if f&bitLength != 0 {
+		size += 2
+	}
+	return size
+}
 
 // A header13 is a parsed unified header.
 type header13 struct {
@@ -64,18 +86,26 @@ func parseHeader13(in []byte, idLen int) (h header13, rest []byte, ok bool) {
 	return h, in[size+length:], true
 }
 
-// putHeader13 writes a header into the first 5 bytes of b, and those of the
-// connection ID, if there is one. The number, which it returns, is still
-// readable, as it is authenticated (RFC 9147 4).
-func putHeader13(b []byte, epoch, sequence uint64, id []byte, length int) (number []byte) {
-	b[0] = unifiedBits | bitNumber16 | bitLength | byte(epoch)&epochBits
+// putHeader13 writes a header into the first bytes of b, as many as its form and
+// the connection ID have. The number, which it returns, is still readable, as it is
+// authenticated (RFC 9147 4).
+func putHeader13(b []byte, f form, epoch, sequence uint64, id []byte, length int) (number []byte) {
+	b[0] = unifiedBits | byte(f) | byte(epoch)&epochBits
 	if len(id) > 0 {
 		b[0] |= bitCID
 	}
 	at := 1 + copy(b[1:], id)
-	binary.BigEndian.PutUint16(b[at:], uint16(sequence))
-	binary.BigEndian.PutUint16(b[at+2:], uint16(length))
-	return b[at : at+2]
+	end := at + 1
+	if f&bitNumber16 != 0 {
+		binary.BigEndian.PutUint16(b[at:], uint16(sequence))
+		end++
+	} else {
+		b[at] = byte(sequence)
+	}
+	if f&bitLength != 0 {
+		binary.BigEndian.PutUint16(b[end:], uint16(length))
+	}
+	return b[at:end]
 }
 
 // rebuild returns the full sequence number whose low bits stand in truncated,

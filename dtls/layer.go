@@ -63,7 +63,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	if err != nil {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
-	w.padding = l.config.RecordPadding
+	w.padding, w.short = l.config.RecordPadding, l.config.ShortRecordHeaders && w.mask != nil
 	if w.isEarly() {
 		l.early.write = w // beside the others: no message goes under it
 	} else {

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
@@ -104,12 +105,13 @@ const maxHeld = 1 << 11
 // hold keeps the records that may be ahead of us while a step waits for outside
 // work: those with Finished of 1.2, in the datagram of the messages that make
 // its keys, even if it comes byte by byte; or the first data of 1.3, in that of
-// Finished. They haven't been opened, so there is room for no more.
+// Finished. They haven't been opened, so there is room for no more. Each stands
+// behind its length in two bytes: its own header may have none.
 func (e *Engine) hold(record []byte) error {
-	if e.current == nil || len(e.held)+len(record) > maxHeld {
+	if e.current == nil || len(e.held)+2+len(record) > maxHeld {
 		return e.drop(dropEpoch)
 	}
-	e.held = append(e.held, record...)
+	e.held = append(binary.BigEndian.AppendUint16(e.held, uint16(len(record))), record...)
 	return nil
 }
 
@@ -121,7 +123,9 @@ func (e *Engine) receiveHeld() (err error) {
 	rest := e.held
 	e.held = nil
 	for len(rest) > 0 && err == nil {
-		rest, err = e.receiveRecord(rest)
+		size := 2 + int(binary.BigEndian.Uint16(rest))
+		_, err = e.receiveRecord(rest[2:size])
+		rest = rest[size:]
 	}
 	return err
 }
@@ -129,7 +133,7 @@ func (e *Engine) receiveHeld() (err error) {
 // receivePlain takes a record of epoch 0.
 func (e *Engine) receivePlain(h header12) error {
 	switch {
-	case len(h.body) > maxRecordBody:
+	case len(h.body) > e.machine.ReceiveLimit(handshake.LevelPlain): // no reason for an alert, RFC 6066 4
 		return e.drop(dropHeader)
 	case e.authenticated:
 		return e.drop(dropPlaintext)
@@ -156,6 +160,9 @@ func (e *Engine) receive12(h header12, id []byte) error {
 	}
 	kind, size := h.kind, headerSize12+len(id)+len(h.body)
 	e.accept(r, h.number.Sequence, 0, size)
+	if err := e.checkLength(h.number, len(plaintext)-min(1, len(id))); err != nil { // beside an ID there is the type
+		return err
+	}
 	if len(id) > 0 {
 		if kind, plaintext, err = unwrap(plaintext); err != nil {
 			return err
@@ -184,12 +191,24 @@ func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
 	}
 	size := len(h.raw) + len(h.body)
 	e.accept(r, number.Sequence, used, size)
+	if err := e.checkLength(number, len(inner)-1); err != nil {
+		return err
+	}
 	kind, plaintext, err := unwrap(inner)
 	if err != nil {
 		return err
 	}
 	e.traceRecord(handshake.Received, kind, number, size)
 	return e.dispatch(kind, number, plaintext)
+}
+
+// checkLength refuses a record that opened and has more content and padding, which
+// counts (RFC 9846 5.4), than it may.
+func (e *Engine) checkLength(n protocol.RecordNumber, length int) error {
+	if most := e.machine.ReceiveLimit(n.Epoch); length > most {
+		return alert.Peerf(alert.RecordOverflow, "%w: record %v has %d bytes, more than %d", alert.PlaintextTooLong, n, length, most)
+	}
+	return nil
 }
 
 // accept notes that a record of size bytes has opened, which carries the
@@ -250,9 +269,6 @@ func (e *Engine) readEpochByBits(low byte) *readEpoch {
 
 // dispatch takes the content of a record that opened, or of epoch 0.
 func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, body []byte) error {
-	if len(body) > maxRecordBody {
-		return alert.Peerf(alert.RecordOverflow, "%w: record %v has %d bytes, more than %d", alert.PlaintextTooLong, n, len(body), maxRecordBody)
-	}
 	switch kind {
 	case protocol.Handshake:
 		return e.receiveHandshake(n, body)

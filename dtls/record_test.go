@@ -106,15 +106,25 @@ func TestHeader13EveryForm(t *testing.T) {
 }
 
 func TestHeader13IsThePutForm(t *testing.T) {
-	var b [headerSize13]byte
-	putHeader13(b[:], 7, 0x30201, nil, 0x405)
-	if want := []byte{0b0010_1111, 2, 1, 4, 5}; !bytes.Equal(b[:], want) {
-		t.Errorf("% x, want % x", b, want)
-	}
-	var identified [headerSize13 + 2]byte
-	number := putHeader13(identified[:], 7, 0x30201, []byte("id"), 0x405)
-	if want := []byte{0b0011_1111, 'i', 'd', 2, 1, 4, 5}; !bytes.Equal(identified[:], want) || &number[0] != &identified[3] {
-		t.Errorf("% x, want % x", identified, want)
+	for _, c := range []struct {
+		form form
+		id   string
+		want []byte
+	}{
+		{longForm, "", []byte{0b0010_1111, 2, 1, 4, 5}},
+		{longForm, "id", []byte{0b0011_1111, 'i', 'd', 2, 1, 4, 5}},
+		{longForm & withoutLength, "", []byte{0b0010_1011, 2, 1}},
+		{longForm & withoutLength, "id", []byte{0b0011_1011, 'i', 'd', 2, 1}},
+		{shortForm, "", []byte{0b0010_0111, 1, 4, 5}},
+		{shortForm, "id", []byte{0b0011_0111, 'i', 'd', 1, 4, 5}},
+		{shortForm & withoutLength, "", []byte{0b0010_0011, 1}},
+		{shortForm & withoutLength, "id", []byte{0b0011_0011, 'i', 'd', 1}},
+	} {
+		b := make([]byte, c.form.size()+len(c.id))
+		number := putHeader13(b, c.form, 7, 0x30201, []byte(c.id), 0x405)
+		if !bytes.Equal(b, c.want) || &number[0] != &b[1+len(c.id)] || len(number) != 1+int(c.form>>3&1) {
+			t.Errorf("form %04b, ID %q: % x, number % x, want % x", c.form, c.id, b, number, c.want)
+		}
 	}
 	for first := range 256 {
 		if want := first >= 32 && first < 64; isUnified(byte(first)) != want { // RFC 9147 4.1

@@ -36,12 +36,24 @@ func (e *Engine) Transmit(buf []byte) int {
 }
 
 // TransmitTo is Transmit with the path that the datagram goes to.
-func (e *Engine) TransmitTo(buf []byte) (n int, to Path) {
+func (e *Engine) TransmitTo(buf []byte) (n int, to Path) { return e.transmit(datagram{e: e, buf: buf}) }
+
+// transmitBefore is TransmitTo for a datagram that a record of data may follow in.
+func (e *Engine) transmitBefore(buf []byte) (n int, to Path) {
+	return e.transmit(datagram{e: e, buf: buf, followed: true})
+}
+
+// transmit packs one datagram: what checks a path, which goes where it says, or
+// what else there is to say, to the path that we write to.
+func (e *Engine) transmit(d datagram) (n int, to Path) {
 	if e.checksPath() {
-		n, to = e.transmitCheck(buf[:min(len(buf), e.mtu)])
+		n, to = e.transmitCheck(d.buf[:min(len(d.buf), e.mtu)])
 	}
 	if n == 0 && e.speaks() {
-		n, to = e.transmit(buf), e.paths.current
+		d.buf = d.buf[:min(len(d.buf), e.datagramSize(), e.budget.left())]
+		d.pack()
+		n, to = d.n, e.paths.current
+		e.budget.send(n)
 	}
 	if n > 0 {
 		e.stats.DatagramsSent++
@@ -50,34 +62,56 @@ func (e *Engine) TransmitTo(buf []byte) (n int, to Path) {
 	return n, to
 }
 
-// transmit packs what there is to say to the path that we write to.
-func (e *Engine) transmit(buf []byte) int {
-	d := datagram{e: e, buf: buf[:min(len(buf), e.mtu, e.budget.left())]}
-	d.addACK()
-	d.addFlight()
-	d.addAlert()
-	e.budget.send(d.n)
-	return d.n
+// datagramSize is how large our datagrams may be: up to the MTU, but no larger
+// than one record needs if the peer has said that it has room for small ones only.
+// RFC 8449 4 would allow several of them in one datagram; GnuTLS then loses what is
+// beyond, as it keeps a datagram where it keeps a record.
+func (e *Engine) datagramSize() int {
+	w := e.newest()
+	limit := e.machine.SendLimit(w.number)
+	if limit >= handshake.MaxPlaintext-1 {
+		return e.mtu
+	}
+	return min(e.mtu, max(handshake.MinMTU, w.size(limit)))
 }
 
 // A datagram is packed record by record.
 type datagram struct {
-	e   *Engine
-	buf []byte // of the size that it may have
-	n   int    // bytes so far
+	e        *Engine
+	buf      []byte // of the size that it may have
+	n        int    // bytes so far
+	followed bool   // by a record of somebody else's, maybe
 }
+
+func (d *datagram) pack() {
+	d.addACK()
+	d.addFlight()
+	d.addAlert()
+}
+
+// ends reports whether nothing is left to follow in this datagram.
+func (d *datagram) ends() bool { return !d.followed && !d.e.unsent() && !d.e.closing.due }
 
 // room is how many bytes of payload another record of w could have.
 func (d *datagram) room(w *writeEpoch) int {
-	return min(w.room(len(d.buf)-d.n), maxRecordBody)
+	return min(w.room(len(d.buf)-d.n), d.e.machine.SendLimit(w.number))
 }
 
 // payload is where the next record of w has its payload.
 func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:]) }
 
+// space is what the next record of w may take at the beginning of b.
+func (e *Engine) space(w *writeEpoch, b []byte) []byte {
+	return b[:min(len(b), w.size(e.machine.SendLimit(w.number)))]
+}
+
 // finish makes a record of n bytes of payload.
 func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool {
-	size, err := w.finish(d.buf[d.n:], kind, n)
+	finish := w.finish
+	if d.ends() {
+		finish = w.finishLast
+	}
+	size, err := finish(d.e.space(w, d.buf[d.n:]), kind, n)
 	if err != nil {
 		if d.e.err == nil {
 			d.e.fail(err)

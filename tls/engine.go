@@ -166,7 +166,8 @@ func (e *Engine) Peek(p []byte) (n int, ok bool) {
 // earlyFirst reports whether Read gives early data that nobody has read as such.
 func (e *Engine) earlyFirst() bool { return len(e.early) > 0 && e.machine.Open() }
 
-// Write makes records of p, of up to 2^14 bytes each or Config.MaxSendFragment, for Transmit to give. It
+// Write makes records of p for Transmit to give, each of up to 2^14 bytes,
+// Config.MaxSendFragment or what the peer takes (ConnectionState.MaxPlaintext). It
 // fails before the connection is open and after Close, and with
 // ErrEarlyDataRejected until ForgetEarlyData.
 func (e *Engine) Write(p []byte, now time.Time) error {

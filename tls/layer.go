@@ -118,7 +118,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	if e.machine.Role() == handshake.Client {
 		e.disguise() // before whatever goes under keys, be it an alert or early data
 	}
-	w.padding, w.most = e.config.RecordPadding, e.maxFragment()
+	w.padding = e.config.RecordPadding
 	e.write = w
 	e.traceKey(handshake.Sent, k.Level)
 	return nil
@@ -162,10 +162,11 @@ func (l *layer) Finish() {
 
 // maxFragment is how much plaintext goes into one record.
 func (e *Engine) maxFragment() int {
+	most := e.machine.SendLimit(e.write.number)
 	if e.config.MaxSendFragment != 0 {
-		return e.config.MaxSendFragment
+		return min(most, e.config.MaxSendFragment)
 	}
-	return maxPlaintext
+	return most
 }
 
 // append makes one record of a fragment, for Transmit, behind the messages that
@@ -177,6 +178,7 @@ func (e *Engine) append(content protocol.ContentType, fragment []byte) error {
 		}
 	}
 	start, number := len(e.out), e.number(e.write.level)
+	e.write.most = e.maxFragment()
 	var err error
 	e.out, err = e.write.append(e.out, e.version, content, fragment)
 	if err == nil {

@@ -97,9 +97,9 @@ func newReadLevel(k handshake.TrafficKey) (r readLevel, err error) {
 }
 
 // open removes the protection of a whole record in place, and returns its
-// content type and plaintext. record.ErrOpen says that it does not
-// authenticate.
-func (r *readLevel) open(v protocol.Version, h header, whole []byte) (protocol.ContentType, []byte, error) {
+// content type and plaintext, of up to most bytes with its padding. record.ErrOpen
+// says that it does not authenticate.
+func (r *readLevel) open(v protocol.Version, h header, whole []byte, most int) (protocol.ContentType, []byte, error) {
 	body, additional := whole[headerSize:], whole[:headerSize]
 	if !v.Is13() {
 		additional = r.additional12(h.content, r.opener.PlaintextLen(len(body)))
@@ -110,13 +110,13 @@ func (r *readLevel) open(v protocol.Version, h header, whole []byte) (protocol.C
 	}
 	r.sequence++
 	if !v.Is13() {
-		return h.content, plaintext, checkLength(len(plaintext))
+		return h.content, plaintext, checkLength(len(plaintext), most)
 	}
 	if h.content != protocol.ApplicationData { // RFC 9846 5.2
 		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "%w: %v", alert.OuterContentType, h.content)
 	}
 	// TLSInnerPlaintext: content, its type, and zeros (RFC 9846 5.4).
-	if err := checkLength(len(plaintext) - 1); err != nil {
+	if err := checkLength(len(plaintext)-1, most); err != nil {
 		return 0, nil, err
 	}
 	inner := bytes.TrimRight(plaintext, "\x00")
@@ -127,9 +127,9 @@ func (r *readLevel) open(v protocol.Version, h header, whole []byte) (protocol.C
 	return protocol.ContentType(inner[last]), inner[:last], nil
 }
 
-func checkLength(n int) error {
-	if n > maxPlaintext {
-		return alert.Peerf(alert.RecordOverflow, "%w: %d bytes, more than %d", alert.PlaintextTooLong, n, maxPlaintext)
+func checkLength(n, most int) error {
+	if n > most {
+		return alert.Peerf(alert.RecordOverflow, "%w: %d bytes, more than %d", alert.PlaintextTooLong, n, most)
 	}
 	return nil
 }

@@ -86,7 +86,10 @@ func (e *Engine) checkHeader(h header) error {
 	default:
 		return alert.Peerf(alert.UnexpectedMessage, "%w of %v", alert.UnexpectedRecord, h.content)
 	}
-	limit := maxPlaintext
+	limit := e.machine.ReceiveLimit(e.read.number)
+	if e.skip.on {
+		limit = maxPlaintext // the client didn't know of another
+	}
 	switch {
 	case e.version.Is13() && (e.read.opener != nil || h.content == protocol.ApplicationData): // 0-RTT may be skipped
 		limit += maxExpansion13
@@ -130,7 +133,7 @@ func (e *Engine) open(h header, whole []byte) error {
 		e.traceRecord(handshake.Received, h.content, number, len(whole))
 		return e.dispatch(h.content, body)
 	}
-	content, plaintext, err := e.read.open(e.version, h, whole)
+	content, plaintext, err := e.read.open(e.version, h, whole, e.machine.ReceiveLimit(number.Epoch))
 	if errors.Is(err, record.ErrOpen) {
 		err = alert.Peerf(alert.BadRecordMAC, "record %v does not authenticate", number)
 		if h.content == protocol.ApplicationData {

@@ -97,6 +97,9 @@ func gnutlsArguments(s Settings) []string {
 	if s.MTU != 0 {
 		arguments = append(arguments, "--mtu", strconv.Itoa(s.MTU))
 	}
+	if s.Record != 0 { // it sends max_fragment_length, too
+		arguments = append(arguments, "--recordsize", strconv.Itoa(s.Record))
+	}
 	switch {
 	case s.Leaf == nil:
 	case s.Raw:

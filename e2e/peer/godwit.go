@@ -68,6 +68,9 @@ func (g Godwit) Connect(t testing.TB, s Settings, address string) Conversation {
 	if s.Staple {
 		arguments = append(arguments, "-status")
 	}
+	if s.Fragment != 0 {
+		arguments = append(arguments, "-max-fragment", strconv.Itoa(s.Fragment))
+	}
 	if s.Resume {
 		arguments = append(arguments, "-resume", "1")
 	}
@@ -105,6 +108,9 @@ func godwitArguments(s Settings) []string {
 	}
 	if s.MTU != 0 {
 		option("-mtu", strconv.Itoa(s.MTU))
+	}
+	if s.Record != 0 {
+		option("-record-size", strconv.Itoa(s.Record))
 	}
 	if s.Raw {
 		arguments = append(arguments, "-rpk", "-insecure")

@@ -58,6 +58,9 @@ func (o OpenSSL) Connect(t testing.TB, s Settings, address string) Conversation 
 	if s.Staple {
 		arguments = append(arguments, "-status")
 	}
+	if s.Fragment != 0 {
+		arguments = append(arguments, "-maxfraglen", strconv.Itoa(s.Fragment))
+	}
 	if s.Name != "" {
 		arguments = append(arguments, "-servername", s.Name, "-verify_hostname", s.Name)
 	} else {

@@ -64,6 +64,8 @@ type Settings struct {
 	Staple   bool   // server: Leaf's goes to clients that ask; client: it asks
 	Raw      bool   // GnuTLS, godwit: keys instead of certificates; godwit takes any
 	MTU      int    // UDP payload
+	Fragment int    // client: max_fragment_length; GnuTLS and OpenSSL, godwit
+	Record   int    // GnuTLS, godwit: record_size_limit
 	Mute     bool   // client: sends no Text, and waits for the server to end
 	Listen   bool   // OpenSSL's server: cookies without state (DTLSv1_listen)
 	NoEMS    bool   // GnuTLS: without extended_master_secret; godwit: that is allowed
@@ -92,7 +94,8 @@ type Report struct {
 	PSKIdentity string `json:"psk_identity"`
 	Exporter    string `json:"exporter"`
 
-	Resumed bool `json:"resumed"`
+	MaxPlaintext int  `json:"max_plaintext"` // godwit: that the other side takes in one record
+	Resumed      bool `json:"resumed"`
 
 	Established bool     `json:"-"`
 	Echoed      bool     `json:"-"` // client: Text came back; server: Text arrived

@@ -98,6 +98,8 @@ var flagTable = []struct {
 	{all, "groups", "A,B", "key exchange groups, most preferred first", setGroups},
 	{all, "ciphers", "A,B", "cipher suites by their IANA names, most preferred first", setCiphers},
 	{all, "mtu", "BYTES", "largest UDP payload, kept exactly (default 1200, lowered after timeouts)", setMTU},
+	{talks, "record-size", "BYTES", "take no more plaintext in one record, 64 to 16384 (record_size_limit); a client says so only with this", setRecordSize},
+	{connects, "max-fragment", "BYTES", "ask for no larger plaintexts in both directions: 512, 1024, 2048 or 4096 (max_fragment_length)", setMaxFragment},
 	{talks, "no-ems", "", "take 1.2 peers without extended_master_secret", boolean(func(o *options) *bool { return &o.config.InsecureAllowMissingEMS })},
 	{talks, "export", "LABEL:LEN", "export LEN bytes of keying material, for -json", setExporter},
 	{talks, "keylog", "FILE", "append the secrets in NSS key log format", text(func(o *options) *string { return &o.keyLogFile })},
@@ -314,6 +316,16 @@ func between(value string, low, high int) (int, error) {
 
 func setMTU(o *options, value string) (err error) {
 	o.config.MTU, err = between(value, 228, 65507)
+	return err
+}
+
+func setRecordSize(o *options, value string) (err error) {
+	o.config.RecordSizeLimit, err = between(value, 64, 1<<14)
+	return err
+}
+
+func setMaxFragment(o *options, value string) (err error) {
+	o.config.MaxFragmentLength, err = between(value, 512, 4096) // of which Validate takes four
 	return err
 }
 

@@ -15,21 +15,22 @@ import (
 // IANA's and the RFCs', bytes are lower-case hex, and what there is none of is
 // empty.
 type report struct {
-	Version     string `json:"version"`
-	Cipher      string `json:"cipher"`
-	Group       string `json:"group"`
-	Signature   string `json:"signature"` // the server's
-	Resumed     bool   `json:"resumed"`
-	EarlyData   bool   `json:"early_data"` // 0-RTT data was taken
-	ALPN        string `json:"alpn"`
-	ServerName  string `json:"server_name"`
-	Fingerprint string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate, or of its raw public key
-	Staple      string `json:"ocsp_response"`    // as it came
-	PSKIdentity string `json:"psk_identity"`
-	Exporter    string `json:"exporter"`
-	Retransmits uint64 `json:"retransmits"`
-	BytesIn     uint64 `json:"bytes_in"` // of application data
-	BytesOut    uint64 `json:"bytes_out"`
+	Version      string `json:"version"`
+	Cipher       string `json:"cipher"`
+	Group        string `json:"group"`
+	Signature    string `json:"signature"` // the server's
+	Resumed      bool   `json:"resumed"`
+	EarlyData    bool   `json:"early_data"` // 0-RTT data was taken
+	ALPN         string `json:"alpn"`
+	ServerName   string `json:"server_name"`
+	Fingerprint  string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate, or of its raw public key
+	Staple       string `json:"ocsp_response"`    // as it came
+	PSKIdentity  string `json:"psk_identity"`
+	Exporter     string `json:"exporter"`
+	MaxPlaintext int    `json:"max_plaintext"` // bytes that the peer takes in one record
+	Retransmits  uint64 `json:"retransmits"`
+	BytesIn      uint64 `json:"bytes_in"` // of application data
+	BytesOut     uint64 `json:"bytes_out"`
 }
 
 // newReport describes what a handshake agreed on, as seen by a role.
@@ -42,7 +43,8 @@ func newReport(s dtls.ConnectionState, role handshake.Role) report {
 		ServerName: s.ServerName,
 		Staple:     hex.EncodeToString(s.OCSPResponse),
 
-		PSKIdentity: string(s.PSKIdentity),
+		PSKIdentity:  string(s.PSKIdentity),
+		MaxPlaintext: s.MaxPlaintext,
 	}
 	if known := suite.ByID(s.CipherSuite); known != nil {
 		r.Cipher = known.Name

@@ -44,6 +44,7 @@ const (
 	EmptyRetry             Reason = "a HelloRetryRequest that asks for no change"
 	NoExtendedMasterSecret Reason = "no extended_master_secret"
 	RenegotiationMismatch  Reason = "renegotiation_info does not fit"
+	WrongRecordSize        Reason = "a limit of records that was not offered"
 	UnexpectedExtension    Reason = "an unexpected extension"
 	Contradiction          Reason = "what was agreed before is contradicted"
 )

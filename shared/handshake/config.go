@@ -426,6 +426,21 @@ type Config struct {
 	// Zero means no padding. 1.2 has none.
 	RecordPadding int
 
+	// RecordSizeLimit is the most plaintext that this side takes in one protected
+	// record (RFC 8449), 64 to 16384 bytes; in 1.3 its content type and padding
+	// count too, and 16385 are possible. A client says so and learns the server's
+	// limit, if that has the extension; zero says nothing. A server tells it to
+	// clients that tell theirs, zero being the most that the version has. Each side
+	// heeds the other's limit: see ConnectionState.MaxPlaintext.
+	RecordSizeLimit int
+
+	// MaxFragmentLength is what a client asks its server to have in no record, in
+	// either direction, more plaintext than (RFC 6066 4): 512, 1024, 2048 or 4096
+	// bytes; zero asks for nothing. RecordSizeLimit is better: it leaves each
+	// direction its own limit, and where the server has it, it alone counts. A
+	// session keeps what was agreed. Servers grant it, whatever is here.
+	MaxFragmentLength int
+
 	// MaxSendFragment is the most plaintext that goes into one TLS record, 512 to
 	// 16384 bytes; zero means 16384. A peer can use a record only when all of it is
 	// there: smaller ones come sooner on slow links. Ignored by DTLS.
@@ -437,6 +452,15 @@ type Config struct {
 	// 1200, lowered after repeated timeouts; a value set here is kept exactly.
 	// Ignored by TLS.
 	MTU int
+
+	// ShortRecordHeaders writes the records of 1.3 with 8 bits of their number instead
+	// of 16, and without a length at the end of a datagram (RFC 9147 4): 3 bytes
+	// less for most messages. Whatever is here, every form is read. Warning: the
+	// peer takes a number for the one of those 256 that is closest to what it
+	// expects, so that it can't read what follows 128 or more records that got lost
+	// in a row. Every 64th of ours therefore has 16 bits, and brings it back; what
+	// it missed until then is lost, too. Ignored by 1.2 and TLS.
+	ShortRecordHeaders bool
 
 	// ConnectionIDs makes what the peer shall put on its records, so that they
 	// find this association wherever they come from: after a change of the peer's

@@ -98,6 +98,18 @@ func TestValidate(t *testing.T) {
 		{"MaxSplitHello", Server, func(c *Config) { c.MaxSplitHello = -1 }},
 		{"MaxSplitHello", Server, func(c *Config) { c.MaxSplitHello = 1<<16 + 1 }},
 		{"", Server, func(c *Config) { c.SplitHellos, c.MaxSplitHello = 1, 1<<16 }},
+		{"MaxFragmentLength", Client, func(c *Config) { c.MaxFragmentLength = 256 }},
+		{"MaxFragmentLength", Client, func(c *Config) { c.MaxFragmentLength = 513 }},
+		{"MaxFragmentLength", Client, func(c *Config) { c.MaxFragmentLength = 8192 }},
+		{"MaxFragmentLength", Client, func(c *Config) { c.MaxFragmentLength = -512 }},
+		{"", Client, func(c *Config) { c.MaxFragmentLength = 4096 }},
+		{"", Server, func(c *Config) { c.MaxFragmentLength = 1 }},
+		{"RecordSizeLimit", Client, func(c *Config) { c.RecordSizeLimit = 63 }},
+		{"RecordSizeLimit", Server, func(c *Config) { c.RecordSizeLimit = -1 }},
+		{"RecordSizeLimit", Server, func(c *Config) { c.RecordSizeLimit = 1<<14 + 2 }},
+		{"RecordSizeLimit", Client, func(c *Config) { c.MaxVersion, c.RecordSizeLimit = tls.VersionTLS12, 1<<14+1 }},
+		{"", Client, func(c *Config) { c.RecordSizeLimit = 1<<14 + 1 }},
+		{"", Server, func(c *Config) { c.RecordSizeLimit = 64 }},
 	} {
 		config := &Config{ServerName: testName, Certificates: []tls.Certificate{good}}
 		c.change(config)

@@ -219,6 +219,8 @@ func (m *Machine) judgeEarlyData() (EarlyDataReason, error) {
 		return EarlyDataPeerDeclined, nil
 	case s.MaxEarlyData == 0 || int64(s.MaxEarlyData) > m.config.maxEarlyData(): // there was once more room
 		return EarlyDataUnsupported, nil
+	case m.ReceiveLimit(LevelEarly) > m.ReceiveLimit(LevelApplication): // there was once more room in a record, too
+		return EarlyDataUnsupported, nil
 	case m.resumption.selected != 0: // RFC 9846 4.3.10: only of the first identity
 		return EarlyDataNotResumed, nil
 	case s.Protocol != m.protocol:
@@ -280,6 +282,7 @@ func (m *Machine) allowEarlyData(s *session.State) ([]byte, error) {
 		return nil, nil
 	}
 	s.MaxEarlyData, s.Client = uint32(m.config.maxEarlyData()), m.ClientAddress
+	s.MaxPlaintext = uint16(m.ReceiveLimit(LevelApplication))
 	var b wire.Builder
 	message.AppendExtension(&b, protocol.ExtEarlyData, func() { message.AppendEarlyData(&b, s.MaxEarlyData) })
 	return b.Bytes()

@@ -71,6 +71,8 @@ var extensions = []extension{
 	{protocol.ExtUseSRTP, inServerHello12 | inEncrypted, offerUseSRTP, receiveUseSRTP, answerUseSRTP, acceptUseSRTP},
 	{protocol.ExtConnectionID, inServerHello12 | inServerHello13, offerConnectionID, receiveConnectionID, answerConnectionID, acceptConnectionID},
 	{protocol.ExtReturnRoutability, inServerHello12 | inServerHello13, offerReturnRoutability, receiveReturnRoutability, answerReturnRoutability, acceptReturnRoutability}, // behind connection_id
+	{protocol.ExtMaxFragmentLength, inServerHello12 | inEncrypted, offerMaxFragmentLength, receiveMaxFragmentLength, answerMaxFragmentLength, acceptMaxFragmentLength},
+	{protocol.ExtRecordSizeLimit, inServerHello12 | inEncrypted, offerRecordSizeLimit, receiveRecordSizeLimit, answerRecordSizeLimit, acceptRecordSizeLimit},
 	{protocol.ExtClientCertType, inServerHello12 | inEncrypted, offerClientCertType, receiveClientCertType, answerClientCertType, acceptClientCertType},
 	{protocol.ExtServerCertType, inServerHello12 | inEncrypted, offerServerCertType, receiveServerCertType, answerServerCertType, acceptServerCertType},
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},

@@ -34,6 +34,8 @@ type hello struct {
 	clientTypes          []CertificateType // client_certificate_type
 	serverTypes          []CertificateType // server_certificate_type
 	compression          message.Uint16s   // compress_certificate
+	maxFragmentLength    int               // max_fragment_length, in bytes
+	recordSizeLimit      int               // record_size_limit, as on the wire
 	shares               message.KeyShares
 	extendedMasterSecret bool
 	secureRenegotiation  bool // the peer signals RFC 5746
@@ -179,6 +181,7 @@ func sameHello(a, b hello) bool {
 		bytes.Equal(a.versions, b.versions) && bytes.Equal(a.groups, b.groups) &&
 		slices.Equal(a.schemes, b.schemes) && slices.Equal(a.protocols, b.protocols) &&
 		slices.Equal(a.clientTypes, b.clientTypes) && slices.Equal(a.serverTypes, b.serverTypes) &&
+		a.maxFragmentLength == b.maxFragmentLength && a.recordSizeLimit == b.recordSizeLimit &&
 		a.serverName == b.serverName && a.extendedMasterSecret == b.extendedMasterSecret
 }
 

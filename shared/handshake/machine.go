@@ -98,6 +98,7 @@ type Machine struct {
 
 	protocol    string // ALPN
 	srtpProfile protocol.SRTPProfile
+	sizes       recordSizes // of records, as agreed
 
 	hidden    *hidden     // the client's inner hello (ech.go)
 	decoy     []byte      // what looks like one
@@ -305,6 +306,7 @@ func (m *Machine) State() ConnectionState {
 		DidResume:            m.resumed,
 		NegotiatedProtocol:   m.protocol,
 		SRTPProfile:          m.srtpProfile,
+		MaxPlaintext:         m.SendLimit(m.writeLevel),
 		ServerName:           m.hello.serverName,
 		PeerCertificates:     m.peer.chain,
 		VerifiedChains:       m.peer.chains,

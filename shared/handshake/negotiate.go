@@ -265,6 +265,7 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	if retry {
 		return nil
 	}
+	m.settleSizes()
 	if err := m.findSession(); err != nil {
 		return err
 	}
@@ -327,6 +328,7 @@ func (m *Machine) respond() error {
 
 func (m *Machine) negotiate12() error {
 	m.place.Learn(Retry, false)
+	m.settleSizes()
 	m.early.reason = EarlyDataProtocolVersion
 	if !m.config.EarlyData {
 		m.early.reason = EarlyDataDisabled

@@ -131,6 +131,8 @@ func (c *Config) offers(s *session.State, t protocol.Transport) bool {
 	switch {
 	case s.Check() != nil || s.Version.Over(t) != s.Version || !c.Enabled(s.Version):
 		return false
+	case s.FragmentLength != 0 && int(s.FragmentLength) != c.MaxFragmentLength: // RFC 6066 4: it stays with the session
+		return false
 	case byTicket && c.SessionTicketsDisabled || !byTicket && len(s.SessionID) == 0:
 		return false
 	case !s.Version.Is13():
@@ -201,6 +203,9 @@ func readPostTicket(m *Machine, body []byte) error {
 	s := m.session(m.secrets13.resumption.PSK(in.Nonce), min(time.Duration(in.Lifetime)*time.Second, session.MaxLifetime))
 	s.AgeAdd, s.Ticket, s.MaxEarlyData = in.AgeAdd, slices.Clone(in.Ticket), maxEarlyData
 	s.AcrossNames = acrossNames
+	if maxEarlyData > 0 {
+		s.MaxPlaintext = uint16(m.SendLimit(LevelApplication))
+	}
 	return m.keep(s)
 }
 
@@ -227,6 +232,8 @@ func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State 
 
 		PSKIdentity:  m.pskIdentity,
 		RawPublicKey: m.peer.rawKey,
+
+		FragmentLength: uint16(m.sizes.fragment),
 	}
 	if m.group != nil {
 		s.Group = m.group.ID

@@ -80,6 +80,9 @@ func readServerHello(m *Machine, body []byte) error {
 	if err := m.settleResumption(); err != nil {
 		return err
 	}
+	if !m.version.Is13() { // which has not answered that yet
+		m.resumeFragmentLength()
+	}
 	if !m.resumed {
 		m.early.room = 0
 	}
@@ -232,5 +235,6 @@ func readEncryptedExtensions(m *Machine, body []byte) error {
 	if err := m.acceptExtensions(inEncrypted, in.Extensions); err != nil {
 		return err
 	}
+	m.resumeFragmentLength()
 	return m.settleEarlyData()
 }

@@ -51,13 +51,13 @@ func (m *Machine) readSessionID12(in *message.ServerHello) error {
 
 // findSessionByID finds the session that the client names.
 func (m *Machine) findSessionByID() (*resumption, error) {
-	c, id, now, name, version, state := m.config, m.hello.sessionID, m.now, m.hello.serverName, m.version, m.State()
+	c, id, now, name, version, state, sizes := m.config, m.hello.sessionID, m.now, m.hello.serverName, m.version, m.State(), m.sizes
 	if c.ServerSessionCache == nil || len(id) == 0 {
 		return nil, nil
 	}
 	return later(m, func() (*resumption, error) {
 		s, ok := c.ServerSessionCache.Get(id)
-		if !ok || s == nil || s.Version != version {
+		if !ok || s == nil || s.Version != version || !sizes.keep(s) {
 			return nil, nil
 		}
 		r, _ := c.resumable(Server, s, state, name, now)

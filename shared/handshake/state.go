@@ -20,6 +20,13 @@ type ConnectionState struct {
 	SRTPProfile        SRTPProfile // zero if none was negotiated; see Config.SRTPProfiles
 	ServerName         string      // SNI, as sent or received
 
+	// MaxPlaintext is how many bytes of data, and of padding, one record to the
+	// peer may have: 2^14, or less by its record_size_limit or by
+	// max_fragment_length (see Config.RecordSizeLimit). Over datagrams, where one
+	// Write is one record, Write takes no more. Config.MTU and MaxSendFragment
+	// don't count here.
+	MaxPlaintext int
+
 	PeerCertificates []*x509.Certificate
 	VerifiedChains   [][]*x509.Certificate
 

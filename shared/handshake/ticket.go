@@ -45,14 +45,14 @@ func (m *Machine) checkDropped() error {
 // what is preferred now counts, and 0-RTT data needs the very suite.
 func (m *Machine) openTickets(tickets [][]byte) (*resumption, error) {
 	c, k, state, now := m.config, m.ticketKeys(), m.State(), m.now
-	version, name, chosen := m.version, m.hello.serverName, m.suite.ID
+	version, name, chosen, sizes := m.version, m.hello.serverName, m.suite.ID, m.sizes
 	found, err := later(m, func() (*resumption, error) {
 		for i, ticket := range tickets {
 			s, err := c.unwrap(k, ticket, state, now)
 			if err != nil {
 				return nil, err
 			}
-			if s == nil || s.Check() != nil || s.Version != version || s.Suite != chosen {
+			if s == nil || s.Check() != nil || s.Version != version || s.Suite != chosen || !sizes.keep(s) {
 				continue
 			}
 			if r, ok := c.resumable(Server, s, state, name, now); ok {

@@ -39,6 +39,9 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 	if err := c.validateConnectionIDs(t); err != nil {
 		return err
 	}
+	if err := c.validateRecordSizes(role); err != nil {
+		return err
+	}
 	const maxSplit = 1 << 16
 	printable := func(r rune) bool { return ' ' < r && r <= '~' }
 	switch {

@@ -18,7 +18,7 @@ func example() *State {
 	return &State{
 		Version: protocol.VersionDTLS13, Suite: suite.TLS_AES_256_GCM_SHA384, Secret: bytes.Repeat([]byte{7}, 48),
 		Created: testTime, Lifetime: MaxLifetime, AgeAdd: 1 << 31,
-		MaxEarlyData: 1 << 14, Client: netip.MustParseAddr("192.0.2.1"),
+		FragmentLength: 512, MaxPlaintext: 511, MaxEarlyData: 1 << 14, Client: netip.MustParseAddr("192.0.2.1"),
 		ServerName: "server.example", Protocol: "h2", RawPublicKey: []byte("key"), Chain: [][]byte{{1, 2}, {3}},
 		Staple: []byte("staple"), Timestamps: [][]byte{{4}, {5, 6}},
 		Group: 29, Signature: 0x0807, Ticket: []byte("ticket"),
@@ -215,6 +215,9 @@ func TestCache(t *testing.T) {
 func FuzzParseState(f *testing.F) {
 	f.Add(encode(f, example()))
 	f.Add([]byte{format})
+	unknown := encode(f, example())
+	unknown[1+2+2+1+48+8+4+4] |= 0x80 // a flag
+	f.Add(unknown)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := ParseState(data)
 		if err != nil {

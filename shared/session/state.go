@@ -37,6 +37,10 @@ type State struct {
 	// ExtendedMasterSecret is of 1.2 only: the key schedule of 1.3 does the same.
 	ExtendedMasterSecret bool
 
+	// What was agreed about the plaintext of records, in bytes; zero: nothing.
+	FragmentLength uint16 // max_fragment_length, which stays with the session (RFC 6066 4)
+	MaxPlaintext   uint16 // 1.3 with 0-RTT: how much a record of it may have
+
 	MaxEarlyData uint32     // 1.3: how many bytes of 0-RTT the server takes; zero: none
 	Client       netip.Addr // DTLS 1.3 with 0-RTT: the client's address, which was validated; else not valid
 
@@ -101,6 +105,7 @@ const format = 1
 //	| opaque24 (PSK identity, opaque16, if there is one) | opaque16 raw public key
 //	| opaque24 (certificates, each opaque24) | opaque24 staple
 //	| opaque16 (timestamps, each opaque16) | u16 group | u16 signature
+//	| u16 max_fragment_length | u16 max_plaintext
 //	| opaque16 ticket | opaque8 session_id
 func (s *State) Bytes() ([]byte, error) {
 	var b wire.Builder
@@ -135,6 +140,8 @@ func (s *State) Bytes() ([]byte, error) {
 	})
 	b.Uint16(uint16(s.Group))
 	b.Uint16(uint16(s.Signature))
+	b.Uint16(s.FragmentLength)
+	b.Uint16(s.MaxPlaintext)
 	b.Bytes16(s.Ticket)
 	b.Bytes8(s.SessionID)
 	return b.Bytes()
@@ -170,8 +177,12 @@ func ParseState(data []byte) (*State, error) {
 		!in.ReadUint24LengthPrefixed(&psk) || !in.ReadUint16LengthPrefixed(&rawKey) ||
 		!in.ReadUint24LengthPrefixed(&chain) || !in.ReadUint24LengthPrefixed(&staple) || !in.ReadUint16LengthPrefixed(&scts) ||
 		!in.ReadUint16((*uint16)(&s.Group)) || !in.ReadUint16((*uint16)(&s.Signature)) ||
+		!in.ReadUint16(&s.FragmentLength) || !in.ReadUint16(&s.MaxPlaintext) ||
 		!in.ReadUint16LengthPrefixed(&ticket) || !in.ReadUint8LengthPrefixed(&id) || !in.Empty() {
 		return nil, fmt.Errorf("session: %d bytes are no State, or not all of one", len(data))
+	}
+	if unknown := flags &^ (flagEMS | flagAcrossNames); unknown != 0 {
+		return nil, fmt.Errorf("session: unknown flags, %#x", unknown)
 	}
 	if len(client) > 0 {
 		var ok bool
