@@ -24,9 +24,9 @@ var layers = []struct {
 	pkg     string
 	imports []string
 }{
-	{"replay", nil},
+	{"replay", []string{"shared/wire"}},
 	{"fragment", []string{"shared/wire"}},
-	{"retransmit", []string{"shared/protocol"}},
+	{"retransmit", []string{"shared/protocol", "shared/wire"}},
 	{"shared/protocol", nil},
 	{"shared/alert", nil},
 	{"shared/wire", nil},
