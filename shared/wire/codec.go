@@ -62,7 +62,7 @@ func (c *Codec) Finish() ([]byte, error) {
 }
 
 // Number codes an integer that is not negative, in one byte for each seven bits.
-func Number[T ~int | ~uint8 | ~uint16 | ~uint32 | ~uint64](c *Codec, v *T) {
+func Number[T ~int | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64](c *Codec, v *T) {
 	if !c.reads {
 		c.buf = binary.AppendUvarint(c.buf, uint64(*v))
 		return
