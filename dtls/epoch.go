@@ -28,6 +28,7 @@ type readEpoch struct {
 	reserved                // of the numbers that are delivered
 	forgiven uint64         // how many that don't open the Store knows of
 	counted  uint64         // what expects said at the last save
+	ahead    uint64         // how many were reserved then
 	opened   bool           // a record has opened: the window means something
 	dies     time.Time      // zero while it is the newest
 

@@ -467,7 +467,7 @@ func FuzzOpenBlob(f *testing.F) {
 	}
 	f.Add(blob)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if state, err := openBlob(exportKey, b); err == nil && !bytes.Equal(b, blob) {
+		if state, err := openBlob(exportKey, b); err == nil && string(state) != "state" {
 			t.Errorf("%x opens to %q", b, state)
 		}
 	})

@@ -225,18 +225,22 @@ func (e *Engine) snapshot() ([]byte, error) {
 	return state, err
 }
 
-// ahead is how many records more than have come are reserved: as many as come in two
-// seconds, since after a crash they are lost. A peer that says little loses next to
-// nothing, and gets through when it repeats itself; one that says much doesn't make us
-// ask the Store more than about once in a second. Where nothing came no more are
-// reserved, so that crashes in a row don't add up.
+// ahead is how many records more than have come are reserved. After a crash they are
+// lost, so it is few where little comes: as long as half of what was reserved is used
+// within a second it doubles, up to a block, and when it is quiet it is two again. A
+// peer that says little loses next to nothing, and gets through when it repeats
+// itself. Where nothing came no more are reserved: crashes in a row don't add up.
 func (r *reservation) ahead(from *readEpoch, now time.Time) uint64 {
-	came := from.expects() - from.counted
-	if came == 0 && from.opened && r.begun {
-		return min(from.left(from.expects()), leastAhead)
+	next, elapsed := from.expects(), now.Sub(r.askedAt)
+	switch {
+	case next == from.counted && from.opened && r.begun:
+		return min(from.left(next), leastAhead)
+	case from.ahead == 0 || elapsed >= storeQuiet:
+		from.ahead = leastAhead
+	case elapsed < time.Second && from.left(next) <= from.ahead/2:
+		from.ahead = min(2*from.ahead, r.block)
 	}
-	elapsed := max(now.Sub(r.askedAt), time.Millisecond)
-	return min(max(leastAhead, uint64(storeQuiet/elapsed)*came), r.block)
+	return from.ahead
 }
 
 const (
