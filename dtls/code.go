@@ -48,15 +48,15 @@ func (p *paths) code(c *wire.Codec) {
 }
 
 // code codes the connection IDs of both directions.
-func (i *connectionIDs) code(c *wire.Codec) {
-	wire.List(c, &i.local, c.Data)
-	wire.Number(c, &i.used)
-	wire.Number(c, &i.given)
-	c.Data(&i.remote)
-	wire.List(c, &i.spare, c.Data)
-	c.Flag(&i.change)
-	if c.Reads() && (i.used >= max(1, len(i.local)) || len(i.local) > 2*maxIDs || len(i.spare) > maxIDs) {
-		c.Fail("%d and %d connection IDs, of which number %d is used", len(i.local), len(i.spare), i.used)
+func (c *connectionIDs) code(to *wire.Codec) {
+	wire.List(to, &c.local, to.Data)
+	wire.Number(to, &c.used)
+	wire.Number(to, &c.given)
+	to.Data(&c.remote)
+	wire.List(to, &c.spare, to.Data)
+	to.Flag(&c.change)
+	if to.Reads() && (c.used >= max(1, len(c.local)) || len(c.local) > 2*maxIDs || len(c.spare) > maxIDs) {
+		to.Fail("%d and %d connection IDs, of which number %d is used", len(c.local), len(c.spare), c.used)
 	}
 }
 

@@ -99,6 +99,7 @@ func TestConnExportBacklog(t *testing.T) {
 func TestListenerImport(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version uint16) {
 		client, server := movable(t, version)
+		client.ConnectionIDs, server.ConnectionIDs = dtls.RandomConnectionIDs(0), dtls.RandomConnectionIDs(8)
 		l, err := dtls.Listen("udp", "127.0.0.1:0", server)
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +125,7 @@ func TestListenerImport(t *testing.T) {
 		send(t, c, s, "ping")
 		send(t, s, c, "pong")
 		if _, err := l.Import(c.LocalAddr(), blob, blobKey); err == nil {
-			t.Error("two Conns for one address")
+			t.Error("two Conns with one ID")
 		}
 		mine, err := c.Export(blobKey)
 		if err != nil {

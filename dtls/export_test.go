@@ -87,7 +87,12 @@ func TestExportedState(t *testing.T) {
 	named := func(client, server *Config) {
 		client.NextProtos, server.NextProtos = []string{"coap"}, []string{"coap"}
 	}
-	for _, c := range append(settings, resumptions...) {
+	small := func(client, server *Config) {
+		identified(3, 5)(client, server)
+		client.RecordSizeLimit, server.RecordSizeLimit = 100, 200
+	}
+	all := append(slices.Concat(settings, resumptions), setting{"1.3, small", small}, setting{"1.2, small", together(only12, small)})
+	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := with(movable, c.change, named)
 			for range 2 { // the second may be resumed
@@ -125,7 +130,8 @@ func comparable(s ConnectionState) any {
 	}
 	return []any{raw, s.Version, s.HandshakeComplete, s.DidResume, s.CipherSuite, s.CurveID, s.NegotiatedProtocol, s.SRTPProfile,
 		s.ServerName, s.OCSPResponse, s.PeerRawPublicKey, s.ECHAccepted, s.HelloRetryRequest, s.PeerSignature, s.LocalSignature,
-		s.PSKIdentity, s.ExtendedMasterSecret, s.EarlyDataAccepted, s.EarlyDataReason, s.EarlyBytes, s.SecureRenegotiation, s.TLSUnique}
+		s.PSKIdentity, s.ExtendedMasterSecret, s.EarlyDataAccepted, s.EarlyDataReason, s.EarlyBytes, s.SecureRenegotiation, s.TLSUnique,
+		s.LocalConnectionID, s.RemoteConnectionID, s.ReturnRoutability, s.MaxPlaintext}
 }
 
 // Both sides move after every single event from the moment they are open, whatever
