@@ -31,9 +31,10 @@ type Conn struct {
 	waiting atomic.Bool // somebody waits for a datagram
 
 	mu      sync.Mutex // guards what follows; methods that don't lock it are called with it
-	turn    sync.Cond  // of mu: reading or working became false
+	turn    sync.Cond  // of mu: reading, working or saving became false
 	reading bool       // somebody has the right to read the link
 	working bool       // who handshakes is away, at work of the application
+	saving  bool       // somebody is away, at Config.Store
 
 	engine      *Engine
 	role        handshake.Role
@@ -172,7 +173,7 @@ func (c *Conn) work() (open bool, err error) {
 		if err := c.err(); err != nil {
 			return false, err
 		}
-		work := c.engine.Work()
+		work := c.engine.machine.Work()
 		if work == nil {
 			break
 		}
@@ -334,6 +335,7 @@ func (c *Conn) receiveError(err error) error {
 // deliver gives a datagram to the engine, and keeps it while its data is
 // unread. The engine latches its errors, which ended and take return.
 func (c *Conn) deliver(p *packet) {
+	c.stash()
 	c.letGo()
 	if err := c.engine.ReceiveFrom(p.data, p.path, time.Now()); err != nil {
 		c.debugf("%v: %v", c.role, err)

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"errors"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/connectionid"
@@ -30,6 +31,12 @@ func (c *Conn) write(seal sealing, p []byte) (int, error) {
 	out := newPacket(len(p) + c.engine.config.RecordPadding + maxOverhead)
 	defer out.release()
 	n, to, err := c.seal(seal, out.room, p)
+	for errors.Is(err, ErrNotReserved) {
+		if err := c.awaitStore(); err != nil {
+			return 0, err
+		}
+		n, to, err = c.seal(seal, out.room, p)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -99,8 +106,11 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 	if also, ok := c.engine.Candidate(n); ok {
 		c.link.send(buf[:n], also) // lost or not
 	}
-	if c.pollAt.IsZero() && !c.waiting.Load() {
+	switch {
+	case c.pollAt.IsZero() && !c.waiting.Load():
 		c.pollAt = time.Now().Add(pollInterval)
+		c.schedule()
+	case c.engine.needsStore():
 		c.schedule()
 	}
 	return n, c.engine.Path(), nil

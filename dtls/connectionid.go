@@ -165,6 +165,7 @@ func (e *Engine) RotateConnectionIDs(now time.Time) error {
 
 // rotate changes what can be changed.
 func (e *Engine) rotate() error {
+	e.reserve.changed() // an ID of the peer's that is used up must not come again
 	if len(e.ids.remote) > 0 {
 		e.ids.change = !e.ids.next()
 	}

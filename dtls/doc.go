@@ -93,6 +93,8 @@ type (
 	AntiReplay = handshake.AntiReplay
 	// An EarlyDataReason says why there is 0-RTT, or none.
 	EarlyDataReason = handshake.EarlyDataReason
+	// A Store keeps connections that survive the process, for Config.Store.
+	Store = handshake.Store
 	// An Event is what Config.Trace is called with.
 	Event = handshake.Event
 )
@@ -114,6 +116,9 @@ func NewDelegatedCredential(parent *tls.Certificate, key crypto.Signer, expires 
 
 // ParseSessionState reads what SessionState.Bytes gave.
 func ParseSessionState(data []byte) (*SessionState, error) { return session.ParseState(data) }
+
+// ErrGeneration is a Store's answer to a Swap that comes too late.
+var ErrGeneration = handshake.ErrGeneration
 
 // The versions for Config.MinVersion and MaxVersion. TLS's numbers mean the
 // same there.

@@ -65,6 +65,7 @@ type Engine struct {
 	inbox    inbox
 	early    early
 	budget   budget
+	reserve  *reservation // nil without a Store
 	closing  closing
 	err      error
 	stats    Stats
@@ -108,7 +109,8 @@ func newServerEngine(c *Config) *Engine {
 }
 
 func newEngine(c *Config) *Engine {
-	e := &Engine{config: c, mtu: c.MTU, exactMTU: c.MTU != 0, writes: []*writeEpoch{{version: protocol.VersionDTLS12}}}
+	e := &Engine{config: c, mtu: c.MTU, exactMTU: c.MTU != 0, reserve: newReservation(c)}
+	e.writes = []*writeEpoch{{version: protocol.VersionDTLS12, reserved: unlimited}}
 	if e.mtu == 0 {
 		e.mtu = handshake.DefaultMTU
 	}
@@ -195,7 +197,7 @@ func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 
 // Deadline is when Expire is due next; zero when no timer runs.
 func (e *Engine) Deadline() time.Time {
-	return earliest(e.backoff.Deadline(), e.ackDeadline(), e.paths.deadline())
+	return earliest(e.backoff.Deadline(), e.ackDeadline(), e.paths.deadline(), e.storeDeadline())
 }
 
 // earliest is the first of some times, as far as they are set.
@@ -215,6 +217,7 @@ func (e *Engine) Expire(now time.Time) error {
 		return e.err
 	}
 	e.now = now
+	e.reserve.expire(now)
 	if ack := e.ackDeadline(); !ack.IsZero() && !now.Before(ack) {
 		e.acknowledge()
 	}
@@ -317,11 +320,23 @@ func (e *Engine) State() ConnectionState {
 
 // Work returns work of the handshake that must run outside of the lock that
 // guards the Engine: a signature, a verification, a callback of the
-// application. After it, call Resume. It is nil if nothing waits.
-func (e *Engine) Work() func() { return e.machine.Work() }
+// application; or a call of Config.Store, which it hands out once. After it, call
+// Resume. It is nil if nothing waits.
+func (e *Engine) Work() func() {
+	if work := e.machine.Work(); work != nil {
+		return work
+	}
+	return e.storeWork()
+}
 
-// Resume goes on after Work.
+// Resume goes on after Work. With Config.Store there may be something to Read then.
 func (e *Engine) Resume(now time.Time) error {
+	if e.storeAnswered() {
+		if err := e.saved(now); err != nil && e.err != nil { // else it is tried again
+			return err
+		}
+		return nil
+	}
 	return e.call(now, func() error {
 		if err := e.machine.Resume(now); err != nil {
 			return err
@@ -400,8 +415,8 @@ func (e *Engine) sendAlert(a alert.Alert) {
 // send. The KeyUpdate that the peer wants to see before more data goes into the
 // same datagram, if buf and the MTU have room for it. Write fails before the
 // association is open, after Close, with ErrEarlyDataRejected until
-// ForgetEarlyData, and with ErrTooLong if the record doesn't fit into buf or p
-// is longer than ConnectionState.MaxPlaintext.
+// ForgetEarlyData, with ErrNotReserved, and with ErrTooLong if the record doesn't fit
+// into buf or p is longer than ConnectionState.MaxPlaintext.
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if e.err != nil {
 		return 0, e.err
@@ -419,7 +434,10 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	}
 	e.now = now
 	first, err := e.answer(buf, w.size(len(p)))
-	if err != nil {
+	switch {
+	case err == errUnsaved || err == nil && w.exhausted():
+		return 0, e.notReserved()
+	case err != nil:
 		return 0, e.fail(err)
 	}
 	n, err := e.seal(w, buf[first:], p)
@@ -448,6 +466,9 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 // beside a record of size bytes. Transmit gives it otherwise.
 func (e *Engine) answer(buf []byte, size int) (int, error) {
 	due, err := e.machine.BeforeData()
+	if due && err == nil && e.unsaved() {
+		return 0, errUnsaved
+	}
 	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)], followed: true}
 	if due && err == nil {
 		d.addFlight()

@@ -7,6 +7,7 @@ import (
 	"github.com/godwit-dtls/godwit/replay"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/keys"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/record"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -19,12 +20,17 @@ const lifetime = 4 * time.Minute
 
 // A readEpoch opens the peer's records of one epoch.
 type readEpoch struct {
-	number uint64
-	opener *record.Opener
-	mask   *record.Mask // 1.3
-	window replay.Window
-	opened bool      // a record has opened: the window means something
-	dies   time.Time // zero while it is the newest
+	number   uint64
+	opener   *record.Opener
+	mask     *record.Mask // 1.3
+	window   replay.Window
+	key      keys.RecordKey // for Export
+	reserved                // of the numbers that are delivered
+	forgiven uint64         // how many that don't open the Store knows of
+	counted  uint64         // what expects said at the last save
+	ahead    uint64         // how many were reserved then
+	opened   bool           // a record has opened: the window means something
+	dies     time.Time      // zero while it is the newest
 
 	replacing  bool   // the peer was asked for a KeyUpdate, to get away from it
 	additional []byte // scratch, of 1.2
@@ -43,6 +49,8 @@ type writeEpoch struct {
 	number     uint64
 	version    protocol.Version // in the record header of 1.2 and plaintext
 	sealer     *record.Sealer
+	key        keys.RecordKey // for Export
+	reserved                  // of the numbers that are ours to use
 	mask       *record.Mask   // 1.3
 	next       uint64         // sequence number
 	updating   bool           // a KeyUpdate was asked for, to get away from it
@@ -205,7 +213,7 @@ func newReadEpoch(k handshake.TrafficKey) (*readEpoch, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &readEpoch{number: k.Level, opener: opener}
+	r := &readEpoch{number: k.Level, opener: opener, key: k.Key, reserved: unlimited}
 	if k.Suite.Version.Is13() {
 		r.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}
@@ -217,7 +225,7 @@ func newWriteEpoch(k handshake.TrafficKey) (*writeEpoch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writeEpoch{number: k.Level, version: protocol.VersionDTLS12, sealer: sealer}
+	w := &writeEpoch{number: k.Level, version: protocol.VersionDTLS12, sealer: sealer, key: k.Key, reserved: unlimited}
 	if k.Suite.Version.Is13() {
 		w.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}

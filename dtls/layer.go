@@ -25,6 +25,7 @@ func (l *layer) Send(m handshake.Message) {
 		l.beginFlight(m.Level)
 	}
 	h := fragment.Header{Type: uint8(m.Type), Length: len(m.Body), Seq: m.Seq, Size: len(m.Body)}
+	l.reserve.changed()
 	l.flight.Add(append(h.Append(nil), m.Body...), m.Level)
 }
 
@@ -64,6 +65,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
 	w.padding, w.short = l.config.RecordPadding, l.config.ShortRecordHeaders && w.mask != nil
+	w.reserved = l.reserve.ofNewKey()
 	if w.isEarly() {
 		l.early.write = w // beside the others: no message goes under it
 	} else {
@@ -84,6 +86,7 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	if err != nil {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
+	r.reserved = l.reserve.ofNewKey()
 	l.reads = slices.DeleteFunc(l.reads, func(old *readEpoch) bool {
 		return old.number&epochBits == r.number&epochBits // hidden by the new one: see readEpochByBits
 	})

@@ -1,7 +1,9 @@
 package dtls
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -16,6 +18,9 @@ type link interface {
 	// send sends one datagram; it does not keep p. A link with one peer needs no
 	// path.
 	send(p []byte, to Path) error
+	// wake lets a receive that waits, or the next one, return an empty packet, unless
+	// there is a datagram.
+	wake()
 	// netConn is the link as a net.Conn: for addresses, deadlines and Close.
 	netConn() net.Conn
 	// setReadDeadline ends a receive that waits.
@@ -28,6 +33,7 @@ type connLink struct {
 	mu       sync.Mutex // never held while waiting
 	deadline time.Time  // the caller's
 	pollEnd  time.Time  // that of poll while it runs, unless the caller's is before it
+	woken    bool       // the link's deadline is past, to wake who receives
 }
 
 // pollTime is how long poll waits: an expired deadline would fail a read even
@@ -37,7 +43,7 @@ const pollTime = 100 * time.Microsecond
 func (l *connLink) receive() (*packet, error) {
 	p := newPacket(largePacket)
 	n, err := l.conn.Read(p.room)
-	if err != nil {
+	if err != nil && !l.awoke(err) {
 		p.release()
 		return nil, err
 	}
@@ -80,13 +86,30 @@ func (l *connLink) send(p []byte, _ Path) error {
 	return err
 }
 
+func (l *connLink) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.woken = l.conn.SetReadDeadline(past) == nil
+}
+
+// awoke reports whether an error comes from wake alone, which is over then.
+func (l *connLink) awoke(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.woken || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	l.woken = false
+	return l.conn.SetReadDeadline(l.deadline) == nil
+}
+
 func (l *connLink) netConn() net.Conn { return l.conn }
 
 func (l *connLink) setReadDeadline(t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.deadline = t
-	if !l.pollEnd.IsZero() && (t.IsZero() || t.After(l.pollEnd)) {
+	if l.woken || !l.pollEnd.IsZero() && (t.IsZero() || t.After(l.pollEnd)) {
 		return nil
 	}
 	return l.conn.SetReadDeadline(t)

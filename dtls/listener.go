@@ -284,11 +284,7 @@ func (l *Listener) admit(from Path, first []byte, prepare func(*peer)) {
 	}
 	engine := newServerEngine(l.config) // valid since the Listener was made
 	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
-	p := &peer{listener: l, path: from, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
-	engine.paths.current, engine.paths.moved = from, p.move
-	engine.ids.register, engine.ids.retire = p.register, p.retire
-	p.conn = newConn(p, engine)
-	p.conn.onOpen, p.conn.onEnd = p.opened, p.leave
+	p := l.newPeer(engine, from)
 	prepare(p)
 	p.push(first, from)
 	l.mu.Lock()
@@ -323,6 +319,16 @@ type peer struct {
 // maxQueue is how many datagrams wait for a Conn; more are dropped, as from a
 // full socket buffer.
 const maxQueue = 64
+
+// newPeer makes a peer at a path, and its Conn of an Engine.
+func (l *Listener) newPeer(engine *Engine, at Path) *peer {
+	p := &peer{listener: l, path: at, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
+	engine.paths.current, engine.paths.moved = at, p.move
+	engine.ids.register, engine.ids.retire = p.register, p.retire
+	p.conn = newConn(p, engine)
+	p.conn.onOpen, p.conn.onEnd = p.opened, p.leave
+	return p
+}
 
 // push takes a copy of a datagram for the Conn, if there is room.
 func (p *peer) push(datagram []byte, from Path) bool {
@@ -362,6 +368,16 @@ func (p *peer) poll() *packet {
 		return in
 	default:
 		return nil
+	}
+}
+
+// wake puts an empty packet into the queue; a full one needs none.
+func (p *peer) wake() {
+	in := newPacket(0)
+	select {
+	case p.in <- in:
+	default:
+		in.release()
 	}
 }
 

@@ -114,6 +114,8 @@ func (e *Engine) observe(size int) {
 	switch {
 	case !e.machine.Open(): // the handshake stays where it began
 	case p.from == p.current:
+	case p.from.Remote == p.current.Remote && !p.current.Local.IsValid(): // as after an import
+		p.current = p.from
 	case p.left != nil && p.from == *p.left: // the peer has not followed us yet
 	case p.check != nil:
 		if p.from == p.check.candidate {
@@ -231,6 +233,7 @@ func (p *paths) answer(c cookie) {
 // (RFC 9147 9).
 func (e *Engine) move(to Path) {
 	from := e.paths.current
+	e.reserve.changed()
 	e.paths.current, e.paths.left, e.paths.check = to, nil, nil
 	if e.paths.moved != nil {
 		e.paths.moved(from, to)
@@ -279,7 +282,7 @@ func (e *Engine) Migrate(to Path, now time.Time) error {
 
 // checksPath reports whether there is something to say about paths.
 func (e *Engine) checksPath() bool {
-	return e.err == nil && !e.closing.sent && (len(e.paths.answers) > 0 || e.paths.challengeDue(e.now))
+	return e.err == nil && !e.closing.sent && !e.newest().exhausted() && (len(e.paths.answers) > 0 || e.paths.challengeDue(e.now))
 }
 
 // transmitCheck writes it into a datagram of its own, as it goes where it says.

@@ -169,7 +169,7 @@ func (e *Engine) receive12(h header12, id []byte) error {
 		}
 	}
 	e.traceRecord(handshake.Received, kind, h.number, size)
-	return e.dispatch(kind, h.number, plaintext)
+	return e.deliverRecord(r, kind, h.number, plaintext)
 }
 
 // receive13 opens a record of 1.3 (RFC 9147 4). It carries the connection ID of
@@ -199,7 +199,7 @@ func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
 		return err
 	}
 	e.traceRecord(handshake.Received, kind, number, size)
-	return e.dispatch(kind, number, plaintext)
+	return e.deliverRecord(r, kind, number, plaintext)
 }
 
 // checkLength refuses a record that opened and has more content and padding, which
@@ -450,6 +450,7 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 // has all of ours (RFC 9147 7.1); in 1.2 our timer runs until it is whole.
 func (e *Engine) begun() {
 	e.news = true
+	e.reserve.changed()
 	if e.version.Is13() && e.flushed && e.reply == handshake.AwaitReply {
 		e.confirmed()
 	}

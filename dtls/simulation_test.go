@@ -148,6 +148,9 @@ func (d *side) did(err error) {
 	for _, w := range d.writes {
 		d.epochs[w.number] = w
 	}
+	if d.reserve != nil {
+		d.drain() // what waited for the Store
+	}
 	if work := d.Work(); work != nil && d.work == nil {
 		if d.s.workTime != nil {
 			d.work, d.doneAt = work, d.s.now.Add(d.s.workTime())
@@ -306,10 +309,14 @@ func (d *side) seal(data string) []byte {
 	d.s.t.Helper()
 	buf := make([]byte, len(data)+maxOverhead)
 	n, err := d.Write(buf, []byte(data), d.s.now)
+	if errors.Is(err, ErrNotReserved) {
+		d.did(nil) // as a Conn waits
+		n, err = d.Write(buf, []byte(data), d.s.now)
+	}
 	if err != nil {
 		d.s.t.Fatalf("%s: Write: %v", d.name, err)
 	}
-	d.transmit()
+	d.did(nil)
 	return buf[:n]
 }
 

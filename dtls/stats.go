@@ -28,11 +28,12 @@ type DropStats struct {
 	Closed           uint64 // application data after close_notify
 	ChangeCipherSpec uint64 // not awaited
 	ConnectionID     uint64 // without the connection ID that was agreed, or with another
+	Reserved         uint64 // more than could wait for the Store
 }
 
 // Total is the number of dropped records.
 func (d DropStats) Total() uint64 {
-	return d.Header + d.Epoch + d.Replay + d.Authentication + d.Plaintext + d.Early + d.TooFar + d.Closed + d.ChangeCipherSpec + d.ConnectionID
+	return d.Header + d.Epoch + d.Replay + d.Authentication + d.Plaintext + d.Early + d.TooFar + d.Closed + d.ChangeCipherSpec + d.ConnectionID + d.Reserved
 }
 
 // A dropReason says why a record was dropped.
@@ -49,6 +50,7 @@ const (
 	dropClosed
 	dropChangeCipherSpec
 	dropConnectionID
+	dropReserved
 )
 
 var dropReasons = [...]struct {
@@ -64,6 +66,7 @@ var dropReasons = [...]struct {
 	dropTooFar:           {"a message too far ahead", func(d *DropStats) *uint64 { return &d.TooFar }},
 	dropClosed:           {"application data after close_notify", func(d *DropStats) *uint64 { return &d.Closed }},
 	dropConnectionID:     {"not the connection ID that was agreed", func(d *DropStats) *uint64 { return &d.ConnectionID }},
+	dropReserved:         {"the Store doesn't answer", func(d *DropStats) *uint64 { return &d.Reserved }},
 	dropChangeCipherSpec: {"a ChangeCipherSpec that is not awaited", func(d *DropStats) *uint64 { return &d.ChangeCipherSpec }},
 }
 

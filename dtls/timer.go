@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"time"
 
@@ -35,7 +36,7 @@ func (handshakeTimeoutError) Error() string {
 // schedule sets the timer to what is due first.
 func (c *Conn) schedule() {
 	next := c.engine.Deadline()
-	for _, t := range [...]time.Time{c.pollAt, c.handshakeLimit()} {
+	for _, t := range [...]time.Time{c.pollAt, c.handshakeLimit(), c.saveAt()} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
@@ -100,6 +101,7 @@ func (c *Conn) tick() {
 	if c.closed && !c.lingers(now) {
 		c.end()
 	}
+	c.save() // its error is the engine's, or it is tried again
 	if c.working || c.closed {
 		c.pollAt = now.Add(pollInterval)
 	}
@@ -120,7 +122,6 @@ func (c *Conn) readAside() {
 		if p == nil {
 			return
 		}
-		c.stash()
 		c.deliver(p)
 		if !c.working {
 			c.work()
@@ -165,18 +166,22 @@ func (c *Conn) Close() error {
 	if c.closed {
 		return net.ErrClosed
 	}
+	if c.failure == ErrExported {
+		c.closed = true
+		return nil // the link is closed already
+	}
 	now := time.Now()
 	c.engine.Close(now)
 	c.flush()
 	c.closed = true
 	c.backlog = nil
-	if !c.lingers(now) {
-		return c.end()
+	if c.lingers(now) {
+		c.pollAt = now.Add(pollInterval)
+		c.link.setReadDeadline(past) // whoever reads returns
+		c.schedule()
+		return c.forgetStored()
 	}
-	c.pollAt = now.Add(pollInterval)
-	c.link.setReadDeadline(past) // whoever reads returns
-	c.schedule()
-	return nil
+	return errors.Join(c.end(), c.forgetStored())
 }
 
 // Abort is Close with a fatal alert of the application's choice instead of

@@ -16,8 +16,10 @@ func (e *Engine) Pending() bool {
 
 // speaks reports whether there is something for the path that we write to.
 func (e *Engine) speaks() bool {
-	return (e.unsent() || e.ackDue || e.closing.due) && e.budget.left() > 0
+	return e.hasToSay() && e.budget.left() > 0 && !e.waitsForStore()
 }
+
+func (e *Engine) hasToSay() bool { return e.unsent() || e.ackDue || e.closing.due }
 
 // unsent reports whether this pass over our flight has something left. A flight
 // goes out once it is whole, so that its datagrams can be filled: the signature
@@ -94,6 +96,9 @@ func (d *datagram) ends() bool { return !d.followed && !d.e.unsent() && !d.e.clo
 
 // room is how many bytes of payload another record of w could have.
 func (d *datagram) room(w *writeEpoch) int {
+	if w.exhausted() {
+		return -1
+	}
 	return min(w.room(len(d.buf)-d.n), d.e.machine.SendLimit(w.number))
 }
 

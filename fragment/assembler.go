@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
 // Ahead is the number of messages that an Assembler holds at once: the next one
@@ -139,4 +141,48 @@ func (a *Assembler) later() (size int) {
 		}
 	}
 	return size
+}
+
+// Code writes what is buffered, or reads it: the next message_seq, and fragments as
+// they stand on the wire, with whose bytes another Assembler has what this one has.
+func (a *Assembler) Code(c *wire.Codec) {
+	var buffered []byte
+	if !c.Reads() {
+		buffered = a.appendFragments(nil)
+	}
+	wire.Number(c, &a.next)
+	c.Data(&buffered)
+	if !c.Reads() {
+		return
+	}
+	if a.next > 1<<16 {
+		c.Fail("message %d is next", a.next)
+		a.next = 0
+	}
+	a.held = [Ahead]*message{}
+	for len(buffered) > 0 && c.Err() == nil {
+		h, body, rest, err := Parse(buffered)
+		if err == nil {
+			_, err = a.Add(h, body)
+		}
+		if err != nil {
+			c.Fail("%v", err)
+		}
+		buffered = rest
+	}
+}
+
+// appendFragments appends fragments that have every byte that is buffered.
+func (a *Assembler) appendFragments(b []byte) []byte {
+	for seq := a.next; seq < a.next+Ahead; seq++ {
+		m := a.held[seq%Ahead]
+		if m == nil {
+			continue
+		}
+		for from, body := range m.runs() {
+			h := Header{Type: m.kind, Length: m.length, Seq: uint16(seq), Offset: from, Size: len(body)}
+			b = append(h.Append(b), body...)
+		}
+	}
+	return b
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 )
 
 // A message is a handshake message that is being put together.
@@ -72,6 +74,29 @@ func (m *message) write(offset int, b []byte) {
 	}
 	if m.whole() {
 		m.finish(m.join())
+	}
+}
+
+// runs are the bytes that came, in order: each run with its offset.
+func (m *message) runs() iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		if m.whole() {
+			yield(0, m.body)
+			return
+		}
+		for _, number := range slices.Sorted(maps.Keys(m.pages)) {
+			p := m.pages[number]
+			for from := 0; from < pageSize; from++ {
+				to := from
+				for to < pageSize && p.has(to) {
+					to++
+				}
+				if to > from && !yield(number*pageSize+from, p.data[from:to]) {
+					return
+				}
+				from = max(from, to)
+			}
+		}
 	}
 }
 

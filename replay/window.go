@@ -1,6 +1,12 @@
 // Package replay keeps a record from being accepted twice.
 package replay
 
+import (
+	"math"
+
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
 // Size is the width of a Window in sequence numbers. RFC 6347 4.1.2.6 asks for
 // at least 32; a wide one forgives a network that reorders a burst.
 const Size = 256
@@ -41,6 +47,25 @@ func (w *Window) Mark(seq uint64) {
 // Highest returns the highest number marked, 0 if there is none. Numbers that
 // are cut short on the wire are rebuilt from it (RFC 9147 4.2.2).
 func (w *Window) Highest() uint64 { return w.highest }
+
+// Fill notes all numbers below n as marked, whether they were or not: for a window
+// of which not all is known any more. It does nothing if a number from n on was.
+func (w *Window) Fill(n uint64) {
+	if n > w.highest {
+		w.highest = n - 1
+		for i := range w.seen {
+			w.seen[i] = math.MaxUint64
+		}
+	}
+}
+
+// Code writes the window, or reads it.
+func (w *Window) Code(c *wire.Codec) {
+	wire.Number(c, &w.highest)
+	for i := range w.seen {
+		wire.Number(c, &w.seen[i])
+	}
+}
 
 // slide moves the right edge up to seq. The numbers that it passes are unseen,
 // and their bits still speak of numbers that fall out on the left.

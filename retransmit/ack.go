@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
 // MaxReceived is the number of record numbers that a Received holds.
@@ -48,6 +49,18 @@ func (r *Received) Len() int { return len(r.numbers) }
 
 // Clear forgets them all and releases their memory.
 func (r *Received) Clear() { r.numbers = nil }
+
+// Code writes the numbers, or reads them.
+func (r *Received) Code(c *wire.Codec) {
+	wire.List(c, &r.numbers, func(n *protocol.RecordNumber) {
+		wire.Number(c, &n.Epoch)
+		wire.Number(c, &n.Sequence)
+	})
+	if len(r.numbers) > MaxReceived {
+		c.Fail("%d record numbers, more than %d", len(r.numbers), MaxReceived)
+		r.Clear()
+	}
+}
 
 // Append appends an ACK of all that is held to b: 2 bytes and 16 for each.
 func (r *Received) Append(b []byte) []byte { return r.AppendMax(b, MaxReceived) }

@@ -1,6 +1,10 @@
 package retransmit
 
-import "time"
+import (
+	"time"
+
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
 
 // early is how long before its deadline a timer counts as due: timers are coarse.
 const early = 10 * time.Millisecond
@@ -73,3 +77,17 @@ func (b *Backoff) Timeout() time.Duration {
 // SetInitial changes Initial and keeps the doublings. A deadline that runs moves
 // to where it would be had the timer started with d; that may be in the past.
 func (b *Backoff) SetInitial(d time.Duration) { b.Initial = d }
+
+// Code writes the timer, or reads it. What must be set is not part of it: whoever
+// goes on with it has timeouts of its own.
+func (b *Backoff) Code(c *wire.Codec) {
+	c.Time(&b.started)
+	c.Flag(&b.armed)
+	if wire.Number(c, &b.expiries); b.expiries > maxExpiries {
+		c.Fail("a timer that expired %d times", b.expiries)
+		b.Reset()
+	}
+}
+
+// maxExpiries is more than any timer takes.
+const maxExpiries = 1 << 16

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
 // headerSize is the length of the handshake header that every message of a
@@ -157,4 +158,51 @@ func (m *message) acknowledge(s span) (progress bool) {
 	progress = !slices.Equal(missing, m.missing)
 	m.missing = missing
 	return progress
+}
+
+// Code writes the flight, with how far its pass has come and what the peer has of
+// it, or reads it.
+func (f *Flight) Code(c *wire.Codec) {
+	wire.List(c, &f.messages, func(m *message) {
+		wire.Number(c, &m.epoch)
+		c.Data(&m.bytes)
+		if len(m.bytes) < headerSize {
+			c.Fail("a message of %d bytes", len(m.bytes))
+			return
+		}
+		next := 0
+		wire.List(c, &m.missing, func(s *span) {
+			s.code(c, m)
+			if s.from < next {
+				c.Fail("bytes %d to %d are out of order", s.from, s.to)
+			}
+			next = s.to
+		})
+	})
+	wire.Number(c, &f.index)
+	wire.Number(c, &f.offset)
+	if f.index > len(f.messages) || f.index == len(f.messages) && f.offset > 0 ||
+		f.index < len(f.messages) && f.offset > len(f.messages[f.index].bytes)-headerSize {
+		c.Fail("a pass at byte %d of message %d", f.offset, f.index)
+	}
+	wire.List(c, &f.sent, func(t *transmission) {
+		wire.Number(c, &t.number.Epoch)
+		wire.Number(c, &t.number.Sequence)
+		if wire.Number(c, &t.index); t.index >= len(f.messages) {
+			c.Fail("a part of message %d of %d", t.index, len(f.messages))
+			return
+		}
+		t.code(c, &f.messages[t.index])
+	})
+	if c.Err() != nil {
+		f.Clear()
+	}
+}
+
+func (s *span) code(c *wire.Codec, m *message) {
+	wire.Number(c, &s.from)
+	wire.Number(c, &s.to)
+	if s.from > s.to || s.to > len(m.bytes)-headerSize {
+		c.Fail("bytes %d to %d of %d", s.from, s.to, len(m.bytes)-headerSize)
+	}
 }

@@ -514,6 +514,34 @@ type Config struct {
 	// other's place, and try again. Ignored by TLS.
 	SplitHellos, MaxSplitHello int
 
+	// --- Connections that go on in another process; TLS ignores these
+
+	// Store is where connections are kept so that they survive the process: once its
+	// handshake is complete, each reserves record numbers there, StoreBlock of them
+	// ahead, in both directions, and stores new keys before they are used. After a
+	// crash Import goes on with what is stored, and leaves out what was reserved: no
+	// number is used twice with one key, what was received is not delivered twice,
+	// and up to a block of it may be lost. A Store that doesn't answer makes Write
+	// wait, and fail, when the numbers run out. Close deletes what is stored.
+	Store Store
+
+	// StoreKey, 32 bytes, encrypts what is stored. Warning: whoever has it and the
+	// Store can be either peer of every connection, and read all that they say.
+	StoreKey []byte
+
+	// StoreBlock is how many record numbers are reserved at a time, from 16 to 4096;
+	// zero means 1024. With ShortRecordHeaders 64 is the most, and zero means that. More
+	// are reserved when half of them are used.
+	StoreBlock int
+
+	// InsecureImportWithoutStore lets Import go on with a connection though nobody can
+	// tell whether it was imported before. Warning: whoever imports one blob twice,
+	// or an old one, uses the same keys with the same record numbers again, and that
+	// gives away what was sent, and with most AEADs the means to forge (RFC 5116
+	// 5.1.1); what the peer has sent may be delivered twice. The application has to
+	// see to it that each blob is imported once.
+	InsecureImportWithoutStore bool
+
 	// --- Around the connection
 
 	// HandshakeTimeout ends a handshake that takes longer, and drops an accepted

@@ -11,6 +11,12 @@ import (
 	"github.com/godwit-dtls/godwit/shared/session"
 )
 
+// ofDatagrams are the fields that TLS ignores.
+var ofDatagrams = map[string]bool{"MTU": true, "StoreKey": true, "StoreBlock": true}
+
+// noStore is a Store that is never asked.
+type noStore struct{ Store }
+
 // TestValidate: each field that can't be used is named.
 func TestValidate(t *testing.T) {
 	good := testPKI().leaf[p256]
@@ -92,6 +98,12 @@ func TestValidate(t *testing.T) {
 		{"MTU", Client, func(c *Config) { c.MTU = 65508 }},
 		{"MTU", Client, func(c *Config) { c.MTU = -1 }},
 		{"", Client, func(c *Config) { c.MTU = MinMTU }},
+		{"StoreKey", Client, func(c *Config) { c.StoreKey = make([]byte, 32) }},
+		{"StoreKey", Server, func(c *Config) { c.Store, c.StoreKey = noStore{}, make([]byte, 31) }},
+		{"StoreBlock", Server, func(c *Config) { c.StoreBlock = 15 }},
+		{"StoreBlock", Client, func(c *Config) { c.StoreBlock = 4097 }},
+		{"StoreBlock", Client, func(c *Config) { c.StoreBlock, c.ShortRecordHeaders = 65, true }},
+		{"", Server, func(c *Config) { c.Store, c.StoreKey, c.StoreBlock = noStore{}, make([]byte, 32), 16 }},
 		{"InitialTimeout", Client, func(c *Config) { c.InitialTimeout = -time.Second }},
 		{"SplitHellos", Server, func(c *Config) { c.SplitHellos = -1 }},
 		{"SplitHellos", Server, func(c *Config) { c.SplitHellos = 1<<16 + 1 }},
@@ -121,7 +133,7 @@ func TestValidate(t *testing.T) {
 		case c.field != "" && (!ok || bad.Field != c.field || !strings.HasPrefix(err.Error(), "Config."+c.field+": ")):
 			t.Errorf("%v, expected %s to be named", err, c.field)
 		}
-		if err := config.Validate(c.role, protocol.Stream); (err != nil) != (c.field != "" && c.field != "MTU") {
+		if err := config.Validate(c.role, protocol.Stream); (err != nil) != (c.field != "" && !ofDatagrams[c.field]) {
 			t.Errorf("%s over a stream: %v", c.field, err)
 		}
 	}

@@ -36,6 +36,11 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 	if err := c.validateECH(role); err != nil {
 		return err
 	}
+	if t == protocol.Datagram {
+		if err := c.validateStore(); err != nil {
+			return err
+		}
+	}
 	if err := c.validateConnectionIDs(t); err != nil {
 		return err
 	}

@@ -146,7 +146,8 @@ func (t TrafficSecret) Next() TrafficSecret {
 	return TrafficSecret{secret{t.schedule, t.expandLabel("traffic upd", nil, t.schedule.Hash.Size())}}
 }
 
-// Bytes is the secret itself, for the key log.
+// Bytes is the secret itself, for the key log, and for a connection that goes on
+// elsewhere.
 func (t TrafficSecret) Bytes() []byte { return t.value }
 
 // Export is the exporter of RFC 9846 7.5. A nil context and an empty one are
@@ -168,6 +169,9 @@ func (e ExporterSecret) Export(label string, context []byte, n int) ([]byte, err
 // Bytes is the secret itself, for the key log.
 func (e ExporterSecret) Bytes() []byte { return e.value }
 
+// Bytes is the secret itself, for a connection that goes on elsewhere.
+func (r ResumptionSecret) Bytes() []byte { return r.value }
+
 // PSK is the key of the ticket with this nonce of at most 255 bytes
 // (RFC 9846 4.7.1), as long as the hash.
 func (r ResumptionSecret) PSK(nonce []byte) []byte {
@@ -185,6 +189,14 @@ func (s Schedule) Confirmation(random []byte, label string, transcriptHash []byt
 // is the one that belongs to the external key.
 func (s Schedule) Import(key, identity []byte, n int) []byte {
 	return s.extract(key, nil).expandLabel("derived psk", s.sum(identity), n)
+}
+
+// Traffic, Exporter and Resumption are secrets again that Bytes gave: of a
+// connection that goes on here.
+func (s Schedule) Traffic(value []byte) TrafficSecret   { return TrafficSecret{secret{s, value}} }
+func (s Schedule) Exporter(value []byte) ExporterSecret { return ExporterSecret{secret{s, value}} }
+func (s Schedule) Resumption(value []byte) ResumptionSecret {
+	return ResumptionSecret{secret{s, value}}
 }
 
 // extract is HKDF-Extract. Keying material that is absent is a hash of zeros,

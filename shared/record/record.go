@@ -106,6 +106,9 @@ func (s *Sealer) Seal(body, additional []byte, number uint64) []byte {
 // before they are reached.
 func (s *Sealer) Sealed() (records, blocks uint64) { return s.records, s.blocks }
 
+// Resume counts on from what another Sealer with the same key has sealed.
+func (s *Sealer) Resume(records, blocks uint64) { s.records, s.blocks = records, blocks }
+
 // LimitReached reports whether the key must not seal another record
 // (RFC 9846 5.5, RFC 9147 4.5.3).
 func (s *Sealer) LimitReached() bool {
@@ -156,6 +159,9 @@ func (o *Opener) Open(body, additional []byte, number uint64) ([]byte, error) {
 // Failed is how many records did not authenticate: to be compared with
 // Integrity of the suite.
 func (o *Opener) Failed() uint64 { return o.failed }
+
+// Resume counts on from what another Opener with the same key has met.
+func (o *Opener) Resume(failed uint64) { o.failed = failed }
 
 // LimitReached reports whether the key met as many records that don't
 // authenticate as it may (RFC 9147 4.5.3).
