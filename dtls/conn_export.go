@@ -109,6 +109,11 @@ func (l *Listener) Import(remote net.Addr, blob, key []byte) (*Conn, error) {
 	if !at.Remote.IsValid() {
 		return nil, errors.New("dtls: the imported connection doesn't say where its peer is")
 	}
+	return l.adopt(engine, at)
+}
+
+// adopt goes on with a connection that was imported.
+func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
 	p := l.newPeer(engine, at)
 	if err := l.join(p); err != nil {
 		return nil, err

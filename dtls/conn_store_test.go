@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"testing"
@@ -39,6 +40,13 @@ func (s *slowStore) get(name string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return bytes.Clone(s.values[name])
+}
+
+// snapshot is the generation of each name.
+func (s *slowStore) snapshot() map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.at)
 }
 
 func (s *slowStore) Load(_ context.Context, name string) ([]byte, uint64, error) {

@@ -1,11 +1,9 @@
 package dtls
 
 import (
-	"errors"
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,7 +12,6 @@ import (
 	"github.com/godwit-dtls/godwit/shared/connectionid"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
-	"github.com/pion/transport/v3/deadline"
 )
 
 // A Listener accepts associations on one socket. One goroutine reads the
@@ -33,10 +30,11 @@ type Listener struct {
 	peers      map[netip.AddrPort]*peer // by address,
 	candidates map[netip.AddrPort]*peer // those that may replace one of them: see restart.go,
 	ids        map[string]*peer         // and by the connection IDs that we gave them
+	recovering map[string][]*packet     // by IDs that are looked for in the Store: see recover.go
 	closed     bool
 	err        error // why the socket was lost
 
-	stats struct{ datagrams, challenges, dropped atomic.Uint64 }
+	stats struct{ datagrams, challenges, dropped, recovered atomic.Uint64 }
 }
 
 // ListenerStats counts what a Listener did.
@@ -44,6 +42,7 @@ type ListenerStats struct {
 	Datagrams   uint64 // received
 	Challenges  uint64 // hellos answered with a cookie or an alert
 	Dropped     uint64 // datagrams from nobody, or for a full queue
+	Recovered   uint64 // connections of other processes that were found in Config.Store
 	Connections int    // Conns that share the socket now
 }
 
@@ -92,6 +91,7 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 		conns:      map[*peer]struct{}{},
 		peers:      map[netip.AddrPort]*peer{},
 		candidates: map[netip.AddrPort]*peer{},
+		recovering: map[string][]*packet{},
 		ids:        map[string]*peer{},
 	}
 	go l.serve()
@@ -140,6 +140,7 @@ func (l *Listener) Stats() ListenerStats {
 		Datagrams:   l.stats.datagrams.Load(),
 		Challenges:  l.stats.challenges.Load(),
 		Dropped:     l.stats.dropped.Load(),
+		Recovered:   l.stats.recovered.Load(),
 		Connections: len(l.conns),
 	}
 }
@@ -225,19 +226,27 @@ func (l *Listener) route(datagram []byte, from Path) {
 	case !closed && l.config.InsecureDisableCookies && beginsHello(datagram):
 		l.admit(from, datagram, func(*peer) {})
 	default:
-		l.count(false)
+		l.count(!closed && l.recover(datagram, from))
 	}
 }
 
 // find returns whom a datagram is for: by the connection ID on its first record,
 // or without one by its address (RFC 9146 3).
 func (l *Listener) find(datagram []byte, from Path) seats {
-	if l.config.ConnectionIDs != nil {
-		if b := connectionid.InDatagram(datagram); b != nil {
-			return seats{live: l.ids[string(b[:min(l.config.ConnectionIDs.Len(b), len(b))])]}
-		}
+	if id := l.idOf(datagram); id != nil {
+		return seats{live: l.ids[string(id)]}
 	}
 	return l.seatsAt(from.Remote)
+}
+
+// idOf is the connection ID on a datagram, as far as it can be one of ours; nil if
+// it has none.
+func (l *Listener) idOf(datagram []byte) []byte {
+	if l.config.ConnectionIDs == nil {
+		return nil
+	}
+	b := connectionid.InDatagram(datagram)
+	return b[:min(l.config.ConnectionIDs.Len(b), len(b))]
 }
 
 // count counts a datagram that was not taken.
@@ -278,10 +287,6 @@ func (l *Listener) greet(datagram []byte, from Path, at seats) {
 // admit makes a Conn for a client, whose first datagram is given. A client that
 // there is no room for tries again.
 func (l *Listener) admit(from Path, first []byte, prepare func(*peer)) {
-	if len(l.accepts) == maxAccepts {
-		l.count(false)
-		return
-	}
 	engine := newServerEngine(l.config) // valid since the Listener was made
 	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
 	p := l.newPeer(engine, from)
@@ -289,224 +294,16 @@ func (l *Listener) admit(from Path, first []byte, prepare func(*peer)) {
 	p.push(first, from)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
-		l.conns[p] = struct{}{}
-		l.sit(p)
-		p.conn.await()
-		l.accepts <- p.conn // nobody else sends
+	if l.closed || l.full() {
+		l.count(false)
+		return
 	}
+	l.conns[p] = struct{}{}
+	l.sit(p)
+	p.conn.await()
+	l.accepts <- p.conn
 }
 
-// --- A peer
-
-// A peer is the link of an accepted Conn: its share of the Listener's socket.
-// It is a net.Conn too.
-type peer struct {
-	listener *Listener
-	path     Path     // guarded by the Listener's lock, as is
-	ids      []string // what finds it apart from its address
-	identity [32]byte // of the client, once open: see identify
-	random   [32]byte // of the hello that it began with
-	conn     *Conn
-	in       chan *packet
-	deadline *deadline.Deadline
-	writeBy  atomic.Pointer[time.Time] // the write deadline; nil or zero: none
-	done     chan struct{}             // closed by shut
-	once     sync.Once
-	gone     error // why; set by shut
-}
-
-// maxQueue is how many datagrams wait for a Conn; more are dropped, as from a
-// full socket buffer.
-const maxQueue = 64
-
-// newPeer makes a peer at a path, and its Conn of an Engine.
-func (l *Listener) newPeer(engine *Engine, at Path) *peer {
-	p := &peer{listener: l, path: at, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
-	engine.paths.current, engine.paths.moved = at, p.move
-	engine.ids.register, engine.ids.retire = p.register, p.retire
-	p.conn = newConn(p, engine)
-	p.conn.onOpen, p.conn.onEnd = p.opened, p.leave
-	return p
-}
-
-// push takes a copy of a datagram for the Conn, if there is room.
-func (p *peer) push(datagram []byte, from Path) bool {
-	in := newPacket(len(datagram))
-	in.path = from
-	in.data = in.room[:copy(in.room, datagram)]
-	select {
-	case p.in <- in:
-		p.conn.nudge()
-		return true
-	default:
-		in.release()
-		return false
-	}
-}
-
-func (p *peer) receive() (*packet, error) {
-	if p.deadline.Err() != nil {
-		return nil, os.ErrDeadlineExceeded
-	}
-	select {
-	case in := <-p.in:
-		return in, nil
-	case <-p.deadline.Done():
-		return nil, os.ErrDeadlineExceeded
-	case <-p.done:
-		if in := p.poll(); in != nil {
-			return in, nil
-		}
-		return nil, p.gone
-	}
-}
-
-func (p *peer) poll() *packet {
-	select {
-	case in := <-p.in:
-		return in
-	default:
-		return nil
-	}
-}
-
-// wake puts an empty packet into the queue; a full one needs none.
-func (p *peer) wake() {
-	in := newPacket(0)
-	select {
-	case p.in <- in:
-	default:
-		in.release()
-	}
-}
-
-// send sends or drops a datagram at once, so that a deadline matters only if it
-// has passed.
-func (p *peer) send(b []byte, to Path) error {
-	if by := p.writeBy.Load(); by != nil && !by.IsZero() && !time.Now().Before(*by) {
-		return os.ErrDeadlineExceeded
-	}
-	select {
-	case <-p.done:
-		return p.gone
-	default:
-		return p.listener.socket.write(b, to)
-	}
-}
-
-func (p *peer) netConn() net.Conn { return p }
-
-func (p *peer) setReadDeadline(t time.Time) error {
-	p.deadline.Set(t)
-	return nil
-}
-
-// shut ends every receive and send, because of err.
-func (p *peer) shut(err error) {
-	p.once.Do(func() {
-		p.gone = err
-		close(p.done)
-	})
-}
-
-// leave gives up the address and the connection IDs. The socket closes with the
-// last peer of a closed Listener.
-func (p *peer) leave() {
-	l := p.listener
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.conns, p)
-	l.vacate(p)
-	for _, id := range p.ids {
-		delete(l.ids, id)
-	}
-	p.ids = nil
-	l.closeIfUnused()
-}
-
-// register makes a connection ID find p, unless it finds somebody else.
-func (p *peer) register(id []byte) (free bool) {
-	l := p.listener
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, taken := l.ids[string(id)]; taken {
-		return false
-	}
-	p.ids = append(p.ids, string(id))
-	l.ids[string(id)] = p
-	return true
-}
-
-// retire makes a connection ID of p's find nobody any more.
-func (p *peer) retire(id []byte) {
-	l := p.listener
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.ids, string(id))
-	p.ids = slices.DeleteFunc(p.ids, func(old string) bool { return old == string(id) })
-}
-
-// move makes the new address find p, unless it finds somebody else.
-func (p *peer) move(_, to Path) {
-	l := p.listener
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.settle(p) // only what is open moves
-	l.vacate(p)
-	p.path = to
-	if l.peers[to.Remote] == nil {
-		l.peers[to.Remote] = p
-	}
-}
-
-// where is the path that p is at.
-func (p *peer) where() Path {
-	p.listener.mu.RLock()
-	defer p.listener.mu.RUnlock()
-	return p.path
-}
-
-// Read and Write go past the Conn; they are there for NetConn.
-func (p *peer) Read(b []byte) (int, error) {
-	in, err := p.receive()
-	if err != nil {
-		return 0, err
-	}
-	defer in.release()
-	return copy(b, in.data), nil
-}
-
-func (p *peer) Write(b []byte) (int, error) {
-	if err := p.send(b, p.where()); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-func (p *peer) Close() error {
-	p.shut(net.ErrClosed)
-	p.leave()
-	return nil
-}
-
-func (p *peer) LocalAddr() net.Addr               { return p.listener.localAddr(p.where()) }
-func (p *peer) RemoteAddr() net.Addr              { return net.UDPAddrFromAddrPort(p.where().Remote) }
-func (p *peer) SetReadDeadline(t time.Time) error { return p.setReadDeadline(t) }
-
-func (p *peer) SetWriteDeadline(t time.Time) error {
-	p.writeBy.Store(&t)
-	return nil
-}
-
-func (p *peer) SetDeadline(t time.Time) error {
-	return errors.Join(p.SetReadDeadline(t), p.SetWriteDeadline(t))
-}
-
-// localAddr is the address that a peer's datagrams come to.
-func (l *Listener) localAddr(p Path) net.Addr {
-	if local, ok := l.socket.localAddr().(*net.UDPAddr); ok && p.Local.IsValid() {
-		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.Local, uint16(local.Port)))
-	}
-	return l.socket.localAddr()
-}
+// full reports whether enough Conns wait for Accept, with those that may turn out to
+// be in the Store. l.mu is held; whoever sends to accepts has asked under it.
+func (l *Listener) full() bool { return len(l.accepts)+len(l.recovering) >= maxAccepts }

@@ -60,12 +60,13 @@ type reservation struct {
 	key   []byte
 	block uint64
 
-	name       string // random, if nobody gives one before the first save
-	generation uint64 // of what we have stored; 0: nothing yet
-	begun      bool   // the first state was taken, or one is to be claimed
-	claims     []byte // what the Store has, if this Engine is the first to import it
-	final      []byte // the blob of Export, for whoever imports it
-	gone       bool   // what is stored is not ours any more
+	name       string   // random, if nobody gives one before the first save
+	generation uint64   // of what we have stored; 0: nothing yet
+	begun      bool     // the first state was taken, or one is to be claimed
+	claims     []byte   // what the Store has, if this Engine is the first to import it
+	final      []byte   // the blob of Export, for whoever imports it
+	gone       bool     // what is stored is not ours any more
+	listed     [][]byte // IDs that lead to the name
 
 	changes uint64 // counts changes of what the peer relies on,
 	saved   uint64 // and those that are stored

@@ -131,6 +131,8 @@ type save struct {
 	claims, doubt []byte // what may be stored, of which we don't know the generation
 	changes       uint64 // that the state has
 
+	ids, listed [][]byte // that shall lead to the name, and that did (store_ids.go)
+
 	done       atomic.Bool
 	generation uint64
 	err        error
@@ -145,17 +147,17 @@ func (e *Engine) storeWork() func() {
 		return nil
 	}
 	r := e.reserve
-	s := &save{store: r.store, key: r.key, name: r.named(), old: r.generation, claims: r.claims, doubt: r.doubt, err: errNoAnswer}
+	s := &save{store: r.store, key: r.key, name: r.named(), old: r.generation, claims: r.claims, doubt: r.doubt, listed: r.listed, err: errNoAnswer}
 	switch {
 	case r.final != nil:
-		s.value = r.final
+		s.value, s.ids = r.final, r.listed
 	case e.err == nil && !e.closing.sent:
 		var err error
 		if s.state, err = e.snapshot(); err != nil {
 			e.fail(alert.Localf(alert.InternalError, "the connection can't be written down: %w", err))
 			return nil
 		}
-		s.changes = r.changes
+		s.changes, s.ids = r.changes, e.listed()
 	}
 	r.save, r.retryAt = s, time.Time{}
 	return s.run
@@ -179,8 +181,15 @@ func (s *save) swap(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.generation, err = s.store.Swap(ctx, s.name, s.old, s.value)
-	return err
+	if s.state == nil { // then nothing goes on here
+		if err := s.list(ctx); err != nil && s.value == nil {
+			return err
+		}
+	}
+	if s.generation, err = s.store.Swap(ctx, s.name, s.old, s.value); err != nil || s.state == nil {
+		return err
+	}
+	return s.list(ctx)
 }
 
 // look finds the generation of what may be stored: what an import claims, or what a
@@ -224,7 +233,7 @@ func (e *Engine) saved(now time.Time) error {
 		}
 		return fmt.Errorf("dtls: the Store: %w", s.err)
 	}
-	r.generation, r.claims, r.doubt, r.failure = s.generation, nil, nil, nil
+	r.generation, r.claims, r.doubt, r.failure, r.listed = s.generation, nil, nil, nil, s.ids
 	if s.state == nil { // exported or deleted
 		r.gone, r.final = true, nil
 		return nil

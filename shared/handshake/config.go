@@ -523,6 +523,11 @@ type Config struct {
 	// number is used twice with one key, what was received is not delivered twice,
 	// and up to a block of it may be lost. A Store that doesn't answer makes Write
 	// wait, and fail, when the numbers run out. Close deletes what is stored.
+	//
+	// With ConnectionIDs a Listener goes on with the connections of other processes
+	// that had the same Store, StoreKey and Config, when a record comes for one: Accept
+	// returns it, and if the other process still lives, its Conn ends with
+	// ErrReplayed. A record that nobody has authenticated costs a look-up.
 	Store Store
 
 	// StoreKey, 32 bytes, encrypts what is stored. Warning: whoever has it and the

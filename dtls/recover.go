@@ -1,0 +1,110 @@
+package dtls
+
+import (
+	"bytes"
+	"context"
+	"time"
+)
+
+// A Listener with a Store goes on with connections of other processes, such as
+// those of a server that was killed: a record with a connection ID that nobody here
+// has makes it look in the Store. Only if the record authenticates with what is
+// stored there, and is none that the other process may have received, does it claim the
+// connection; Accept then returns it. So a forged record costs a look-up, and takes a
+// connection from nobody.
+
+const (
+	// maxRecoveries is how many connections are looked for at the same time. More
+	// have to wait until their peers say something again.
+	maxRecoveries = 64
+	// maxAwaiting is how many datagrams wait for one that is looked for.
+	maxAwaiting = 16
+)
+
+// recover looks for the connection that a datagram is for, and reports whether it is
+// kept until then.
+func (l *Listener) recover(datagram []byte, from Path) bool {
+	id := l.idOf(datagram)
+	if len(id) == 0 || l.config.Store == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting, known := l.recovering[string(id)]
+	if len(waiting) == maxAwaiting || !known && (len(l.recovering) == maxRecoveries || l.full()) {
+		return false
+	}
+	p := newPacket(len(datagram))
+	p.data, p.path = p.room[:copy(p.room, datagram)], from
+	l.recovering[string(id)] = append(waiting, p)
+	if !known {
+		go l.recoverID(string(id))
+	}
+	return true
+}
+
+// recoverID looks for the connection with this ID, and gives it what waits.
+func (l *Listener) recoverID(id string) {
+	c := l.findStored(id)
+	if c != nil {
+		l.stats.recovered.Add(1)
+		c.RotateConnectionIDs() // in 1.3: the new ones lead to this process
+	}
+	if !l.present(c, id) && c != nil {
+		c.Close()
+	}
+}
+
+// present gives a Conn that was looked for, or nil, what came meanwhile, and reports
+// whether Accept will return it.
+func (l *Listener) present(c *Conn, id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, p := range l.recovering[id] {
+		if c != nil && i > 0 { // it has the first
+			c.link.(*peer).push(p.data, p.path)
+		}
+		p.release()
+	}
+	delete(l.recovering, id)
+	if c == nil || l.closed {
+		l.count(false)
+		return false
+	}
+	l.accepts <- c // there is room: see full
+	return true
+}
+
+// findStored goes on with the connection that the Store has under an ID, if the
+// first datagram that waits is of its peer.
+func (l *Listener) findStored(id string) *Conn {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	name, _, err := l.config.Store.Load(ctx, idName([]byte(id)))
+	if err != nil || name == nil {
+		return nil
+	}
+	blob, _, err := l.config.Store.Load(ctx, string(name))
+	if err != nil || blob == nil {
+		return nil
+	}
+	engine, err := ImportEngine(l.config, blob, l.config.StoreKey, time.Now())
+	if err != nil || !l.isOf(engine, id) {
+		return nil
+	}
+	c, err := l.adopt(engine, engine.Path())
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// isOf reports whether the first datagram that waits for an ID opens with an
+// Engine's keys. The Engine keeps what is in it until the connection is claimed.
+func (l *Listener) isOf(e *Engine, id string) bool {
+	l.mu.RLock()
+	first := l.recovering[id][0]
+	l.mu.RUnlock()
+	e.ReceiveFrom(bytes.Clone(first.data), first.path, time.Now())
+	return e.Err() == nil && len(e.reserve.parked) > 0
+}

@@ -1,0 +1,181 @@
+package dtls_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+)
+
+// A cluster is an address at which one Listener after another listens, as behind a
+// balancer. What the one before has is not closed: it may be dead, or only think that
+// it lives.
+type cluster struct {
+	network *lan
+	config  *dtls.Config
+	store   *slowStore
+}
+
+var clusterAddress = netip.MustParseAddrPort("192.0.2.2:4433")
+
+func newCluster(t testing.TB, version uint16) (c *cluster, client *dtls.Config) {
+	client, server := keyed(version)
+	client.ConnectionIDs, server.ConnectionIDs = dtls.RandomConnectionIDs(0), dtls.RandomConnectionIDs(8)
+	c = &cluster{network: newLAN(), config: server, store: newSlowStore(time.Millisecond)}
+	server.Store, server.StoreKey, server.StoreBlock = c.store, blobKey, 16
+	return c, client
+}
+
+// node makes another Listener, which echoes, and from now on is the one that gets
+// what devices send.
+func (c *cluster) node(t testing.TB) *dtls.Listener {
+	t.Helper()
+	l, err := dtls.NewListener(c.network.listen(clusterAddress.String()), c.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// dial makes a device with an address of its own.
+func (c *cluster) dial(t testing.TB, config *dtls.Config, from string) *dtls.Conn {
+	t.Helper()
+	d, err := dtls.Client(dtls.FromPacketConn(c.network.listen(from), net.UDPAddrFromAddrPort(clusterAddress)), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// firstWords lets a device speak to a Listener that doesn't have it yet, until it is
+// heard. After a crash that takes some tries: with numbers that the process before may
+// have received nothing is taken.
+func firstWords(t testing.TB, device *dtls.Conn, l *dtls.Listener, text string) *dtls.Conn {
+	t.Helper()
+	heard := make(chan struct{})
+	tries := make(chan int, 1)
+	go func() {
+		for n := 1; ; n++ {
+			if _, err := device.Write([]byte(text)); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-heard:
+				tries <- n
+				return
+			case <-time.After(time.Second):
+			}
+		}
+	}()
+	s := accept(t, l)
+	expectRead(t, s, text)
+	close(heard)
+	if n := <-tries; n > 20 { // a block and a few
+		t.Errorf("the device had to say %q %d times", text, n)
+	}
+	return s
+}
+
+// A Listener goes on with the connections of one that is gone, again and again.
+func TestListenerRecovers(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			var dead []*dtls.Listener
+			var conns []*dtls.Conn
+			for n := range 4 {
+				l := c.node(t)
+				s := firstWords(t, device, l, fmt.Sprint("hello, node ", n))
+				for i := range 20 {
+					send(t, s, device, fmt.Sprint("answer ", i))
+					send(t, device, s, fmt.Sprint("message ", i))
+				}
+				conns = append(conns, s)
+				if got := l.Stats().Recovered; got != min(1, uint64(n)) {
+					t.Errorf("node %d: %d recovered", n, got)
+				}
+				time.Sleep(time.Minute) // all is stored
+				dead = append(dead, l)
+			}
+			// Those that thought that they lived learn that they don't.
+			for n, s := range conns[:3] {
+				var err error
+				for i := 0; i < 100 && err == nil; i++ {
+					_, err = s.Write([]byte("still me"))
+					time.Sleep(time.Second)
+				}
+				if !errors.Is(err, dtls.ErrReplayed) {
+					t.Errorf("node %d: %v", n, err)
+				}
+			}
+			device.Close()
+			for n, l := range dead {
+				conns[n].Close()
+				l.Close()
+			}
+			time.Sleep(time.Minute)
+			if left := len(c.store.values); left != 0 {
+				t.Errorf("%d values are left in the Store", left)
+			}
+		})
+	})
+}
+
+// Whoever knows an ID but no key takes nothing from anybody: neither by garbage nor
+// by what the device has sent before.
+func TestNobodyElseRecovers(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			var sent [][]byte
+			c.network.filter(func(d datagram) error {
+				if d.to == clusterAddress {
+					sent = append(sent, append([]byte(nil), d.data...))
+				}
+				return nil
+			})
+			l := c.node(t)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			s := firstWords(t, device, l, "hello")
+			for i := range 10 {
+				send(t, device, s, fmt.Sprint("message ", i))
+			}
+			time.Sleep(time.Minute)
+			c.network.filter(nil)
+
+			other, err := dtls.NewListener(c.network.listen("192.0.2.3:4433"), c.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := c.store.snapshot()
+			attacker := c.network.listen("203.0.113.6:666")
+			for _, d := range sent {
+				forged := append([]byte(nil), d...)
+				forged[len(forged)-1] ^= 1
+				for _, b := range [][]byte{d, forged} {
+					attacker.WriteTo(b, other.Addr())
+					time.Sleep(time.Second)
+				}
+			}
+			if got := other.Stats(); got.Recovered != 0 || got.Connections != 0 {
+				t.Errorf("another node has recovered %d, and has %d connections", got.Recovered, got.Connections)
+			}
+			if after := c.store.snapshot(); fmt.Sprint(before) != fmt.Sprint(after) {
+				t.Error("the Store has changed")
+			}
+			send(t, device, s, "still here")
+			send(t, s, device, "me too")
+			device.Close()
+			s.Close()
+			l.Close()
+			other.Close()
+			attacker.Close()
+		})
+	})
+}
