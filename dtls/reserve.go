@@ -228,7 +228,7 @@ func (e *Engine) snapshot() ([]byte, error) {
 
 // ahead is how many records more than have come are reserved. After a crash they are
 // lost, so it is few where little comes: as long as half of what was reserved is used
-// within a second it doubles, up to a block, and when it is quiet it is two again. A
+// within storeBusy it doubles, up to a block, and when it is quiet it is two again. A
 // peer that says little loses next to nothing, and gets through when it repeats
 // itself. Where nothing came no more are reserved: crashes in a row don't add up.
 func (r *reservation) ahead(from *readEpoch, now time.Time) uint64 {
@@ -238,7 +238,7 @@ func (r *reservation) ahead(from *readEpoch, now time.Time) uint64 {
 		return min(from.left(next), leastAhead)
 	case from.ahead == 0 || elapsed >= storeQuiet:
 		from.ahead = leastAhead
-	case elapsed < time.Second && from.left(next) <= from.ahead/2:
+	case elapsed < storeBusy && from.left(next) <= from.ahead/2:
 		from.ahead = min(2*from.ahead, r.block)
 	}
 	return from.ahead
@@ -246,6 +246,7 @@ func (r *reservation) ahead(from *readEpoch, now time.Time) uint64 {
 
 const (
 	leastAhead = 2
+	storeBusy  = 200 * time.Millisecond // the Store is asked five times in a second at most, until a block is full
 	storeQuiet = 2 * time.Second
 )
 
