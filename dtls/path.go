@@ -107,8 +107,7 @@ type statement struct {
 	to     Path
 }
 
-// observe looks at where a newest record of size bytes came from. While a path is
-// asked about, others wait (RFC 9853 4).
+// observe looks at where a newest record of size bytes came from.
 func (e *Engine) observe(size int) {
 	p := &e.paths
 	switch {
@@ -117,10 +116,10 @@ func (e *Engine) observe(size int) {
 	case p.from.Remote == p.current.Remote && !p.current.Local.IsValid(): // as after an import
 		p.current = p.from
 	case p.left != nil && p.from == *p.left: // the peer has not followed us yet
+	case p.check != nil && p.from == p.check.candidate:
+		p.check.received += size
 	case p.check != nil:
-		if p.from == p.check.candidate {
-			p.check.received += size
-		}
+		p.check.replace(p.from, size, e.now)
 	case e.machine.ChecksPaths():
 		p.check = &pathCheck{candidate: p.from, received: size}
 		if e.config.PathCheck == handshake.BasicPathCheck {
@@ -137,6 +136,15 @@ func (e *Engine) observe(size int) {
 func (c *pathCheck) ask(old askedPath, now time.Time) {
 	c.asks, c.challenges = old, c.challenges[:0]
 	c.nextAt, c.ends = now, now.Add(checkTime)
+}
+
+// replace goes on with another candidate: the peer has moved once more, and the one
+// before is of no use. RFC 9853 4 leaves that to the next check.
+func (c *pathCheck) replace(candidate Path, size int, now time.Time) {
+	c.candidate, c.received, c.sent = candidate, size, 0
+	if c.asks == newPath {
+		c.ask(newPath, now)
+	}
 }
 
 // budget is how many bytes may go to the candidate now.

@@ -95,6 +95,29 @@ func TestRebinding(t *testing.T) {
 	})
 }
 
+// A NAT that gives the client one port after another is followed to the last.
+func TestRebindingWhileAsked(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		for _, check := range []PathCheck{EnhancedPathCheck, BasicPathCheck} {
+			client, server := with(version, identified(8, 8), pathCheckOf(check))
+			s := established(t, client, server)
+			for n := range byte(10) {
+				s.client.at = address(n + 1)
+				s.client.post("from elsewhere")
+				s.advance(latency)
+				s.server.expectRead("from elsewhere")
+				s.server.post("answer")
+				s.advance(2 * latency)
+				s.client.expectRead("answer")
+			}
+			s.settle()
+			if s.server.Path() != address(10) {
+				t.Errorf("the server writes to %v", s.server.Path())
+			}
+		}
+	})
+}
+
 // Without connection IDs the peer is lost: this is what they are for.
 func TestRebindingWithoutConnectionIDs(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
