@@ -45,6 +45,8 @@ func (o *options) prepare(role handshake.Role, con *console) error {
 		func() error { return o.loadCertificate(role, host, con) },
 		o.loadStaple,
 		func() error { return o.useRawKeys(role, con) },
+		o.choosePathCheck,
+		o.openState,
 		o.openKeyLog,
 		o.openTrace,
 	}
@@ -214,6 +216,17 @@ func fingerprint(der []byte) string { return "sha-256:" + digest(der) }
 func digest(der []byte) string {
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
+}
+
+// choosePathCheck turns return routability checks off unless -rrc wants them.
+func (o *options) choosePathCheck() error {
+	if o.checksPaths && o.config.ConnectionIDs == nil {
+		return errors.New("-rrc goes with -cid")
+	}
+	if !o.checksPaths {
+		o.config.PathCheck = dtls.NoPathCheck
+	}
+	return nil
 }
 
 // --- Files to write

@@ -29,10 +29,10 @@ func connect(ctx context.Context, o *options, con *console) error {
 			early = nil // there is no session yet
 		}
 		if err := connectOnce(ctx, o, early, con); err != nil || ctx.Err() != nil {
-			return err
+			return errors.Join(err, o.state.save())
 		}
 	}
-	return nil
+	return o.state.save()
 }
 
 // connectOnce holds one conversation, which early begins if there is one.
@@ -43,7 +43,7 @@ func connectOnce(ctx context.Context, o *options, early *string, con *console) e
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer context.AfterFunc(ctx, func() { o.leave(c) })()
 	v, err := converse(c, o, handshake.Client)
 	defer v.end(con)
 	switch {

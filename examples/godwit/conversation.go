@@ -30,6 +30,9 @@ var _, _ conn = (*dtls.Conn)(nil), (*tls.Conn)(nil)
 // as 0-RTT data, if a session allows that; taken is how much of it the server
 // took.
 func (o *options) dial(ctx context.Context, early *string) (c conn, taken int, err error) {
+	if c, err = o.goOn(); c != nil || err != nil {
+		return c, 0, err
+	}
 	c, err = o.open(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -141,10 +144,10 @@ func (v *conversation) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// end closes the connection and prints the report. What closing says about a
+// end leaves the connection and prints the report. What closing says about a
 // peer that has gone already is of no interest.
 func (v *conversation) end(con *console) {
-	v.conn.Close()
+	v.options.leave(v.conn)
 	if !v.options.json {
 		return
 	}

@@ -25,7 +25,7 @@ type options struct {
 	transport protocol.Transport
 	config    dtls.Config
 
-	certFile, keyFile, stapleFile, caFile, keyLogFile, traceFile string
+	certFile, keyFile, stapleFile, caFile, keyLogFile, traceFile, stateFile string
 
 	insecure    bool
 	rawKeys     bool
@@ -46,6 +46,9 @@ type options struct {
 	loss    int // percent of the datagrams each way
 	seed    uint64
 	svgFile string
+
+	checksPaths bool   // -rrc
+	state       *state // nil without -state
 
 	files   []io.Closer
 	rekeyed <-chan struct{} // closed when -key-update has taken effect
@@ -107,6 +110,9 @@ var flagTable = []struct {
 	{talks, "key-update", "", "change the keys of both directions after the handshake (1.3)", boolean(func(o *options) *bool { return &o.keyUpdate })},
 	{talks, "json", "", "print one JSON object per established connection when it ends", boolean(func(o *options) *bool { return &o.json })},
 	{talks, "timeout", "DURATION", "bound of the handshake, and in connect of each wait for a reply (default 10s)", setTimeout},
+	{talks, "cid", "N", "the peer shall put a connection ID of N bytes on what it sends to us, 0 to 255; 0: none, but send the peer's (DTLS)", setConnectionID},
+	{talks, "rrc", "", "with -cid: check that the peer is where its records come from, if it knows how (RFC 9853)", boolean(func(o *options) *bool { return &o.checksPaths })},
+	{talks, "state", "FILE", "at the end keep in FILE what is open, its keys included; at the start go on with that (DTLS)", text(func(o *options) *string { return &o.stateFile })},
 	{serves, "reply", "TEXT", "answer each record with TEXT instead of itself", optional(func(o *options) **string { return &o.reply })},
 	{serves, "once", "N", "end after N connections", setOnce},
 	{connects, "send", "TEXT", "send TEXT and print the first reply, instead of copying standard input", optional(func(o *options) **string { return &o.send })},
@@ -326,6 +332,12 @@ func setRecordSize(o *options, value string) (err error) {
 
 func setMaxFragment(o *options, value string) (err error) {
 	o.config.MaxFragmentLength, err = between(value, 512, 4096) // of which Validate takes four
+	return err
+}
+
+func setConnectionID(o *options, value string) error {
+	n, err := between(value, 0, 255)
+	o.config.ConnectionIDs = dtls.RandomConnectionIDs(n)
 	return err
 }
 

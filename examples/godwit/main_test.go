@@ -93,12 +93,17 @@ type server struct {
 // startServer runs serve on a free port, and returns when it listens.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
+	return startServerAt(t, "127.0.0.1:0", args...)
+}
+
+func startServerAt(t *testing.T, address string, args ...string) *server {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	stdout, stderr := &screen{}, &screen{changed: make(chan struct{}, 1)}
 	s := &server{interrupt: cancel, ended: make(chan result, 1)}
 	go func() {
-		status := run(ctx, append(append([]string{"serve"}, args...), "127.0.0.1:0"), newConsole(nil, stdout, stderr))
+		status := run(ctx, append(append([]string{"serve"}, args...), address), newConsole(nil, stdout, stderr))
 		s.ended <- result{status, stdout.String(), stderr.String()}
 	}()
 	s.address = stderr.await(t, `listening on (\S+)`)
@@ -236,6 +241,10 @@ func TestUsage(t *testing.T) {
 		{"connect", "-min", "1.1", address},
 		{"connect", "-min", "1.3", "-max", "1.2", address},
 		{"connect", "-mtu", "227", address},
+		{"connect", "-cid", "256", address},
+		{"connect", "-rrc", address},
+		{"connect", "-tls", "-state", "state.json", address},
+		{"connect", "-resume", "1", "-state", "state.json", address},
 		{"connect", "-groups", "x25519,x25518", address},
 		{"connect", "-ciphers", "TLS_NULL_WITH_NULL_NULL", address},
 		{"connect", "-alpn", "a,,b", address},

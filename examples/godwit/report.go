@@ -26,6 +26,8 @@ type report struct {
 	Fingerprint  string `json:"peer_fingerprint"` // SHA-256 of the peer's certificate, or of its raw public key
 	Staple       string `json:"ocsp_response"`    // as it came
 	PSKIdentity  string `json:"psk_identity"`
+	CIDLocal     string `json:"cid_local"`  // ours, which the peer writes
+	CIDRemote    string `json:"cid_remote"` // the peer's
 	Exporter     string `json:"exporter"`
 	MaxPlaintext int    `json:"max_plaintext"` // bytes that the peer takes in one record
 	Retransmits  uint64 `json:"retransmits"`
@@ -44,6 +46,8 @@ func newReport(s dtls.ConnectionState, role handshake.Role) report {
 		Staple:     hex.EncodeToString(s.OCSPResponse),
 
 		PSKIdentity:  string(s.PSKIdentity),
+		CIDLocal:     hex.EncodeToString(s.LocalConnectionID),
+		CIDRemote:    hex.EncodeToString(s.RemoteConnectionID),
 		MaxPlaintext: s.MaxPlaintext,
 	}
 	if known := suite.ByID(s.CipherSuite); known != nil {

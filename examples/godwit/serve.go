@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/godwit-dtls/godwit/dtls"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 )
 
@@ -28,7 +29,22 @@ func serve(ctx context.Context, o *options, con *console) error {
 
 	var conversations sync.WaitGroup
 	var failed atomic.Bool
-	for n := 0; o.once == 0 || n < o.once; n++ {
+	begin := func(c conn) {
+		conversations.Go(func() {
+			if err := answer(ctx, c, o, con); err != nil && ctx.Err() == nil {
+				failed.Store(true)
+				con.err.complain(err)
+			}
+		})
+	}
+	kept, err := o.goOnServing(listener)
+	if err != nil {
+		return err
+	}
+	for _, c := range kept {
+		begin(c)
+	}
+	for n := len(kept); o.once == 0 || n < o.once; n++ {
 		c, err := listener.Accept()
 		if err != nil {
 			if ctx.Err() != nil {
@@ -36,14 +52,12 @@ func serve(ctx context.Context, o *options, con *console) error {
 			}
 			return err
 		}
-		conversations.Go(func() {
-			if err := answer(ctx, c.(conn), o, con); err != nil && ctx.Err() == nil {
-				failed.Store(true)
-				con.err.complain(err)
-			}
-		})
+		begin(c.(conn))
 	}
 	conversations.Wait()
+	if err := o.state.save(); err != nil {
+		return err
+	}
 	if failed.Load() {
 		return errReported
 	}
@@ -54,7 +68,7 @@ func serve(ctx context.Context, o *options, con *console) error {
 // interrupted.
 func answer(ctx context.Context, c conn, o *options, con *console) error {
 	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer context.AfterFunc(ctx, func() { o.leave(c) })()
 	limited, cancel := o.handshakeContext(ctx)
 	defer cancel()
 	if err := c.HandshakeContext(limited); err != nil {
@@ -74,7 +88,7 @@ func echo(c net.Conn, reply *string) error {
 	record := make([]byte, 1<<14)
 	for {
 		n, err := c.Read(record)
-		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, dtls.ErrExported) {
 			return nil
 		}
 		if err != nil {

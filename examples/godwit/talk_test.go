@@ -60,7 +60,7 @@ func TestTalk(t *testing.T) {
 			}
 			want := map[string]any{
 				"version": p.name, "signature": "ecdsa_secp256r1_sha256", "resumed": false, "early_data": false,
-				"alpn": "sing", "server_name": "nest.example", "psk_identity": "", "max_plaintext": 16384.0, "retransmits": 0.0, "bytes_in": 5.0, "bytes_out": 5.0,
+				"alpn": "sing", "server_name": "nest.example", "psk_identity": "", "cid_local": "", "cid_remote": "", "max_plaintext": 16384.0, "retransmits": 0.0, "bytes_in": 5.0, "bytes_out": 5.0,
 				"cipher": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "group": "x25519",
 			}
 			if is13 {
