@@ -478,3 +478,21 @@ func FuzzOpenBlob(f *testing.F) {
 		}
 	})
 }
+
+// A Config without ConnectionIDs goes on with those that there are, and has no new
+// ones to give.
+func TestImportWithoutConnectionIDs(t *testing.T) {
+	client, server := with(movable, identified(8, 8))
+	s := established(t, client, server)
+	config := *server
+	config.ConnectionIDs = nil
+	s.server.config = &config
+	s.server.move()
+	s.exchange()
+	s.client.did(s.client.RotateConnectionIDs(s.now)) // asks for new ones
+	s.settle()
+	s.exchange()
+	s.server.did(s.server.RotateConnectionIDs(s.now))
+	s.settle()
+	s.exchange()
+}

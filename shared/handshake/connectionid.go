@@ -44,8 +44,12 @@ func (m *Machine) asksConnectionIDs() bool {
 	return m.transport == protocol.Datagram && m.config.ConnectionIDs != nil
 }
 
-// newConnectionID makes an ID of ours. Nil or empty: there is none to give.
+// newConnectionID makes an ID of ours. Nil or empty: there is none to give, as by a
+// Config without a generator, which a connection can be imported with.
 func (m *Machine) newConnectionID() []byte {
+	if m.config.ConnectionIDs == nil {
+		return nil
+	}
 	if m.Identify != nil {
 		return m.Identify(m.config.ConnectionIDs)
 	}
