@@ -89,6 +89,9 @@ type parked struct {
 	body   []byte
 }
 
+// parkedOverhead is what one takes beside its body, in bytes: an empty one counts, too.
+const parkedOverhead = 64
+
 func newReservation(c *Config) *reservation {
 	if c.Store == nil {
 		return nil
@@ -143,11 +146,12 @@ func (e *Engine) deliverRecord(from *readEpoch, kind protocol.ContentType, n pro
 		return e.dispatch(kind, n, body)
 	}
 	r := e.reserve
-	if r.parkedSize+len(body) > maxBacklog {
+	size := len(body) + parkedOverhead
+	if r.parkedSize+size > maxBacklog {
 		return e.drop(dropReserved)
 	}
 	r.parked = append(r.parked, parked{kind, n, bytes.Clone(body)})
-	r.parkedSize += len(body)
+	r.parkedSize += size
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
 // A memoryStore is a Store of one process, for tests, that can be made to fail.
@@ -355,5 +357,20 @@ func TestStoreDoesNotAllocate(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations for a record", n)
+	}
+}
+
+// Records that wait for a Store that doesn't answer take a bounded amount of memory,
+// even if they are empty.
+func TestParkedRecordsAreBounded(t *testing.T) {
+	client, server := with(keeping)
+	s := established(t, client, server)
+	s.server.store().before = func() error { return errors.New("out of order") }
+	for range 20_000 {
+		s.client.newest().limit = unlimited.limit
+		s.server.receive(s.client.record(s.client.newest().number, protocol.ApplicationData, nil))
+	}
+	if n := len(s.server.reserve.parked); n == 0 || n > maxBacklog/16 {
+		t.Errorf("%d records wait", n)
 	}
 }
