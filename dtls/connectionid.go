@@ -151,15 +151,17 @@ func (e *Engine) checkRoom(id []byte) error {
 // RotateConnectionIDs changes the IDs of both directions, so that who watches
 // can't link what comes with what was: the peer gets a new one of ours, and ours
 // carry a spare one of the peer's as soon as there is one. It fails in 1.2, before
-// the connection is open, and where neither side's records carry any.
+// the connection is open and after Close, and where neither side's records carry any.
 func (e *Engine) RotateConnectionIDs(now time.Time) error {
-	if e.err != nil {
+	switch {
+	case e.err != nil:
 		return e.err
+	case !e.version.Is13() || !e.machine.Open() || !e.ids.expected() && len(e.ids.remote) == 0:
+		return errNoConnectionIDs
+	case e.closing.sent:
+		return errClosed
 	}
 	e.now = now
-	if !e.version.Is13() || !e.machine.Open() || !e.ids.expected() && len(e.ids.remote) == 0 {
-		return errNoConnectionIDs
-	}
 	return e.rotate()
 }
 

@@ -363,3 +363,28 @@ func TestRotationAndLoss(t *testing.T) {
 		}
 	}
 }
+
+// Nothing follows close_notify.
+func TestRotateAfterClose(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	s.server.Close(s.now)
+	s.server.did(nil)
+	sent := len(s.sent)
+	if err := s.server.RotateConnectionIDs(s.now); err != errClosed {
+		t.Errorf("%v, expected %v", err, errClosed)
+	}
+	if s.server.did(nil); len(s.sent) > sent {
+		t.Error("something follows close_notify")
+	}
+}
+
+// What State returns is the caller's.
+func TestStateOfConnectionIDs(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	state := s.server.State()
+	clear(state.LocalConnectionID)
+	clear(state.RemoteConnectionID)
+	s.exchange()
+}

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -312,7 +313,7 @@ func (e *Engine) Err() error { return e.err }
 func (e *Engine) State() ConnectionState {
 	s := e.machine.State()
 	if s.HandshakeComplete {
-		s.LocalConnectionID, s.RemoteConnectionID = e.ids.current(), e.ids.remote
+		s.LocalConnectionID, s.RemoteConnectionID = bytes.Clone(e.ids.current()), bytes.Clone(e.ids.remote)
 	}
 	s.LimitReached = s.HandshakeComplete && !e.version.Is13() && e.newest().sealer.LimitReached()
 	return s
