@@ -198,7 +198,7 @@ func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 
 // Deadline is when Expire is due next; zero when no timer runs.
 func (e *Engine) Deadline() time.Time {
-	return earliest(e.backoff.Deadline(), e.ackDeadline(), e.paths.deadline(), e.storeDeadline())
+	return earliest(e.backoff.Deadline(), e.ackDeadline(), e.pathDeadline(), e.storeDeadline())
 }
 
 // earliest is the first of some times, as far as they are set.

@@ -150,15 +150,17 @@ func (c *pathCheck) replace(candidate Path, size int, now time.Time) {
 // budget is how many bytes may go to the candidate now.
 func (c *pathCheck) budget() int { return amplification*c.received - c.sent }
 
-// deadline is when expirePaths is due; zero if nothing is asked.
-func (p *paths) deadline() time.Time {
-	switch {
-	case p.check == nil:
+// pathDeadline is when a check goes on; zero if nothing is asked any more. A challenge
+// that can't be sent is not waited for.
+func (e *Engine) pathDeadline() time.Time {
+	switch c := e.paths.check; {
+	case c == nil || e.err != nil || e.closing.sent:
 		return time.Time{}
-	case p.check.nextAt.IsZero():
-		return p.check.ends
+	case c.nextAt.IsZero() || e.newest().exhausted():
+		return c.ends
+	default:
+		return c.nextAt
 	}
-	return p.check.nextAt
 }
 
 // expire asks the new path when the old one is silent, and gives up when that is
@@ -205,6 +207,9 @@ func (e *Engine) receiveReturnRoutability(body []byte) error {
 	}
 	if len(body) != 1+cookieSize {
 		return alert.Peerf(alert.DecodeError, "%w: return_routability_check of %d bytes, expected %d", alert.MalformedMessage, len(body), 1+cookieSize)
+	}
+	if !e.machine.Open() { // the keys to answer under may not be there yet
+		return e.drop(dropEarly)
 	}
 	p, c := &e.paths, cookie(body[1:])
 	if kind == pathChallenge {
@@ -293,8 +298,9 @@ func (e *Engine) checksPath() bool {
 	return e.err == nil && !e.closing.sent && !e.newest().exhausted() && (len(e.paths.answers) > 0 || e.paths.challengeDue(e.now))
 }
 
-// transmitCheck writes it into a datagram of its own, as it goes where it says.
-func (e *Engine) transmitCheck(buf []byte) (n int, to Path) {
+// transmitCheck writes it into a datagram of its own, as it goes where it says. Where
+// the peer may not be it has no padding: that would be more than what came.
+func (e *Engine) transmitCheck(d datagram) (n int, to Path) {
 	p := &e.paths
 	var s statement
 	if len(p.answers) > 0 {
@@ -304,13 +310,15 @@ func (e *Engine) transmitCheck(buf []byte) (n int, to Path) {
 	}
 	w := e.newest()
 	size := w.size(1 + cookieSize)
+	if s.to != p.current {
+		d.buf = d.buf[:min(len(d.buf), size)]
+	}
 	if p.check != nil && s.to == p.check.candidate {
 		if size > p.check.budget() {
 			return 0, Path{}
 		}
 		p.check.sent += size
 	}
-	d := datagram{e: e, buf: buf}
 	if d.room(w) < 1+cookieSize {
 		return 0, Path{}
 	}

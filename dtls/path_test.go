@@ -431,3 +431,105 @@ func TestReturnRoutabilityIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// --- At the edges
+
+// What checks a path keeps its length where data may follow in its datagram.
+func TestChecksBeforeData(t *testing.T) {
+	client, server := with(identified(8, 8), shortHeaders)
+	s := established(t, client, server)
+	record := s.server.record(s.server.newest().number, protocol.ReturnRoutability, checkMessage(pathChallenge, 1))
+	if err := s.client.ReceiveFrom(record, home, s.now); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 1500)
+	first, _ := s.client.transmitBefore(buf)
+	n, err := s.client.Write(buf[first:], []byte("data"), s.now)
+	if first == 0 || err != nil {
+		t.Fatalf("an answer of %d bytes, %v", first, err)
+	}
+	s.server.receive(buf[:first+n])
+	s.server.expectRead("data")
+	if n := s.server.Stats().Dropped.Total(); n > 0 {
+		t.Errorf("%d records are dropped", n)
+	}
+}
+
+// Padding is no reason to send more than three times what came.
+func TestCandidateBudgetAndPadding(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(8, 8), pathCheckOf(BasicPathCheck))
+		server.RecordPadding = 1000
+		s := established(t, client, server)
+		s.client.at = address(66)
+		s.client.post("x")
+		challenge := s.client.record(s.client.newest().number, protocol.ReturnRoutability, checkMessage(pathChallenge, 1))
+		in := len(s.sent[0].data)
+		s.client.at = home
+		s.settle()
+		if out := s.server.bytesTo(address(66)); out == 0 || out > amplification*in {
+			t.Errorf("%d bytes out, %d came from there", out, in)
+		}
+		s.server.receiveFrom(challenge, address(77)) // older than the newest: this is nobody's candidate
+		s.settle()
+		if out := s.server.bytesTo(address(77)); out == 0 || out > amplification*len(challenge) {
+			t.Errorf("an answer of %d bytes for %d", out, len(challenge))
+		}
+	})
+}
+
+// An Engine that can't ask any more doesn't want to be woken for it all the time.
+func TestPathDeadline(t *testing.T) {
+	for name, stop := range map[string]func(s *simulation){
+		"aborted": func(s *simulation) { s.server.Abort(alert.UserCanceled, s.now) },
+		"closed":  func(s *simulation) { s.server.Close(s.now) },
+		"without numbers": func(s *simulation) {
+			s.server.newest().limit = s.server.newest().next
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := with(identified(8, 8), keeping)
+			s := established(t, client, server)
+			s.client.at = address(1)
+			s.server.ReceiveFrom(s.client.seal("from elsewhere"), address(1), s.now)
+			if s.server.paths.check == nil {
+				t.Fatal("nothing is asked")
+			}
+			stop(s)
+			buf := make([]byte, 1500)
+			now, wakes := s.now, 0
+			for at := s.server.Deadline(); !at.IsZero() && at.Before(s.now.Add(time.Minute)) && wakes < 1000; at = s.server.Deadline() {
+				if at.After(now) {
+					now = at
+				}
+				s.server.Expire(now)
+				for n := s.server.Transmit(buf); n > 0; n = s.server.Transmit(buf) {
+				}
+				wakes++
+			}
+			if wakes > 20 {
+				t.Errorf("woken %d times", wakes)
+			}
+		})
+	}
+}
+
+// Before the handshake is complete there is no path to be asked about, and the keys
+// to answer under may not be there yet.
+func TestChallengeWithinTheHandshake(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := simulate(t, 1, client, server)
+	for len(s.server.reads) == 0 || s.client.newest().number == 0 {
+		if !s.step() {
+			t.Fatal("no keys")
+		}
+	}
+	record := s.client.record(s.server.readLevel(), protocol.ReturnRoutability, checkMessage(pathChallenge, 1))
+	before := len(s.sent)
+	s.server.receiveFrom(record, address(66))
+	if s.server.Open() || len(s.sent) > before || s.server.Err() != nil {
+		t.Errorf("%d datagrams are sent, open: %v, %v", len(s.sent)-before, s.server.Open(), s.server.Err())
+	}
+	s.settle()
+	s.exchange()
+}

@@ -49,7 +49,7 @@ func (e *Engine) transmitBefore(buf []byte) (n int, to Path) {
 // what else there is to say, to the path that we write to.
 func (e *Engine) transmit(d datagram) (n int, to Path) {
 	if e.checksPath() {
-		n, to = e.transmitCheck(d.buf[:min(len(d.buf), e.mtu)])
+		n, to = e.transmitCheck(datagram{e: e, buf: d.buf[:min(len(d.buf), e.mtu)], followed: d.followed})
 	}
 	if n == 0 && e.speaks() {
 		d.buf = d.buf[:min(len(d.buf), e.datagramSize(), e.budget.left())]
