@@ -19,6 +19,7 @@ type peer struct {
 	listener *Listener
 	path     Path     // guarded by the Listener's lock, as is
 	ids      []string // what finds it apart from its address
+	left     bool     // it has given up both for good
 	identity [32]byte // of the client, once open: see identify
 	random   [32]byte // of the hello that it began with
 	conn     *Conn
@@ -135,7 +136,7 @@ func (p *peer) leave() {
 	for _, id := range p.ids {
 		delete(l.ids, id)
 	}
-	p.ids = nil
+	p.ids, p.left = nil, true
 	l.closeIfUnused()
 }
 
@@ -144,7 +145,7 @@ func (p *peer) register(id []byte) (free bool) {
 	l := p.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, taken := l.ids[string(id)]; taken {
+	if _, taken := l.ids[string(id)]; taken || p.left { // what came before it left may still be read
 		return false
 	}
 	p.ids = append(p.ids, string(id))
@@ -166,6 +167,9 @@ func (p *peer) move(_, to Path) {
 	l := p.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if p.left {
+		return
+	}
 	l.settle(p) // only what is open moves
 	l.vacate(p)
 	p.path = to
