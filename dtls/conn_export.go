@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/handshake"
@@ -112,13 +113,12 @@ func (l *Listener) Import(remote net.Addr, blob, key []byte) (*Conn, error) {
 	return l.adopt(engine, at)
 }
 
-// adopt goes on with a connection that was imported.
+// adopt goes on with a connection that was imported. It is open to whoever finds it
+// while the Store is asked, so that no hello takes its place.
 func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
 	p := l.newPeer(engine, at)
-	if err := l.join(p); err != nil {
-		return nil, err
-	}
-	if err := engine.claimNow(time.Now()); err != nil {
+	p.conn.opened.Store(true)
+	if err := p.claim(); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -126,12 +126,24 @@ func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
 	return p.conn, nil
 }
 
-// join makes the connection IDs of an imported peer find it, and its address, as if
-// its handshake had been complete here.
+// claim lets an imported peer join its Listener, and claims the connection. A peer that
+// is found may be ended meanwhile: that waits for the lock.
+func (p *peer) claim() error {
+	p.conn.mu.Lock()
+	defer p.conn.mu.Unlock()
+	if err := p.listener.join(p); err != nil {
+		return err
+	}
+	return p.conn.engine.claimNow(time.Now())
+}
+
+// join makes the connection IDs of an imported peer find it, with those that its peer
+// is yet to learn of, and its address, as if its handshake had been complete here. If
+// it fails the peer has to leave.
 func (l *Listener) join(p *peer) error {
-	for _, id := range p.conn.engine.ids.local {
+	engine := p.conn.engine
+	for _, id := range slices.Concat(engine.ids.local, engine.machine.DueConnectionIDs()) {
 		if !p.register(id) {
-			p.leave()
 			return fmt.Errorf("dtls: there is a connection with the ID %x already", id)
 		}
 	}
@@ -146,7 +158,7 @@ func (l *Listener) join(p *peer) error {
 		return fmt.Errorf("dtls: there is a connection with %v already", p.path.Remote)
 	}
 	l.conns[p] = struct{}{}
-	p.identity = identify(p.conn.engine.State())
+	p.identity = identify(engine.State())
 	return nil
 }
 

@@ -170,6 +170,10 @@ func (m *Machine) RotateConnectionIDs(want uint8) error {
 // carries is the fact that the records of r carry an ID.
 func (m *Machine) carries(r Role) Facts { return [...]Facts{0, ServerCID, ClientCID}[r] }
 
+// DueConnectionIDs are IDs of ours that were made, and of which the Layer learns when
+// they are written.
+func (m *Machine) DueConnectionIDs() [][]byte { return m.identity.fresh }
+
 func writeNewConnectionID(m *Machine, b *wire.Builder) error {
 	out := message.NewConnectionID{IDs: m.identity.fresh, Usage: message.CIDSpare}
 	if m.identity.immediate {

@@ -1,0 +1,98 @@
+package dtls
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// While the Store is asked for an imported connection, it is one that is open to a
+// client that begins anew at its address.
+func TestImportHasItsPlace(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(0, 8), keeping)
+		s := established(t, client, server)
+		s.advance(time.Minute) // all is stored
+		l := listenerOfTest(t, server)
+		blob, store := s.server.store().only(t), s.server.store()
+		asked := false
+		store.before = func() error {
+			if !asked {
+				asked = true
+				l.mu.Lock()
+				l.sit(l.newPeer(newServerEngine(server), address(1)))
+				l.mu.Unlock()
+			}
+			return nil
+		}
+		c, err := l.Import(net.UDPAddrFromAddrPort(address(1).Remote), blob, exportKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-c.link.(*peer).done:
+			t.Errorf("the connection ended: %v", c.link.(*peer).gone)
+		default:
+		}
+		if !asked {
+			t.Error("the Store was not asked")
+		}
+		c.Close()
+	})
+}
+
+// An import that fails takes nothing.
+func TestImportIntoClosedListener(t *testing.T) {
+	client, server := with(identified(0, 8), movable)
+	s := established(t, client, server)
+	blob, err := s.server.Export(exportKey, s.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listenerOfTest(t, server)
+	l.Close()
+	if _, err := l.Import(net.UDPAddrFromAddrPort(address(1).Remote), blob, exportKey); err != net.ErrClosed {
+		t.Errorf("%v", err)
+	}
+	if len(l.ids) > 0 || len(l.peers) > 0 {
+		t.Errorf("%d IDs and %d addresses are taken", len(l.ids), len(l.peers))
+	}
+}
+
+// An ID that was made and not written yet when its connection was exported finds the
+// connection at its new Listener, once the peer has it.
+func TestImportWithIDsToCome(t *testing.T) {
+	client, server := with(identified(0, 8), movable)
+	s := established(t, client, server)
+	for range 2 { // the second one waits for the ACK of the first
+		s.server.did(s.server.RotateConnectionIDs(s.now))
+	}
+	blob, err := s.server.Export(exportKey, s.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listenerOfTest(t, server)
+	c, err := l.Import(net.UDPAddrFromAddrPort(address(1).Remote), blob, exportKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	sent := len(s.sent)
+	s.advance(time.Second) // the client acknowledges
+	c.mu.Lock()
+	for _, p := range s.sent[sent:] {
+		if p.from == s.client {
+			c.engine.ReceiveFrom(p.data, address(1), c.engine.now)
+		}
+	}
+	local := c.engine.ids.local
+	c.mu.Unlock()
+	if len(local) != 3 {
+		t.Errorf("%d IDs", len(local))
+	}
+	for _, id := range local {
+		if l.ids[string(id)] == nil {
+			t.Errorf("% x leads nowhere", id)
+		}
+	}
+}
