@@ -179,3 +179,36 @@ func TestNobodyElseRecovers(t *testing.T) {
 		})
 	})
 }
+
+// A process that thinks that it lives and closes a connection which goes on elsewhere
+// leaves in the Store what that is found by.
+func TestCloseAfterRecovery(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			before := c.node(t)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			stale := firstWords(t, device, before, "hello")
+			time.Sleep(time.Minute)
+			l := c.node(t)
+			s := firstWords(t, device, l, "hello again")
+			time.Sleep(time.Minute)
+			want := c.store.snapshot()
+			c.network.filter(func(datagram) error { return net.ErrClosed }) // it is cut off
+			expectError(t, "Close of the process before", stale.Close(), dtls.ErrReplayed)
+			c.network.filter(nil)
+			time.Sleep(time.Minute)
+			got := c.store.snapshot()
+			for name := range want {
+				if _, ok := got[name]; !ok {
+					t.Errorf("%q is not in the Store any more", name)
+				}
+			}
+			device.Close()
+			s.Close()
+			before.Close()
+			l.Close()
+			time.Sleep(time.Minute)
+		})
+	})
+}

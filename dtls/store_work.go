@@ -176,7 +176,8 @@ func (s *save) swap(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if s.claims != nil || s.doubt != nil {
+	deletes := s.value == nil && len(s.listed) > 0 // what the connection is found by, too, if it is still ours
+	if s.claims != nil || s.doubt != nil || deletes {
 		if err := s.look(ctx); err != nil {
 			return err
 		}
@@ -193,7 +194,7 @@ func (s *save) swap(ctx context.Context) (err error) {
 }
 
 // look finds the generation of what may be stored: what an import claims, or what a
-// save has left behind whose answer got lost.
+// save has left behind whose answer got lost; or sees that it is still the last save.
 func (s *save) look(ctx context.Context) error {
 	value, generation, err := s.store.Load(ctx, s.name)
 	switch {
