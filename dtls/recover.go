@@ -45,23 +45,23 @@ func (l *Listener) recover(datagram []byte, from Path) bool {
 
 // recoverID looks for the connection with this ID, and gives it what waits.
 func (l *Listener) recoverID(id string) {
-	c := l.findStored(id)
+	c, seen := l.findStored(id)
 	if c != nil {
 		l.stats.recovered.Add(1)
 		c.RotateConnectionIDs() // in 1.3: the new ones lead to this process
 	}
-	if !l.present(c, id) && c != nil {
+	if !l.present(c, id, seen) && c != nil {
 		c.Close()
 	}
 }
 
-// present gives a Conn that was looked for, or nil, what came meanwhile, and reports
-// whether Accept will return it.
-func (l *Listener) present(c *Conn, id string) bool {
+// present gives a Conn that was looked for, or nil, what came since it has seen what
+// waits, and reports whether Accept will return it.
+func (l *Listener) present(c *Conn, id string, seen int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, p := range l.recovering[id] {
-		if c != nil && i > 0 { // it has the first
+		if c != nil && i >= seen {
 			c.link.(*peer).push(p.data, p.path)
 		}
 		p.release()
@@ -75,36 +75,42 @@ func (l *Listener) present(c *Conn, id string) bool {
 	return true
 }
 
-// findStored goes on with the connection that the Store has under an ID, if the
-// first datagram that waits is of its peer.
-func (l *Listener) findStored(id string) *Conn {
+// findStored goes on with the connection that the Store has under an ID, if one of the
+// datagrams that wait is of its peer, and returns how many of them it has seen.
+func (l *Listener) findStored(id string) (c *Conn, seen int) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	name, _, err := l.config.Store.Load(ctx, idName([]byte(id)))
 	if err != nil || name == nil {
-		return nil
+		return nil, 0
 	}
 	blob, _, err := l.config.Store.Load(ctx, string(name))
 	if err != nil || blob == nil {
-		return nil
+		return nil, 0
 	}
 	engine, err := ImportEngine(l.config, blob, l.config.StoreKey, time.Now())
-	if err != nil || !l.isOf(engine, id) {
-		return nil
-	}
-	c, err := l.adopt(engine, engine.Path())
 	if err != nil {
-		return nil
+		return nil, 0
 	}
-	return c
+	seen = l.show(engine, id)
+	if engine.Err() != nil || len(engine.reserve.parked) == 0 {
+		return nil, 0
+	}
+	if c, err = l.adopt(engine, engine.Path()); err != nil {
+		return nil, 0
+	}
+	return c, seen
 }
 
-// isOf reports whether the first datagram that waits for an ID opens with an
-// Engine's keys. The Engine keeps what is in it until the connection is claimed.
-func (l *Listener) isOf(e *Engine, id string) bool {
+// show gives an Engine the datagrams that wait for an ID, of which any may be forged,
+// and returns how many. What opens with its keys it keeps until the connection is
+// claimed.
+func (l *Listener) show(e *Engine, id string) int {
 	l.mu.RLock()
-	first := l.recovering[id][0]
+	waiting := l.recovering[id]
 	l.mu.RUnlock()
-	e.ReceiveFrom(bytes.Clone(first.data), first.path, time.Now())
-	return e.Err() == nil && len(e.reserve.parked) > 0
+	for _, p := range waiting {
+		e.ReceiveFrom(bytes.Clone(p.data), p.path, time.Now())
+	}
+	return len(waiting)
 }

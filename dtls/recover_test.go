@@ -180,6 +180,51 @@ func TestNobodyElseRecovers(t *testing.T) {
 	})
 }
 
+// Who knows an ID and always comes first with garbage keeps nobody from being found.
+func TestGarbageBeforeRecovery(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			var last []byte
+			c.network.filter(func(d datagram) error {
+				if d.to == clusterAddress {
+					last = append([]byte(nil), d.data...)
+				}
+				return nil
+			})
+			before := c.node(t)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			s := firstWords(t, device, before, "hello")
+			send(t, device, s, "something with an ID")
+			time.Sleep(time.Minute)
+			c.network.filter(nil)
+			last[len(last)-1] ^= 1
+
+			l := c.node(t)
+			attacker := c.network.listen("203.0.113.6:666")
+			tries := 0
+			for ; tries < 20 && l.Stats().Recovered == 0; tries++ {
+				attacker.WriteTo(last, net.UDPAddrFromAddrPort(clusterAddress))
+				device.Write([]byte("it is me"))
+				time.Sleep(time.Second)
+			}
+			if l.Stats().Recovered == 0 {
+				t.Errorf("nothing is recovered in %d tries", tries)
+			} else {
+				s := accept(t, l)
+				expectRead(t, s, "it is me")
+				s.Close()
+			}
+			device.Close()
+			s.Close()
+			before.Close()
+			l.Close()
+			attacker.Close()
+			time.Sleep(time.Minute)
+		})
+	})
+}
+
 // A process that thinks that it lives and closes a connection which goes on elsewhere
 // leaves in the Store what that is found by.
 func TestCloseAfterRecovery(t *testing.T) {
