@@ -192,6 +192,7 @@ func (c *Conn) save() error {
 		return nil
 	}
 	c.saving = true
+	c.flush() // what is due doesn't wait for it, and sets the timer
 	c.mu.Unlock()
 	defer func() { // a Store may panic
 		c.saving = false

@@ -36,6 +36,20 @@ func (s *slowStore) fail(err error) {
 	s.err = err
 }
 
+// slow makes it take another time, for what is asked from now on.
+func (s *slowStore) slow(delay time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = delay
+}
+
+func (s *slowStore) sleep() {
+	s.mu.Lock()
+	delay := s.delay
+	s.mu.Unlock()
+	time.Sleep(delay) // of the bubble's
+}
+
 func (s *slowStore) get(name string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,14 +64,14 @@ func (s *slowStore) snapshot() map[string]uint64 {
 }
 
 func (s *slowStore) Load(_ context.Context, name string) ([]byte, uint64, error) {
-	time.Sleep(s.delay) // of the bubble's
+	s.sleep()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return bytes.Clone(s.values[name]), s.at[name], s.err
 }
 
 func (s *slowStore) Swap(_ context.Context, name string, old uint64, value []byte) (uint64, error) {
-	time.Sleep(s.delay)
+	s.sleep()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -270,5 +284,46 @@ func TestConnStoreBusy(t *testing.T) {
 			})
 		}
 		all.Wait()
+	})
+}
+
+// What needs nothing of the Store doesn't wait for one that takes long.
+func TestConnStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSlowStore(time.Millisecond)
+		client, server := stored(t, dtls.VersionDTLS13, store)
+		l := newLAN()
+		c, s := established(t, l, client, server)
+		send(t, s, c, "ping")
+		time.Sleep(time.Minute)
+		go func() {
+			for {
+				if _, err := c.Read(make([]byte, 10)); err != nil {
+					return
+				}
+			}
+		}()
+		l.filter(func(d datagram) error { return net.ErrClosed }) // the first KeyUpdate is lost
+		if err := s.KeyUpdate(dtls.UpdateNotRequested); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		l.filter(nil)
+		store.slow(time.Hour)
+		for range 10 {
+			if _, err := s.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := s.Stats().Retransmits
+		acked := c.Stats().DatagramsSent
+		time.Sleep(10 * time.Second)
+		if s.Stats().Retransmits == before || c.Stats().DatagramsSent == acked {
+			t.Error("the KeyUpdate isn't sent again")
+		}
+		store.slow(0)
+		time.Sleep(time.Hour)
+		c.Close()
+		s.Close()
 	})
 }

@@ -101,7 +101,9 @@ func (c *Conn) tick() {
 	if c.closed && !c.lingers(now) {
 		c.end()
 	}
-	c.save() // its error is the engine's, or it is tried again
+	if !c.saving { // whoever is at it goes on with what there is
+		c.save() // its error is the engine's, or it is tried again
+	}
 	if c.working || c.closed {
 		c.pollAt = now.Add(pollInterval)
 	}
