@@ -388,3 +388,16 @@ func TestStateOfConnectionIDs(t *testing.T) {
 	clear(state.RemoteConnectionID)
 	s.exchange()
 }
+
+// An MTU without room beside the peer's IDs is refused.
+func TestSetMTUBelowConnectionID(t *testing.T) {
+	client, server := with(identified(255, 8))
+	s := established(t, client, server)
+	if err := s.server.SetMTU(228); err == nil {
+		t.Error("the server has an MTU of 228")
+	}
+	if err := s.client.SetMTU(228); err != nil {
+		t.Error(err)
+	}
+	s.exchange()
+}

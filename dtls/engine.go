@@ -275,6 +275,11 @@ func (e *Engine) SetMTU(mtu int) error {
 	if mtu < handshake.MinMTU {
 		return &ConfigError{Field: "MTU", Reason: "below the minimum of 228"}
 	}
+	for _, id := range append([][]byte{e.ids.remote}, e.ids.spare...) {
+		if !carries(mtu, id) {
+			return &ConfigError{Field: "MTU", Reason: "too small beside the peer's connection ID"}
+		}
+	}
 	e.mtu, e.exactMTU = mtu, true
 	return nil
 }
