@@ -264,10 +264,10 @@ func (e *Engine) Path() Path { return e.paths.current }
 
 // Candidate returns where a datagram of n bytes that Write made shall go too, if
 // ok: while the peer may be at a new path, and as far as nobody can be flooded by
-// it. The Engine counts it as sent.
+// it, with room for the challenge. The Engine counts it as sent.
 func (e *Engine) Candidate(n int) (to Path, ok bool) {
 	c := e.paths.check
-	if c == nil || n > c.budget() {
+	if c == nil || n+e.newest().size(1+cookieSize) > c.budget() {
 		return Path{}, false
 	}
 	c.sent += n

@@ -533,3 +533,80 @@ func TestChallengeWithinTheHandshake(t *testing.T) {
 	s.settle()
 	s.exchange()
 }
+
+// The answer of a peer that waits for the Store counts where it came from, whatever
+// comes from elsewhere meanwhile.
+func TestParkedPathResponse(t *testing.T) {
+	client, server := with(identified(8, 8), keeping, pathCheckOf(BasicPathCheck))
+	s := established(t, client, server)
+	s.advance(time.Minute) // all is stored, and little reserved
+	s.fate = func(p *parcel) []time.Duration {
+		if p.to == address(66) {
+			p.to = home // whoever is there forwards what he gets
+		}
+		return prompt(p)
+	}
+	// Somebody has copied a record and sent it from address(66).
+	s.server.receiveFrom(s.client.seal("copied"), address(66))
+	s.server.ReceiveFrom(s.client.seal("as it was"), home, s.now)
+	if s.server.paths.check == nil {
+		t.Fatal("nothing is asked")
+	}
+	c := s.server.paths.check.challenges[0]
+	for _, r := range s.server.reads {
+		r.limit = 0 // the Store is slow
+	}
+	answer := s.client.record(s.client.newest().number, protocol.ReturnRoutability, append([]byte{pathResponse}, c[:]...))
+	s.server.ReceiveFrom(answer, home, s.now)
+	if len(s.server.reserve.parked) == 0 {
+		t.Fatal("the answer does not wait")
+	}
+	s.server.ReceiveFrom([]byte("garbage"), address(66), s.now)
+	s.server.did(nil) // the Store answers
+	if s.server.Path() != home {
+		t.Errorf("the server writes to %v", s.server.Path())
+	}
+}
+
+// However much there is to write to a candidate, it can be asked.
+func TestCandidateIsAsked(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	s.client.at = address(1)
+	s.client.post("x")
+	in := len(s.sent[0].data)
+	s.advance(latency)
+	s.server.post(string(make([]byte, amplification*in-len(s.server.seal(""))-2))) // as much as is allowed
+	s.settle()
+	if s.server.Path() != address(1) {
+		t.Errorf("the server writes to %v", s.server.Path())
+	}
+}
+
+// Records that came while a step of the handshake waited say nothing about where the
+// last datagram came from, which may be anybody's.
+func TestHeldRecordsMoveNothing(t *testing.T) {
+	client, server := with(identified(8, 8), clientAuth)
+	s := simulate(t, 1, client, server, func(s *simulation) {
+		s.workTime = func() time.Duration { return 3 * latency }
+	})
+	for !s.client.Open() || s.server.current == nil {
+		if !s.step() {
+			t.Fatal("nothing waits")
+		}
+	}
+	s.server.receiveFrom(s.client.seal("early"), home)
+	if s.server.held == nil {
+		t.Fatal("nothing is held")
+	}
+	s.workTime, s.server.doneAt = nil, s.now
+	s.server.ReceiveFrom([]byte("garbage"), address(66), s.now)
+	s.server.work()
+	s.server.work = nil
+	s.server.did(s.server.Resume(s.now))
+	if !s.server.Open() || s.server.paths.check != nil {
+		t.Errorf("the server is open: %v, and asks %+v", s.server.Open(), s.server.paths.check)
+	}
+	s.settle()
+	s.exchange()
+}

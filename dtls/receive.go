@@ -121,7 +121,7 @@ func (e *Engine) receiveHeld() (err error) {
 		return nil
 	}
 	rest := e.held
-	e.held = nil
+	e.held, e.paths.from = nil, e.paths.current // wherever the last datagram came from
 	for len(rest) > 0 && err == nil {
 		size := 2 + int(binary.BigEndian.Uint16(rest))
 		_, err = e.receiveRecord(rest[2:size])

@@ -87,10 +87,11 @@ type parked struct {
 	kind   protocol.ContentType
 	number protocol.RecordNumber
 	body   []byte
+	from   Path
 }
 
 // parkedOverhead is what one takes beside its body, in bytes: an empty one counts, too.
-const parkedOverhead = 64
+const parkedOverhead = 128
 
 func newReservation(c *Config) *reservation {
 	if c.Store == nil {
@@ -150,7 +151,7 @@ func (e *Engine) deliverRecord(from *readEpoch, kind protocol.ContentType, n pro
 	if r.parkedSize+size > maxBacklog {
 		return e.drop(dropReserved)
 	}
-	r.parked = append(r.parked, parked{kind, n, bytes.Clone(body)})
+	r.parked = append(r.parked, parked{kind, n, bytes.Clone(body), e.paths.from})
 	r.parkedSize += size
 	return nil
 }
@@ -165,6 +166,7 @@ func (e *Engine) deliverParked() error {
 	e.reserve.parked, e.reserve.parkedSize = nil, 0
 	for _, p := range waiting {
 		if from := e.readEpoch(p.number.Epoch); from != nil {
+			e.paths.from = p.from
 			if err := e.deliverRecord(from, p.kind, p.number, p.body); err != nil {
 				return err
 			}
