@@ -35,7 +35,7 @@ var spoofs = []struct {
 func spoofedHello(t testing.TB, i int) (datagram []byte, server *Config) {
 	client, server := with(spoofs[i].change)
 	c := newCaller(t, client)
-	flight := [][]byte{}
+	var flight [][]byte
 	if spoofs[i].cookie {
 		flight = c.answer(testGreeter(server))
 	} else {
