@@ -45,6 +45,9 @@ func TestRecordSizes(t *testing.T) {
 		"1.3, retry, padding":  {together(retry, recordSizeLimit(64, 200), padding(1000)), [2]int{199, 63}, false},
 		"1.2, limits":          {together(only12, recordSizeLimit(64, 200)), [2]int{200, 64}, false},
 		"1.2, length":          {together(only12, fragmentLength(512)), [2]int{512, 512}, true},
+		"1.2, IDs":             {together(only12, identified(8, 8)), [2]int{1<<14 - 1, 1<<14 - 1}, false},
+		"1.2, IDs, limits":     {together(only12, identified(8, 8), recordSizeLimit(64, 200)), [2]int{199, 63}, false},
+		"1.2, IDs, length":     {together(only12, identified(8, 8), fragmentLength(512)), [2]int{512, 512}, true},
 		"1.2, the server's":    {together(only12, recordSizeLimit(1<<14, 64)), [2]int{64, 1 << 14}, false},
 		"1.3, both extensions": {together(recordSizeLimit(100, 0), fragmentLength(512)), [2]int{1 << 14, 99}, false},
 	} {

@@ -36,14 +36,15 @@ type recordSizes struct {
 // SendLimit is the largest record that the peer takes at a level, by its length.
 // RFC 8449 4 doesn't limit what is in the clear, but in 1.2, where that may be long,
 // GnuTLS does. There, too, a record with a connection ID encrypts its content type
-// (RFC 9146 4).
+// (RFC 9146 4), which counts in every limit but that of max_fragment_length (RFC 9146
+// 5.3).
 func (m *Machine) SendLimit(level uint64) int {
 	limit := m.sizes.theirs
 	switch {
 	case level == LevelPlain && limit != 0 && !m.version.Is13():
 		return min(limit, MaxPlaintext)
 	case !m.version.Is13() && m.identity.agreed && len(m.identity.remote) > 0:
-		limit--
+		return min(m.limit(level, m.lengthOf(limit-1)), MaxPlaintext-1)
 	}
 	return m.limit(level, m.lengthOf(limit))
 }
