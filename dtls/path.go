@@ -196,20 +196,23 @@ func (p *paths) challenge(now time.Time) statement {
 }
 
 // receiveReturnRoutability takes a return_routability_check. What it doesn't know
-// it ignores (RFC 9853 3), what answers nothing of ours as well (RFC 9853 4.4).
-func (e *Engine) receiveReturnRoutability(body []byte) error {
-	if len(body) == 0 {
+// it ignores (RFC 9853 3), what answers nothing of ours as well (RFC 9853 4.4). It
+// belongs to an open connection and its keys.
+func (e *Engine) receiveReturnRoutability(n protocol.RecordNumber, body []byte) error {
+	switch {
+	case !e.machine.Open(): // the keys to answer under may not be there yet
+		return e.drop(dropEarly)
+	case e.version.Is13() && n.Epoch < handshake.LevelApplication:
+		return alert.Peerf(alert.UnexpectedMessage, "%w: return_routability_check in epoch %d", alert.UnexpectedRecord, n.Epoch)
+	case len(body) == 0:
 		return alert.Peerf(alert.DecodeError, "%w: an empty return_routability_check", alert.MalformedMessage)
 	}
 	kind := body[0]
-	if kind > pathDrop {
+	switch {
+	case kind > pathDrop, kind != pathChallenge && len(body) != 1+cookieSize:
 		return nil
-	}
-	if len(body) != 1+cookieSize {
+	case len(body) != 1+cookieSize:
 		return alert.Peerf(alert.DecodeError, "%w: return_routability_check of %d bytes, expected %d", alert.MalformedMessage, len(body), 1+cookieSize)
-	}
-	if !e.machine.Open() { // the keys to answer under may not be there yet
-		return e.drop(dropEarly)
 	}
 	p, c := &e.paths, cookie(body[1:])
 	if kind == pathChallenge {

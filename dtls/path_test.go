@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -390,6 +391,7 @@ func TestChallengeIsAnswered(t *testing.T) {
 		s := established(t, client, server)
 		for n, body := range [][]byte{
 			checkMessage(pathChallenge, 1), checkMessage(pathResponse, 2), checkMessage(pathDrop, 3), checkMessage(77, 4), {77},
+			{pathResponse}, append(checkMessage(pathDrop, 5), 0), // RFC 9853 4.4
 		} {
 			s.sent, s.air = nil, nil
 			s.client.receiveFrom(s.server.record(s.server.newest().number, protocol.ReturnRoutability, body), home)
@@ -405,6 +407,14 @@ func TestChallengeIsAnswered(t *testing.T) {
 		}
 		s.exchange()
 	})
+}
+
+// Of an open connection the keys of the handshake have nothing to ask (RFC 9853 3).
+func TestChallengeUnderKeysOfTheHandshake(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	s.server.receive(s.client.record(handshake.LevelHandshake, protocol.ReturnRoutability, checkMessage(pathChallenge, 1)))
+	expectAlert(t, s.server.err, alert.UnexpectedMessage)
 }
 
 // What both have not agreed on is an unexpected message; what is cut short can't

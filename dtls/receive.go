@@ -282,7 +282,7 @@ func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, bo
 		return e.receiveACK(n, body)
 	case protocol.ReturnRoutability:
 		if e.machine.ChecksPaths() && n.Epoch > 0 {
-			return e.receiveReturnRoutability(body)
+			return e.receiveReturnRoutability(n, body)
 		}
 	}
 	return alert.Peerf(alert.UnexpectedMessage, "%w: %v of %v", alert.UnexpectedRecord, n, kind)
