@@ -57,6 +57,8 @@ const (
 	maxChallenges = 3
 	// cookieSize is that of a challenge, in bytes.
 	cookieSize = 8
+	// maxLeft is how many paths we know that we have left.
+	maxLeft = 4
 	// maxAnswers is how many challenges of the peer's are answered together.
 	maxAnswers = 4
 )
@@ -75,7 +77,7 @@ type cookie [cookieSize]byte
 // paths are what an Engine knows of its peer's whereabouts.
 type paths struct {
 	current Path        // what we write goes there
-	left    *Path       // where we are no more by our own will: see Migrate
+	left    []Path      // where we are no more by our own will, newest last: see Migrate
 	from    Path        // of the datagram that is received
 	check   *pathCheck  // nil: settled
 	answers []statement // that are due
@@ -115,7 +117,7 @@ func (e *Engine) observe(size int) {
 	case p.from == p.current:
 	case p.from.Remote == p.current.Remote && !p.current.Local.IsValid(): // as after an import
 		p.current = p.from
-	case p.left != nil && p.from == *p.left: // the peer has not followed us yet
+	case slices.Contains(p.left, p.from): // the peer has not followed us yet
 	case p.check != nil && p.from == p.check.candidate:
 		p.check.received += size
 	case p.check != nil:
@@ -237,7 +239,7 @@ func (e *Engine) receiveReturnRoutability(n protocol.RecordNumber, body []byte) 
 // 4.4). Only a path that we have left is none any more.
 func (p *paths) answer(c cookie) {
 	s := statement{pathResponse, c, p.from}
-	if p.left != nil && p.from == *p.left {
+	if slices.Contains(p.left, p.from) {
 		s.kind = pathDrop
 	}
 	if len(p.answers) < maxAnswers {
@@ -290,9 +292,10 @@ func (e *Engine) Migrate(to Path, now time.Time) error {
 	if e.now = now; to == e.paths.current {
 		return nil
 	}
-	left := e.paths.current
+	left := append(e.paths.left, e.paths.current)
 	e.move(to)
-	e.paths.left = &left
+	left = slices.DeleteFunc(left, func(p Path) bool { return p == to })
+	e.paths.left = left[max(0, len(left)-maxLeft):]
 	return e.err
 }
 

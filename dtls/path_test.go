@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -227,27 +228,35 @@ func TestMigrate(t *testing.T) {
 
 	// The client has two addresses, writes by the second and is asked at the first.
 	s = established(t, client, server)
-	s.client.paths.left = &Path{} // as Migrate between two paths to one server leaves it
-	s.client.paths.current = address(8)
-	record := s.client.seal("by the new path")
-	s.server.receiveFrom(record, address(7))
-	var challenge *parcel
-	for _, p := range s.air {
-		if p.from == s.server && p.to == home {
-			challenge = p
+	for n := range byte(3) { // of two networks, one with an address after the other
+		if err := s.client.Migrate(address(6+n), s.now); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if challenge == nil {
-		t.Fatal("the server does not ask at the old path")
+	record := s.client.seal("by the new path")
+	last := func(from *side) []byte { // what it has sent to the old path
+		for _, p := range slices.Backward(s.sent) {
+			if p.from == from && p.to == home {
+				return p.data
+			}
+		}
+		t.Fatalf("%s sends nothing to the old path", from.name)
+		return nil
 	}
-	s.client.receiveFrom(challenge.data, home)
-	last := s.sent[len(s.sent)-1]
-	if last.to != home {
-		t.Fatalf("the answer goes to %v", last.to)
-	}
-	s.server.receiveFrom(last.data, home)
+	s.sent = nil
+	s.server.receiveFrom(record, address(7))
+	s.client.receiveFrom(last(s.server), home)
+	s.server.receiveFrom(last(s.client), home)
 	if c := s.server.paths.check; c == nil || c.asks != newPath {
 		t.Errorf("after path_drop the server asks %+v", c)
+	}
+
+	// Where it has come back to, it is.
+	if err := s.client.Migrate(home, s.now); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(s.client.paths.left, home) || !slices.Contains(s.client.paths.left, address(8)) {
+		t.Errorf("the client has left %v", s.client.paths.left)
 	}
 }
 
