@@ -9,6 +9,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/connectionid"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/wire"
@@ -236,6 +237,45 @@ func TestRequestManyConnectionIDs(t *testing.T) {
 		if got := len(s.client.ids.spare); got != maxIDs-1 || s.server.ids.given != maxIDs {
 			t.Fatalf("the client has %d spare IDs, the server gave %d", got, s.server.ids.given)
 		}
+	}
+	s.exchange()
+}
+
+// There is one RequestConnectionId at a time: an ID that the peer gives by itself
+// meanwhile is no answer (RFC 9147 9).
+func TestOneRequestAtATime(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := traced(t, client, server)
+	s.settle()
+	sent, lost := 0, true // its ACKs: the server's flight stays out, and so the answer waits
+	s.fate = losing(func(p *parcel) bool {
+		if p.from == s.client {
+			sent++
+		}
+		return lost && p.from == s.client && (sent == 2 || sent > 3)
+	})
+	for range 2 {
+		for _, d := range []*side{s.client, s.server} {
+			if err := d.RotateConnectionIDs(s.now); err != nil {
+				t.Fatal(err)
+			}
+			d.transmit()
+		}
+		s.advance(s.client.backoff.Timeout())
+	}
+	requests := map[uint16]bool{}
+	for _, e := range s.client.events {
+		if e.Kind == handshake.EventMessage && e.Direction == handshake.Sent && e.Message == protocol.RequestConnectionID {
+			requests[e.Seq] = true
+		}
+	}
+	lost = false
+	s.settle()
+	if len(requests) != 1 {
+		t.Errorf("%d requests", len(requests))
+	}
+	if n := len(s.client.ids.spare); n < spareIDs {
+		t.Errorf("the answer has %d IDs", n)
 	}
 	s.exchange()
 }

@@ -107,7 +107,9 @@ func (i *identity) code(c *wire.Codec) {
 	c.Flag(&i.answers)
 	c.Flag(&i.immediate)
 	wire.Number(c, &i.wanted)
-	c.Flag(&i.awaited)
+	if c.Flag(&i.awaited); i.immediate && len(i.fresh) == 0 {
+		c.Fail("a connection ID to be used at once that isn't there")
+	}
 }
 
 // codePeer codes who the peer is. That its certificates were verified is not part

@@ -34,7 +34,7 @@ type identity struct {
 
 	fresh     [][]byte // NewConnectionId is to be written, with these,
 	answers   bool     // or with none, as it answers a request
-	immediate bool     // the peer shall use the first one at once
+	immediate bool     // the peer shall use the first one at once: it goes by itself
 	wanted    uint8    // RequestConnectionId is to be written, for so many
 	awaited   bool     // our request is not answered yet
 }
@@ -174,12 +174,17 @@ func (m *Machine) carries(r Role) Facts { return [...]Facts{0, ServerCID, Client
 // they are written.
 func (m *Machine) DueConnectionIDs() [][]byte { return m.identity.fresh }
 
+// writeNewConnectionID writes one to be used at once, or what else there is: that
+// is how a peer knows the answer to its request (RFC 9147 9). There is one such
+// message in a flight, so the other waits for the ACK.
 func writeNewConnectionID(m *Machine, b *wire.Builder) error {
-	out := message.NewConnectionID{IDs: m.identity.fresh, Usage: message.CIDSpare}
-	if m.identity.immediate {
-		out.Usage = message.CIDImmediate
+	out, i := message.NewConnectionID{IDs: m.identity.fresh, Usage: message.CIDSpare}, &m.identity
+	if i.immediate {
+		out.IDs, out.Usage = i.fresh[:1], message.CIDImmediate
+		i.fresh, i.immediate = i.fresh[1:], false
+	} else {
+		i.fresh, i.answers = nil, false
 	}
-	m.identity.fresh, m.identity.answers, m.identity.immediate = nil, false, false
 	out.Append(b)
 	return m.layer.ConnectionIDs(ConnectionIDs{Local: out.IDs})
 }
@@ -196,7 +201,7 @@ func readNewConnectionID(m *Machine, body []byte) error {
 		}
 		ids.Remote = append(ids.Remote, slices.Clone(id))
 	}
-	m.identity.awaited = false
+	m.identity.awaited = m.identity.awaited && ids.Immediate
 	return m.layer.ConnectionIDs(ids)
 }
 
