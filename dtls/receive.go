@@ -19,7 +19,9 @@ import (
 //
 //	header --> epoch --> window.Fresh --> open --> window.Mark --> dispatch
 //
-// What stops at a gate is dropped and counted (RFC 9147 4.5.2). Epoch 0 has no
+// What stops at a gate is dropped and counted (RFC 9147 4.5.2). 1.3 encrypts the
+// number, and asks window.Fresh after open, so that nobody learns the number from the
+// time that it takes (RFC 9147 4.5.1). Epoch 0 has no
 // keys: it counts as opened until a record of the peer has really been opened.
 // After that it could only repeat what is known, and anybody could have sent it.
 // It has no window: a forged high number would shut it, and message_seq removes
@@ -182,12 +184,12 @@ func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
 		return e.drop(dropHeader)
 	}
 	number := protocol.RecordNumber{Epoch: r.number, Sequence: rebuild(h.number, r.expects())}
-	if !r.window.Fresh(number.Sequence) {
-		return e.drop(dropReplay)
-	}
 	inner, err := r.opener.Open(h.body, h.raw, number.Sequence)
-	if err != nil {
+	switch {
+	case err != nil:
 		return e.dropUnopened(r)
+	case !r.window.Fresh(number.Sequence):
+		return e.drop(dropReplay)
 	}
 	size := len(h.raw) + len(h.body)
 	e.accept(r, number.Sequence, used, size)

@@ -171,3 +171,24 @@ func TestReplayForgedNumber(t *testing.T) {
 		s.server.once([]string{"first", "second"})
 	})
 }
+
+// Whether a number came before is asked of 1.3 only once the record has opened: how
+// long the answer takes would tell it, and it is encrypted (RFC 9147 4.5.1). In 1.2
+// anybody can read it, and it is asked first (RFC 6347 4.1.2.6).
+func TestReplayDamaged(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version)
+		s := established(t, client, server)
+		record := s.client.seal("data")
+		s.server.receive(record)
+		record[len(record)-1] ^= 1
+		s.server.receive(record)
+		want := DropStats{Replay: 1}
+		if s.server.version.Is13() {
+			want = DropStats{Authentication: 1}
+		}
+		if got := s.server.Stats().Dropped; got != want {
+			t.Errorf("dropped %+v", got)
+		}
+	})
+}
