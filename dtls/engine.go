@@ -10,7 +10,6 @@ import (
 	"github.com/godwit-dtls/godwit/retransmit"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
-	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -415,100 +414,6 @@ func (e *Engine) fail(err error) error {
 
 func (e *Engine) sendAlert(a alert.Alert) {
 	e.closing.alert, e.closing.due = a, true
-}
-
-// Write makes one record of p in buf and returns its length: the datagram to
-// send. The KeyUpdate that the peer wants to see before more data goes into the
-// same datagram, if buf and the MTU have room for it. Write fails before the
-// association is open, after Close, with ErrEarlyDataRejected until
-// ForgetEarlyData, with ErrNotReserved, and with ErrTooLong if the record doesn't fit
-// into buf or p is longer than ConnectionState.MaxPlaintext.
-func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
-	if e.err != nil {
-		return 0, e.err
-	}
-	w := e.newest()
-	switch {
-	case !e.machine.Open():
-		return 0, errNotOpen
-	case e.closing.sent:
-		return 0, errClosed
-	case e.machine.EarlyRejected():
-		return 0, ErrEarlyDataRejected
-	case len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf):
-		return 0, ErrTooLong
-	}
-	e.now = now
-	first, err := e.answer(buf, w.size(len(p)))
-	switch {
-	case err == errUnsaved || err == nil && w.exhausted():
-		return 0, e.notReserved()
-	case err != nil:
-		return 0, e.fail(err)
-	}
-	n, err := e.seal(w, buf[first:], p)
-	if err != nil {
-		return 0, err
-	}
-	return first + n, e.guardKeys(w)
-}
-
-// seal makes one record of application data in buf.
-func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
-	if len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf) {
-		return 0, ErrTooLong
-	}
-	copy(w.payload(buf), p)
-	// Padding is no reason to send more than the path takes.
-	n, err := w.finishLast(e.space(w, buf[:min(len(buf), max(e.mtu, w.size(len(p))))]), protocol.ApplicationData, len(p))
-	if err != nil {
-		return 0, e.fail(err)
-	}
-	e.traceRecord(handshake.Sent, protocol.ApplicationData, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, n)
-	return n, nil
-}
-
-// answer puts the KeyUpdate that must precede data into buf, if there is room
-// beside a record of size bytes. Transmit gives it otherwise.
-func (e *Engine) answer(buf []byte, size int) (int, error) {
-	due, err := e.machine.BeforeData()
-	if due && err == nil && e.unsaved() {
-		return 0, errUnsaved
-	}
-	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)], followed: true}
-	if due && err == nil {
-		d.addFlight()
-	}
-	return d.n, err
-}
-
-var (
-	errNotOpen = errors.New("dtls: the handshake is not complete")
-	errClosed  = errors.New("dtls: written after Close")
-	// ErrTooLong says that data doesn't fit into one record, or its record not
-	// into the buffer.
-	ErrTooLong = errors.New("dtls: message too long for one record")
-)
-
-// guardKeys changes our keys well before their AEAD has protected as much as it
-// safely can (RFC 9147 4.5.3): at three quarters of it.
-func (e *Engine) guardKeys(w *writeEpoch) error {
-	switch {
-	case !w.sealer.NearLimit():
-		return nil
-	case !e.version.Is13():
-		if e.config.CloseAtLimit && w.sealer.LimitReached() {
-			return e.fail(alert.Localf(alert.InternalError, "the AEAD's confidentiality limit is reached (Config.CloseAtLimit)"))
-		}
-		return nil
-	case w.sealer.LimitReached():
-		return e.fail(alert.Localf(alert.InternalError, "the AEAD's confidentiality limit is reached, and no KeyUpdate got through"))
-	case e.config.DisableKeyUpdate || w.updating:
-		return nil
-	}
-	w.updating = true
-	e.KeyUpdate(message.NotRequested, e.now) // where it isn't possible any more, the limit is the end
-	return e.err
 }
 
 // Read copies the next record's data into p and returns its length, which is
