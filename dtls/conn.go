@@ -353,22 +353,16 @@ func (c *Conn) deliver(p *packet) {
 // KeyUpdate gives what this side writes new keys, and what the peer writes too
 // if request says so (RFC 9147 8). It fails in 1.2, which has no such thing.
 func (c *Conn) KeyUpdate(request KeyUpdateRequest) error {
-	if err := c.Handshake(); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.err(); err != nil {
-		return err
-	}
-	err := c.engine.KeyUpdate(request, time.Now())
-	c.flush()
-	return err
+	return c.change(func(now time.Time) error { return c.engine.KeyUpdate(request, now) })
 }
 
 // RotateConnectionIDs changes the connection IDs of both directions; see
 // Engine.RotateConnectionIDs.
-func (c *Conn) RotateConnectionIDs() error {
+func (c *Conn) RotateConnectionIDs() error { return c.change(c.engine.RotateConnectionIDs) }
+
+// change changes a connection whose handshake is complete, and sends what there is to
+// say about it.
+func (c *Conn) change(f func(now time.Time) error) error {
 	if err := c.Handshake(); err != nil {
 		return err
 	}
@@ -377,7 +371,7 @@ func (c *Conn) RotateConnectionIDs() error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	err := c.engine.RotateConnectionIDs(time.Now())
+	err := f(time.Now())
 	c.flush()
 	return err
 }

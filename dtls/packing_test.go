@@ -112,3 +112,23 @@ func TestMTUIsLowered(t *testing.T) {
 		}
 	}
 }
+
+// In 1.2 the last flight has no timer; that the client repeats its own says that the
+// server's doesn't get through, so that it goes out in smaller datagrams, too.
+func TestMTUOfLastFlightIsLowered(t *testing.T) {
+	client, server := with(only12, clientAuth)
+	client.ClientSessionCache = NewLRUClientSessionCache(1) // and so a ticket, which has the client's certificate
+	s := simulate(t, 0, client, server)
+	if err := s.run(s.server.Open); err != nil {
+		t.Fatal(err)
+	}
+	s.air = nil
+	const path = 600
+	s.fate = losing(func(p *parcel) bool { return len(p.data) > path })
+	largest := len(s.sent[len(s.sent)-1].data)
+	s.settle()
+	s.exchange()
+	if largest <= path {
+		t.Errorf("the flight has %d bytes and would have got through anyway", largest)
+	}
+}

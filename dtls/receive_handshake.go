@@ -77,10 +77,14 @@ func (e *Engine) begun() {
 
 // repeated notes a fragment of a message that we have. In 1.2 it asks the side
 // that spoke last for its flight, which no timer repeats (RFC 6347 4.2.4): once
-// for each time that the peer's flight comes to its end.
+// for each time that the peer's flight comes to its end. No timeout tells us that our
+// datagrams are too large for the path; that the peer asks again does.
 func (e *Engine) repeated(h fragment.Header) {
 	last := h.Seq+1 == e.assembler.Next() && h.Offset+h.Size == h.Length
 	if last && e.version == protocol.VersionDTLS12 && e.flushed && e.reply == handshake.NoReply && !e.flight.Empty() {
+		if e.repeats > 0 {
+			e.lowerMTU()
+		}
 		e.repeat()
 	}
 }
