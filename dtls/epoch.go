@@ -57,6 +57,7 @@ type writeEpoch struct {
 	padding    int            // Config.RecordPadding
 	short      bool           // Config.ShortRecordHeaders, in 1.3
 	last       bool           // the record under way is the last of its datagram
+	least      int            // bytes of payload that a record has at least, with the zeros behind it
 	ids        *connectionIDs // whose newest remote one our records carry; nil: none
 	additional []byte         // scratch, of 1.2
 }
@@ -110,22 +111,12 @@ func (w *writeEpoch) typeLen() int {
 	return 0
 }
 
-// least is how much payload a record has at least, with the zeros behind it: its
-// number is masked by 16 bytes of ciphertext, for which a short tag is not enough
-// (RFC 9147 4.2.3).
-func (w *writeEpoch) least() int {
-	if w.mask == nil {
-		return 0
-	}
-	return max(0, w.sealer.Room(suite.SampleLen)-w.typeLen())
-}
-
 // size is the length of a record with n bytes of payload.
 func (w *writeEpoch) size(n int) int {
 	if w.sealer == nil {
 		return w.header() + n
 	}
-	return w.header() + w.sealer.SealedLen(max(n, w.least())+w.typeLen())
+	return w.header() + w.sealer.SealedLen(max(n, w.least)+w.typeLen())
 }
 
 // room is the most payload that a record of n bytes can have; negative if it
@@ -135,7 +126,7 @@ func (w *writeEpoch) room(n int) int {
 		return n - w.header()
 	}
 	room := w.sealer.Room(n-w.header()) - w.typeLen()
-	if room < w.least() {
+	if room < w.least {
 		return -1
 	}
 	return room
@@ -192,7 +183,10 @@ func (w *writeEpoch) finishLast(b []byte, kind protocol.ContentType, n int) (int
 func (w *writeEpoch) wrap(b []byte, kind protocol.ContentType, n int) int {
 	inner := w.payload(b)
 	inner[n] = byte(kind)
-	padded := max(n+record.Padding(n, w.padding, w.room(len(b))), w.least())
+	padded := max(n, w.least)
+	if w.padding > 0 {
+		padded = max(padded, n+record.Padding(n, w.padding, w.room(len(b))))
+	}
 	clear(inner[n+1 : padded+1])
 	return padded + 1
 }
@@ -228,6 +222,9 @@ func newWriteEpoch(k handshake.TrafficKey) (*writeEpoch, error) {
 	w := &writeEpoch{number: k.Level, version: protocol.VersionDTLS12, sealer: sealer, key: k.Key, reserved: unlimited}
 	if k.Suite.Version.Is13() {
 		w.mask, err = record.NewMask(k.Suite, k.Key.Number)
+		// A number is masked by 16 bytes of ciphertext, for which a short tag is not
+		// enough (RFC 9147 4.2.3).
+		w.least = max(0, sealer.Room(suite.SampleLen)-w.typeLen())
 	}
 	return w, err
 }
