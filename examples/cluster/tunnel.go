@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
 )
 
@@ -52,23 +51,23 @@ func heartbeatOf(b []byte) uint64 { return binary.BigEndian.Uint64(b[8:16]) }
 // A tunnel is a node's end: a socket on which the devices seem to be the peers.
 type tunnel struct {
 	*net.UDPConn // connected to the balancer
-	lost         atomic.Uint64
+
+	in [tunnelHeader + maxDatagram]byte // of ReadFrom
 }
 
-// ReadFrom returns the next datagram and the device that it is from.
+// ReadFrom returns the next datagram and the device that it is from. One goroutine
+// reads, the Listener's.
 func (t *tunnel) ReadFrom(b []byte) (int, net.Addr, error) {
-	whole := make([]byte, maxDatagram)
 	for {
-		n, err := t.UDPConn.Read(whole)
+		n, err := t.UDPConn.Read(t.in[:])
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return 0, nil, err
 			}
-			t.lost.Add(1) // the balancer isn't there, yet or for a while
-			time.Sleep(heartbeatInterval)
+			time.Sleep(heartbeatInterval) // the balancer isn't there, yet or for a while
 			continue
 		}
-		if device, datagram, ok := splitTunnel(whole[:n]); ok {
+		if device, datagram, ok := splitTunnel(t.in[:n]); ok {
 			return copy(b, datagram), net.UDPAddrFromAddrPort(device), nil
 		}
 	}
