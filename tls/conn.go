@@ -52,7 +52,7 @@ type Conn struct {
 var _ net.Conn = (*Conn)(nil)
 
 // Client returns a client's Conn over link, or a *ConfigError. Config needs
-// ServerName or InsecureSkipVerify.
+// ServerName, PeerFingerprints or InsecureSkipVerify.
 func Client(link net.Conn, c *Config) (*Conn, error) {
 	engine, err := NewClientEngine(c)
 	if err != nil {

@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
 	"github.com/godwit-dtls/godwit/shared/alert"
-	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 )
 
@@ -119,7 +117,7 @@ func pin(fingerprint string) func(dtls.ConnectionState) error {
 		if der == nil {
 			return alert.Peerf(alert.CertificateRequired, "expected the certificate %s, the peer sent none", fingerprint)
 		}
-		return cert.VerifyFingerprint(fingerprint, der)
+		return dtls.VerifyFingerprint(der, fingerprint)
 	}
 }
 
@@ -203,7 +201,7 @@ func (o *options) loadStaple() error {
 
 // introduce makes a self-signed certificate and tells its fingerprint.
 func introduce(con *console, name string) (*tls.Certificate, error) {
-	c, err := cert.SelfSigned(time.Now(), name)
+	c, err := dtls.SelfSigned(name)
 	if err == nil {
 		con.err.line("certificate %s", fingerprint(c.Certificate[0]))
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
-	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
@@ -95,11 +94,11 @@ func newDemonstration(o *options) (*demonstration, error) {
 // configure makes the Configs of both sides: each has a fresh certificate, and
 // knows the fingerprint of the other's.
 func (d *demonstration) configure(common dtls.Config) error {
-	server, err := cert.SelfSigned(time.Now(), demoName)
+	server, err := dtls.SelfSigned(demoName)
 	if err != nil {
 		return err
 	}
-	client, err := cert.SelfSigned(time.Now(), "client")
+	client, err := dtls.SelfSigned("client")
 	if err != nil {
 		return err
 	}
@@ -110,12 +109,10 @@ func (d *demonstration) configure(common dtls.Config) error {
 	}
 	d.server, d.client = common, common
 	d.server.Certificates = []tls.Certificate{server}
-	d.server.ClientAuth = tls.RequireAnyClientCert
-	d.server.VerifyConnection = pin(fingerprint(client.Certificate[0]))
+	d.server.PeerFingerprints = []string{fingerprint(client.Certificate[0])}
 	d.client.Certificates = []tls.Certificate{client}
 	d.client.ServerName = demoName
-	d.client.InsecureSkipVerify = true // the fingerprint says more than a name
-	d.client.VerifyConnection = pin(fingerprint(server.Certificate[0]))
+	d.client.PeerFingerprints = []string{fingerprint(server.Certificate[0])}
 	if err := d.client.Validate(handshake.Client, protocol.Datagram); err != nil {
 		return usageError{err}
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
-	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -219,9 +218,8 @@ func setCompress(o *options, _ string) error {
 
 func setFingerprint(o *options, value string) error {
 	o.fingerprint = value
-	// Only a fingerprint that can't be read is a local fault.
 	var e *dtls.Error
-	if err := cert.VerifyFingerprint(value, nil); errors.As(err, &e) && e.Fault == alert.Local {
+	if _, err := cert.ParseFingerprints(value); errors.As(err, &e) {
 		return e.Err
 	}
 	return nil

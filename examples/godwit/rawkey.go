@@ -43,5 +43,5 @@ func (o *options) verifyRawKey(info []byte) error {
 	if o.fingerprint == "" {
 		return nil
 	}
-	return cert.VerifyFingerprint(o.fingerprint, info)
+	return dtls.VerifyFingerprint(info, o.fingerprint)
 }

@@ -75,6 +75,7 @@ const (
 	WrongCertificateType       Reason = "a certificate of a type that was not asked for"
 	WrongCurve                 Reason = "a certificate on a curve that was not offered"
 	NoCertificate              Reason = "the peer shows no certificate"
+	WrongFingerprint           Reason = "a certificate with another fingerprint"
 	UnsupportedCertificateType Reason = "a certificate type that is not taken here"
 	UnknownCompression         Reason = "a certificate is compressed by an algorithm that was not offered"
 	DecompressionFailed        Reason = "a certificate can't be decompressed"

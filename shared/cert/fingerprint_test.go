@@ -24,14 +24,14 @@ func TestFingerprint(t *testing.T) {
 			fingerprint, strings.ToLower(fingerprint), strings.ToUpper(fingerprint),
 			name + ":" + strings.ToLower(bare), name + " " + bare, name + ":" + digits,
 		} {
-			if err := VerifyFingerprint(form, []byte("abc")); err != nil {
+			if err := VerifyFingerprint([]byte("abc"), form); err != nil {
 				t.Errorf("%q: %v", form, err)
 			}
-			wantAlert(t, VerifyFingerprint(form, []byte("abd")), alert.BadCertificate, alert.Peer)
+			wantAlert(t, VerifyFingerprint([]byte("abd"), form), alert.BadCertificate, alert.Peer)
 		}
 		for n := range fingerprint {
 			if fingerprint[n] != ':' { // up to a colon is up to the byte before it
-				wantAlert(t, VerifyFingerprint(fingerprint[:n], []byte("abc")), alert.InternalError, alert.Local)
+				wantAlert(t, VerifyFingerprint([]byte("abc"), fingerprint[:n]), alert.InternalError, alert.Local)
 			}
 		}
 	}
@@ -39,7 +39,7 @@ func TestFingerprint(t *testing.T) {
 		"sha-1 A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D",
 		"md5 90:01", abc + ":00", strings.Replace(abc, "B", "G", 1), " " + abc, abc[len("sha-256 "):], ":", " ", "",
 	} {
-		wantAlert(t, VerifyFingerprint(bad, []byte("abc")), alert.InternalError, alert.Local)
+		wantAlert(t, VerifyFingerprint([]byte("abc"), bad), alert.InternalError, alert.Local)
 	}
 }
 
@@ -48,7 +48,7 @@ func FuzzVerifyFingerprint(f *testing.F) {
 	f.Add(Fingerprint(crypto.SHA512, nil))
 	f.Add("sha-256:00")
 	f.Fuzz(func(t *testing.T, fingerprint string) {
-		if VerifyFingerprint(fingerprint, nil) == nil && VerifyFingerprint(fingerprint, []byte{0}) == nil {
+		if VerifyFingerprint(nil, fingerprint) == nil && VerifyFingerprint([]byte{0}, fingerprint) == nil {
 			t.Errorf("%q fits two certificates", fingerprint)
 		}
 	})

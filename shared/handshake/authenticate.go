@@ -152,16 +152,13 @@ func readClientCertificate(m *Machine, body []byte) error {
 		return err
 	}
 	m.place.Learn(ClientCert, len(raw) > 0)
-	if len(raw) > 0 {
-		return m.verifyPeer(raw)
-	}
-	if m.config.ClientAuth != tls.RequireAnyClientCert && m.config.ClientAuth != tls.RequireAndVerifyClientCert {
+	if len(raw) > 0 || !m.config.requiresClientCert() {
 		return m.verifyPeer(raw)
 	}
 	if m.version.Is13() {
-		return alert.Peerf(alert.CertificateRequired, "%w, and Config.ClientAuth requires one", alert.NoCertificate)
+		return alert.Peerf(alert.CertificateRequired, "%w, and our Config requires one", alert.NoCertificate)
 	}
-	return alert.Peerf(alert.HandshakeFailure, "%w, and Config.ClientAuth requires one", alert.NoCertificate) // RFC 5246 7.4.6
+	return alert.Peerf(alert.HandshakeFailure, "%w, and our Config requires one", alert.NoCertificate) // RFC 5246 7.4.6
 }
 
 // readChain parses Certificate of either version into copies: certificates, or
@@ -295,9 +292,12 @@ func (c *Config) checkKey(verifier Role, public crypto.PublicKey, s *suite.Suite
 	return nil
 }
 
-// buildChains finds the ways from a certificate to the roots that Config names.
+// buildChains finds the ways from a certificate to the roots that Config names, or
+// compares it with the fingerprints that stand there in their place.
 func (c *Config) buildChains(verifier Role, chain []*x509.Certificate) ([][]*x509.Certificate, error) {
 	switch {
+	case len(c.PeerFingerprints) > 0:
+		return nil, cert.VerifyFingerprint(chain[0].Raw, c.PeerFingerprints...)
 	case verifier == Client && !c.InsecureSkipVerify:
 		return cert.VerifyServer(chain, c.RootCAs, c.ServerName, c.verifyTime())
 	case verifier == Server && c.ClientAuth >= tls.VerifyClientCertIfGiven:

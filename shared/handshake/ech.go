@@ -338,6 +338,7 @@ func (m *Machine) verifyRejecting(raw [][]byte) error {
 	public, state, s := *m.config, m.State(), m.suite
 	judge := public.EncryptedClientHelloRejectionVerify
 	public.ServerName, public.InsecureSkipVerify = m.hidden.config.PublicName, judge != nil
+	public.PeerFingerprints = nil // who speaks for the public name may be another
 	v, err := later(m, func() (verified, error) {
 		v, err := public.verifyChain(Client, s, raw)
 		if err == nil && judge != nil {

@@ -231,8 +231,8 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	if !m.place.Is(ServerCert) {
 		return nil // and the client shows none either
 	}
-	m.place.Learn(CertRequested, m.config.ClientAuth != tls.NoClientCert)
-	if m.config.ClientAuth == tls.NoClientCert {
+	m.place.Learn(CertRequested, m.config.clientAuth() != tls.NoClientCert)
+	if m.config.clientAuth() == tls.NoClientCert {
 		m.place.Learn(ClientCert, false)
 		return nil
 	}

@@ -58,13 +58,12 @@ func (c *Config) reverify(role Role, s *session.State) (v verified, err error) {
 	if s.RawPublicKey != nil {
 		raw, shown = [][]byte{s.RawPublicKey}, protocol.RawPublicKey
 	}
-	required := c.ClientAuth == tls.RequireAnyClientCert || c.ClientAuth == tls.RequireAndVerifyClientCert
 	switch {
-	case len(raw) == 0 && (role == Client || required):
+	case len(raw) == 0 && (role == Client || c.requiresClientCert()):
 		return v, errNotResumable
 	case len(raw) == 0:
 		return v, nil
-	case role == Server && c.ClientAuth == tls.NoClientCert:
+	case role == Server && c.clientAuth() == tls.NoClientCert:
 		return v, errNotResumable
 	case !c.takes(shown):
 		return v, errNotResumable
