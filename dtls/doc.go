@@ -89,6 +89,8 @@ type (
 	ClientSessionCache = handshake.ClientSessionCache
 	// An SRTPProfile is a protection profile of DTLS-SRTP, for Config.SRTPProfiles.
 	SRTPProfile = handshake.SRTPProfile
+	// SRTPKeys are the keys of media beside an association, from Conn.SRTPKeys.
+	SRTPKeys = handshake.SRTPKeys
 	// An AntiReplay recognizes 0-RTT that comes again, for Config.AntiReplay.
 	AntiReplay = handshake.AntiReplay
 	// An EarlyDataReason says why there is 0-RTT, or none.

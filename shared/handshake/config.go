@@ -174,6 +174,17 @@ type Config struct {
 	// instance) anybody on the path can be the server.
 	InsecureSkipVerify bool
 
+	// PeerFingerprints authenticate the peer by its certificate instead of by roots
+	// and names, as in WebRTC: "sha-256 AB:CD:..." for each that it may have, in any
+	// of the forms that VerifyFingerprint takes, learned over a channel that nobody
+	// else can write to. Nothing turns them off, and whom they know need not have a
+	// certificate that is signed, named or in time. A server with them asks its
+	// clients for a certificate and takes none without, whatever ClientAuth says.
+	// RootCAs, and a ClientAuth that verifies, can't stand beside them; for raw public keys
+	// there is VerifyRawPublicKey. Where the fingerprints come only while the
+	// handshake runs, let VerifyConnection wait for them instead.
+	PeerFingerprints []string
+
 	// ClientAuth is a server's policy for client certificates.
 	ClientAuth tls.ClientAuthType
 	// ClientCAs are the roots for client certificates; nil means the system's.
@@ -263,10 +274,16 @@ type Config struct {
 
 	// SRTPProfiles are the protection profiles of DTLS-SRTP (RFC 5764), most
 	// preferred first, on both sides; the server's order counts. What was agreed
-	// is in ConnectionState.SRTPProfile, and the keys are exported with the label
-	// "EXTRACTOR-dtls_srtp". Without a profile in common the handshake goes on
-	// without one. Ignored by TLS.
+	// is in ConnectionState.SRTPProfile, and its keys are ConnectionState.SRTPKeys.
+	// Without a profile in common the handshake goes on without one. Ignored by TLS.
 	SRTPProfiles []SRTPProfile
+
+	// SRTPMasterKeyIdentifier is the master key identifier (MKI) that a client wants
+	// on the SRTP packets of both sides, up to 255 bytes: another one for each
+	// association of the same media (RFC 5764 4.1.3). A server uses the one that it has
+	// here if the client wants the same; with any other there is none. What was
+	// agreed is in ConnectionState. It needs SRTPProfiles. Ignored by TLS.
+	SRTPMasterKeyIdentifier []byte
 
 	// InsecureAllowMissingEMS accepts 1.2 peers without extended_master_secret
 	// (RFC 7627). Warning: without it a 1.2 session is not bound to its

@@ -31,6 +31,7 @@ type hello struct {
 	delegated            []tls.SignatureScheme // of delegated keys
 	protocols            []string              // ALPN
 	srtpProfiles         message.Uint16s
+	srtpIdentifier       []byte            // the master key identifier beside them
 	clientTypes          []CertificateType // client_certificate_type
 	serverTypes          []CertificateType // server_certificate_type
 	compression          message.Uint16s   // compress_certificate

@@ -96,9 +96,9 @@ type Machine struct {
 	}
 	request demand // the server's, read by the client
 
-	protocol    string // ALPN
-	srtpProfile protocol.SRTPProfile
-	sizes       recordSizes // of records, as agreed
+	protocol string      // ALPN
+	srtp     srtp        // as agreed
+	sizes    recordSizes // of records, as agreed
 
 	hidden    *hidden     // the client's inner hello (ech.go)
 	decoy     []byte      // what looks like one
@@ -305,7 +305,7 @@ func (m *Machine) State() ConnectionState {
 		HandshakeComplete:    m.Open(),
 		DidResume:            m.resumed,
 		NegotiatedProtocol:   m.protocol,
-		SRTPProfile:          m.srtpProfile,
+		SRTPProfile:          m.srtp.profile,
 		MaxPlaintext:         m.SendLimit(m.writeLevel),
 		ServerName:           m.hello.serverName,
 		PeerCertificates:     m.peer.chain,
@@ -325,6 +325,7 @@ func (m *Machine) State() ConnectionState {
 		SecureRenegotiation:  m.version.Is13() || m.hello.secureRenegotiation,
 
 		SignedCertificateTimestamps: m.peer.timestamps,
+		SRTPMasterKeyIdentifier:     m.srtp.identifier,
 	}
 	if m.suite != nil {
 		s.CipherSuite = m.suite.ID

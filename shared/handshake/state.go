@@ -20,6 +20,10 @@ type ConnectionState struct {
 	SRTPProfile        SRTPProfile // zero if none was negotiated; see Config.SRTPProfiles
 	ServerName         string      // SNI, as sent or received
 
+	// SRTPMasterKeyIdentifier is the MKI that every SRTP packet of this association
+	// carries, in both directions (RFC 5764 4.1.3); empty if they carry none.
+	SRTPMasterKeyIdentifier []byte
+
 	// MaxPlaintext is how many bytes of data, and of padding, one record to the
 	// peer may have: 2^14, or less by its record_size_limit or by
 	// max_fragment_length (see Config.RecordSizeLimit). Over datagrams, where one

@@ -47,13 +47,19 @@ func (c *Config) Validate(role Role, t protocol.Transport) error {
 	if err := c.validateRecordSizes(role); err != nil {
 		return err
 	}
+	if err := c.validateFingerprints(role); err != nil {
+		return err
+	}
+	if err := c.validateSRTP(); err != nil {
+		return err
+	}
 	const maxSplit = 1 << 16
 	printable := func(r rune) bool { return ' ' < r && r <= '~' }
 	switch {
 	case c.ClientAuth < tls.NoClientCert || c.ClientAuth > tls.RequireAndVerifyClientCert:
 		return unusable("ClientAuth", "unknown value %d", c.ClientAuth)
-	case role == Client && c.ServerName == "" && !c.InsecureSkipVerify && !c.needsPSK() && c.takes(protocol.X509):
-		return unusable("ServerName", "a client needs the name to verify, or InsecureSkipVerify")
+	case role == Client && c.ServerName == "" && c.verifiesName():
+		return unusable("ServerName", "a client needs the name to verify, or PeerFingerprints, or InsecureSkipVerify")
 	case role == Client && len(c.ServerName) > 255:
 		return unusable("ServerName", "longer than 255 bytes")
 	case role == Client && strings.TrimFunc(c.ServerName, printable) != "":
