@@ -52,6 +52,12 @@ func expectUnusable(t testing.TB, side string, c *dtls.Conn) {
 	if _, err := state.ExportKeyingMaterial("EXPORTER-test", nil, 16); err == nil || state.HandshakeComplete {
 		t.Errorf("%s: exported, complete %v", side, state.HandshakeComplete)
 	}
+	if keys, err := c.SRTPKeys(); err == nil || keys.ClientMasterKey != nil || c.SRTPProfile() != 0 {
+		t.Errorf("%s: keys for %v", side, c.SRTPProfile())
+	}
+	if _, err := c.Export(make([]byte, 32)); err == nil {
+		t.Errorf("%s: the connection was written down", side)
+	}
 }
 
 // A refusal is a handshake that one side ends with an alert.

@@ -2,14 +2,8 @@ package dtls_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -21,28 +15,13 @@ import (
 // exampleCertificate makes a certificate for localhost and the pool that trusts
 // it.
 func exampleCertificate() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
-	template := &x509.Certificate{
-		DNSNames:    []string{"localhost"},
-		NotBefore:   time.Now().Add(-time.Hour),
-		NotAfter:    time.Now().AddDate(0, 1, 0),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		log.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
+	certificate, err := dtls.SelfSigned("localhost")
 	if err != nil {
 		log.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, roots
+	roots.AddCert(certificate.Leaf)
+	return certificate, roots
 }
 
 // exampleServer echoes the first message of every client.
@@ -204,38 +183,4 @@ func ExampleEngine() {
 	n, ok := server.Read(message)
 	fmt.Printf("%s %v\n", message[:n], ok)
 	// Output: hello true
-}
-
-// Peers that know each other by a fingerprint, as in WebRTC, need no names and
-// no authorities.
-func ExampleConfig_fingerprint() {
-	certificate, _ := exampleCertificate()
-	server := exampleServer(certificate)
-	defer server.Close()
-	known := sha256.Sum256(certificate.Certificate[0])
-
-	config := &dtls.Config{
-		InsecureSkipVerify: true, // VerifyPeerCertificate takes its place
-		VerifyPeerCertificate: func(certificates [][]byte, _ [][]*x509.Certificate) error {
-			got := sha256.Sum256(certificates[0])
-			if subtle.ConstantTimeCompare(got[:], known[:]) != 1 {
-				return errors.New("another fingerprint")
-			}
-			return nil
-		},
-	}
-	conn, err := dtls.Dial("udp", server.Addr().String(), config)
-	if err != nil {
-		log.Fatal(err)
-	}
-	conn.Close()
-	fmt.Println("the server that we know")
-
-	known[0]++
-	_, err = dtls.Dial("udp", server.Addr().String(), config)
-	var refused *dtls.Error
-	fmt.Println(errors.As(err, &refused), refused.Alert)
-	// Output:
-	// the server that we know
-	// true bad_certificate
 }

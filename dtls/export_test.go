@@ -128,7 +128,7 @@ func comparable(s ConnectionState) any {
 	for _, c := range s.PeerCertificates {
 		raw = append(raw, c.Raw)
 	}
-	return []any{raw, s.Version, s.HandshakeComplete, s.DidResume, s.CipherSuite, s.CurveID, s.NegotiatedProtocol, s.SRTPProfile,
+	return []any{raw, s.Version, s.HandshakeComplete, s.DidResume, s.CipherSuite, s.CurveID, s.NegotiatedProtocol, s.SRTPProfile, s.SRTPMasterKeyIdentifier,
 		s.ServerName, s.OCSPResponse, s.PeerRawPublicKey, s.ECHAccepted, s.HelloRetryRequest, s.PeerSignature, s.LocalSignature,
 		s.PSKIdentity, s.ExtendedMasterSecret, s.EarlyDataAccepted, s.EarlyDataReason, s.EarlyBytes, s.SecureRenegotiation, s.TLSUnique,
 		s.LocalConnectionID, s.RemoteConnectionID, s.ReturnRoutability, s.MaxPlaintext}

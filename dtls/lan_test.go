@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
-	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/pion/transport/v3/deadline"
 )
 
@@ -169,7 +168,7 @@ func bothVersions(t *testing.T, f func(t *testing.T, version uint16)) {
 // identity returns a certificate, good from now on, and the pool that trusts it.
 func identity(t testing.TB, names ...string) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	c, err := cert.SelfSigned(time.Now(), names...)
+	c, err := dtls.SelfSigned(names...)
 	if err != nil {
 		t.Fatal(err)
 	}

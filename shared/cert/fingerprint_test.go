@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -43,13 +44,65 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
+// Of several fingerprints one must fit, and of several hashes the strongest that
+// is known counts (RFC 8122 5.1).
+func TestVerifyFingerprints(t *testing.T) {
+	const unknown = "sha-1 A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D" // of abc, and right
+	of := func(hash crypto.Hash, content string) string { return Fingerprint(hash, []byte(content)) }
+	const fits = alert.CloseNotify
+	for name, test := range map[string]struct {
+		fingerprints []string
+		want         alert.Alert
+	}{
+		"the first":                    {[]string{of(crypto.SHA256, "abc"), of(crypto.SHA256, "other")}, fits},
+		"the last":                     {[]string{of(crypto.SHA256, "other"), of(crypto.SHA256, "another"), of(crypto.SHA256, "abc")}, fits},
+		"twice":                        {[]string{of(crypto.SHA256, "abc"), of(crypto.SHA256, "abc")}, fits},
+		"none":                         {[]string{of(crypto.SHA256, "other"), of(crypto.SHA256, "another")}, alert.BadCertificate},
+		"by each hash":                 {[]string{of(crypto.SHA384, "abc"), of(crypto.SHA512, "abc"), of(crypto.SHA256, "abc")}, fits},
+		"by the weaker hash alone":     {[]string{of(crypto.SHA256, "abc"), of(crypto.SHA512, "other")}, alert.BadCertificate},
+		"by the weaker, in the end":    {[]string{of(crypto.SHA384, "other"), of(crypto.SHA256, "abc")}, alert.BadCertificate},
+		"by the stronger hash":         {[]string{of(crypto.SHA256, "other"), of(crypto.SHA384, "abc")}, fits},
+		"beside an unknown hash":       {[]string{unknown, of(crypto.SHA256, "abc"), "sha3-256 00"}, fits},
+		"by an unknown hash":           {[]string{unknown, of(crypto.SHA256, "other")}, alert.BadCertificate},
+		"of an unknown hash alone":     {[]string{unknown, "md5 90:01"}, alert.InternalError},
+		"beside a malformed one":       {[]string{of(crypto.SHA256, "abc"), "sha-256 00"}, alert.InternalError},
+		"beside a malformed, weaker":   {[]string{of(crypto.SHA512, "abc"), "sha-256 00"}, alert.InternalError},
+		"beside one without a hash":    {[]string{of(crypto.SHA512, "abc"), "00"}, alert.InternalError},
+		"beside one that is not there": {[]string{of(crypto.SHA512, "abc"), ""}, alert.InternalError},
+		"no fingerprint":               {nil, alert.InternalError},
+	} {
+		switch err := VerifyFingerprint([]byte("abc"), test.fingerprints...); test.want {
+		case fits:
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case alert.BadCertificate:
+			if wantAlert(t, err, alert.BadCertificate, alert.Peer); !errors.Is(err, alert.WrongFingerprint) {
+				t.Errorf("%s: %v", name, err)
+			}
+		default:
+			wantAlert(t, err, test.want, alert.Local)
+		}
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
 func FuzzVerifyFingerprint(f *testing.F) {
-	f.Add(Fingerprint(crypto.SHA256, nil))
-	f.Add(Fingerprint(crypto.SHA512, nil))
-	f.Add("sha-256:00")
-	f.Fuzz(func(t *testing.T, fingerprint string) {
-		if VerifyFingerprint(nil, fingerprint) == nil && VerifyFingerprint([]byte{0}, fingerprint) == nil {
-			t.Errorf("%q fits two certificates", fingerprint)
+	f.Add(Fingerprint(crypto.SHA256, nil), Fingerprint(crypto.SHA256, []byte{1}))
+	f.Add(Fingerprint(crypto.SHA512, nil), Fingerprint(crypto.SHA256, []byte{0}))
+	f.Add("sha-256:00", "sha-1 00")
+	f.Fuzz(func(t *testing.T, one, other string) {
+		if VerifyFingerprint(nil, one) == nil && VerifyFingerprint([]byte{0}, one) == nil {
+			t.Errorf("%q fits two certificates", one)
+		}
+		parsed, err := ParseFingerprints(one, other)
+		if err == nil && (len(parsed.sums) == 0 || len(parsed.sums[0]) != parsed.hash.Size()) {
+			t.Errorf("%q and %q: %+v", one, other, parsed)
+		}
+		if VerifyFingerprint(nil, one, other) == nil && VerifyFingerprint(nil, one) != nil && VerifyFingerprint(nil, other) != nil {
+			t.Errorf("neither %q nor %q fits, and both together do", one, other)
 		}
 	})
 }

@@ -96,12 +96,14 @@ type SRTPKeys struct {
 // complete, where no profile was agreed or one that this library doesn't know, and
 // where ExportKeyingMaterial does.
 func (s *ConnectionState) SRTPKeys() (SRTPKeys, error) {
-	if !s.HandshakeComplete { // a server of 0-RTT could export earlier
-		return SRTPKeys{}, alert.Localf(alert.InternalError, "%w: no keys for SRTP yet", alert.HandshakeIncomplete)
-	}
 	key, salt := srtpLengths(s.SRTPProfile)
-	if key == 0 {
-		return SRTPKeys{}, alert.Localf(alert.InternalError, "no keys for SRTP: %v", s.SRTPProfile)
+	switch {
+	case !s.HandshakeComplete: // a server of 0-RTT could export earlier
+		return SRTPKeys{}, alert.Localf(alert.InternalError, "%w: no keys for SRTP yet", alert.HandshakeIncomplete)
+	case s.SRTPProfile == 0:
+		return SRTPKeys{}, alert.Localf(alert.InternalError, "no SRTP profile was agreed")
+	case key == 0:
+		return SRTPKeys{}, alert.Localf(alert.InternalError, "the keys of %v are of unknown lengths", s.SRTPProfile)
 	}
 	material, err := s.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 2*(key+salt))
 	if err != nil {
