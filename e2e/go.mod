@@ -11,6 +11,9 @@ require (
 	github.com/godwit-dtls/godwit v0.0.0-00010101000000-000000000000
 	github.com/klauspost/compress v1.20.3
 	github.com/pion/dtls/v3 v3.1.15
+	github.com/pion/rtcp v1.2.20
+	github.com/pion/rtp v1.10.6
+	github.com/pion/srtp/v3 v3.1.3
 	github.com/pion/transport/v3 v3.1.1
 	github.com/plgd-dev/go-coap/v3 v3.8.1
 	github.com/redis/go-redis/v9 v9.23.0
@@ -22,6 +25,7 @@ require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/pion/logging v0.2.4 // indirect
+	github.com/pion/randutil v0.1.0 // indirect
 	github.com/pion/transport/v5 v5.1.4 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/exp v0.0.0-20261014143641-f0251eb4aa3e // indirect
