@@ -170,19 +170,19 @@ type Config struct {
 	ServerName string
 
 	// InsecureSkipVerify accepts any server certificate for any name. Without
-	// VerifyPeerCertificate or VerifyConnection (which pin a fingerprint, for
-	// instance) anybody on the path can be the server.
+	// PeerFingerprints, VerifyPeerCertificate or VerifyConnection anybody on the path
+	// can be the server.
 	InsecureSkipVerify bool
 
 	// PeerFingerprints authenticate the peer by its certificate instead of by roots
-	// and names, as in WebRTC: "sha-256 AB:CD:..." for each that it may have, in any
-	// of the forms that VerifyFingerprint takes, learned over a channel that nobody
-	// else can write to. Nothing turns them off, and whom they know need not have a
-	// certificate that is signed, named or in time. A server with them asks its
-	// clients for a certificate and takes none without, whatever ClientAuth says.
-	// RootCAs, and a ClientAuth that verifies, can't stand beside them; for raw public keys
-	// there is VerifyRawPublicKey. Where the fingerprints come only while the
-	// handshake runs, let VerifyConnection wait for them instead.
+	// and names, as in WebRTC (RFC 8122, RFC 8827 6.5): "sha-256 AB:CD:..." of each
+	// certificate that it may have, in any of the forms that VerifyFingerprint takes,
+	// learned over a channel that nobody else can write to. Who issued it, for whom and
+	// until when doesn't matter then, and nothing turns the comparison off. A server
+	// takes no client without a certificate, whatever ClientAuth says. RootCAs, or a
+	// ClientAuth that verifies, can't stand beside them; external keys and raw public
+	// keys can, and go their own ways. Where fingerprints come only while the handshake
+	// runs, VerifyConnection can wait for them instead.
 	PeerFingerprints []string
 
 	// ClientAuth is a server's policy for client certificates.
