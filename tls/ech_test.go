@@ -2,6 +2,7 @@ package tls
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdh"
 	"crypto/hpke"
 	"crypto/tls"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
@@ -170,6 +172,32 @@ func TestECHRejectedByStranger(t *testing.T) {
 		if err, _ = newPair(t, client, server).connect(); !errors.As(err, &rejection) {
 			t.Errorf("a server that the application takes for the public name: %v", err)
 		}
+	}
+}
+
+// Fingerprints are the hidden server's: they say nothing of who speaks for the public
+// name, which roots or the application must know.
+func TestECHAndFingerprints(t *testing.T) {
+	key, list := echKey(t, 1)
+	client, server := configs(VersionTLS13)
+	client.RootCAs, client.EncryptedClientHelloConfigList = nil, list
+	client.PeerFingerprints = []string{cert.Fingerprint(crypto.SHA256, pki().ecdsa.Certificate[0])}
+	var rejection *tls.ECHRejectionError
+	if err, _ := newPair(t, client, server).connect(); err == nil || errors.As(err, &rejection) {
+		t.Errorf("a server that rejects, with the fingerprint of the other: %v", err)
+	}
+	client.EncryptedClientHelloRejectionVerify = func(ConnectionState) error { return nil }
+	server.Certificates = []tls.Certificate{pki().public}
+	if err, _ := newPair(t, client, server).connect(); !errors.As(err, &rejection) {
+		t.Errorf("a server that the application takes for the public name: %v", err)
+	}
+	server.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{key}
+	if err, _ := newPair(t, client, server).connect(); !errors.Is(err, alert.WrongFingerprint) {
+		t.Errorf("a hidden server with another certificate: %v", err)
+	}
+	server.Certificates = []tls.Certificate{pki().ecdsa}
+	if p := connected(t, client, server); !p.client.State().ECHAccepted {
+		t.Error("the hidden server with the fingerprint is not accepted")
 	}
 }
 
