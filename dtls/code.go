@@ -178,7 +178,8 @@ func (e *Engine) codeIncoming(c *wire.Codec) {
 	e.authenticated = true
 }
 
-// codeFlight codes our last flight.
+// codeFlight codes our last flight. Who repeats it is for whoever goes on with it
+// to say.
 func (e *Engine) codeFlight(c *wire.Codec) {
 	e.flight.Code(c)
 	c.Flag(&e.flushed)
@@ -186,6 +187,7 @@ func (e *Engine) codeFlight(c *wire.Codec) {
 	wire.Number(c, &e.reply)
 	e.backoff.Code(c)
 	wire.Number(c, &e.repeats)
+	e.measure.code(c)
 }
 
 // unread are the records that wait to be read, in their order.
@@ -211,7 +213,8 @@ func (e *Engine) settle(now time.Time) {
 	if e.ackSince.After(now) {
 		e.ackSince = now
 	}
-	if e.backoff.Deadline().After(now.Add(e.backoff.Timeout())) {
+	e.pace()
+	if e.backoff.Deadline().After(now.Add(e.backoff.Timeout() + e.backoff.Delay)) {
 		e.backoff.Arm(now)
 	}
 	for _, r := range e.reads {

@@ -55,7 +55,9 @@ type Engine struct {
 	switched bool            // this pass over it has written the ChangeCipherSpec of 1.2
 	reply    handshake.Reply // what answers it
 	backoff  retransmit.Backoff
-	repeats  int // passes over it beyond the first
+	repeats  int  // passes over it beyond the first
+	manual   bool // the caller repeats it: see StopRetransmitTimer
+	measure  measure
 
 	ids   connectionIDs
 	paths paths
@@ -119,6 +121,9 @@ func newEngine(c *Config) *Engine {
 	if c.InitialTimeout == 0 {
 		e.backoff.Initial = handshake.DefaultInitialTimeout
 	}
+	if c.AdaptiveTimeout {
+		e.measure = newMeasure(e.backoff.Initial)
+	}
 	return e
 }
 
@@ -147,12 +152,6 @@ func (e *Engine) shrink(n int) {
 			return
 		}
 	}
-}
-
-// unfinished reports whether the peer may miss our last flight. In 1.2 nothing
-// acknowledges it but what the peer says when it has it.
-func (e *Engine) unfinished() bool {
-	return e.machine.Open() && !e.flight.Empty() && (e.version.Is13() || !e.heard && !e.closing.received)
 }
 
 // ErrTimeout is the error of an association whose peer didn't answer a flight
@@ -197,7 +196,7 @@ func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 
 // Deadline is when Expire is due next; zero when no timer runs.
 func (e *Engine) Deadline() time.Time {
-	return earliest(e.backoff.Deadline(), e.ackDeadline(), e.pathDeadline(), e.storeDeadline())
+	return earliest(e.retransmitDeadline(), e.ackDeadline(), e.pathDeadline(), e.storeDeadline())
 }
 
 // earliest is the first of some times, as far as they are set.
@@ -222,14 +221,14 @@ func (e *Engine) Expire(now time.Time) error {
 		e.acknowledge()
 	}
 	e.paths.expire(now)
-	if !e.backoff.Expired(now) {
+	if e.manual || !e.backoff.Expired(now) {
 		return nil
 	}
 	e.trace(handshake.Event{Kind: handshake.EventTimeout})
 	if e.backoff.Exhausted() {
 		return e.fail(ErrTimeout)
 	}
-	if e.backoff.Expiries() >= 2 {
+	if e.backoff.Expiries() > sameSize {
 		e.lowerMTU()
 	}
 	e.repeat()
@@ -237,21 +236,13 @@ func (e *Engine) Expire(now time.Time) error {
 	return nil
 }
 
-// repeat begins another pass over what is unacknowledged.
-func (e *Engine) repeat() {
-	e.rewind()
-	e.repeats++
-	e.stats.Retransmits++
-}
+// sameSize is how often a flight is repeated before its datagrams become smaller.
+// RFC 9147 4.4 has two or three times: where datagrams are lost by chance, more of
+// them are lost of a flight that has more.
+const sameSize = 3
 
-func (e *Engine) rewind() {
-	e.flight.Rewind()
-	e.switched = false
-}
-
-// lowerMTU tries smaller datagrams when those that we sent twice were of no use:
-// a path that drops large ones says nothing (RFC 9147 4.4). An MTU that was set
-// is exact.
+// lowerMTU tries smaller datagrams when those that we sent were of no use: a path
+// that drops large ones says nothing (RFC 9147 4.4). An MTU that was set is exact.
 func (e *Engine) lowerMTU() {
 	if e.exactMTU {
 		return
@@ -286,12 +277,17 @@ func (e *Engine) SetMTU(mtu int) error {
 // SetInitialTimeout changes the first retransmission timeout, as
 // Config.InitialTimeout, of an association that learns better. The doublings
 // stay, and timers that run move as if they had been started with d: they may be
-// due at once.
+// due at once. With Config.AdaptiveTimeout what was measured is forgotten, and d
+// counts until there is a sample.
 func (e *Engine) SetInitialTimeout(d time.Duration) error {
 	if d <= 0 {
 		return &ConfigError{Field: "InitialTimeout", Reason: "not positive"}
 	}
 	e.backoff.SetInitial(d)
+	if e.measure.on {
+		e.measure.assume(d)
+		e.pace()
+	}
 	return nil
 }
 

@@ -35,6 +35,7 @@ func (l *layer) beginFlight(level uint64) {
 	l.flight.Clear()
 	l.flushed, l.switched, l.repeats = false, false, 0
 	l.backoff.Reset()
+	l.measure.begin()
 	l.writes = slices.DeleteFunc(l.writes, func(w *writeEpoch) bool {
 		return 0 < w.number && w.number < level // ChangeCipherSpec always goes in epoch 0
 	})
@@ -48,6 +49,7 @@ func (l *layer) Flush(reply handshake.Reply) {
 		l.answer()
 	}
 	if reply == handshake.AwaitReply || l.version.Is13() {
+		(*Engine)(l).pace()
 		l.backoff.Arm(l.now)
 	}
 }

@@ -87,7 +87,7 @@ func TestPackingAfterSetMTU(t *testing.T) {
 	s.exchange()
 }
 
-// The default MTU is lowered after every second timeout; one that was set, in
+// The default MTU is lowered after three repeats; one that was set, in
 // the Config or by SetMTU, stays.
 func TestMTUIsLowered(t *testing.T) {
 	for _, c := range []struct{ config, later, want int }{

@@ -371,6 +371,7 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 		}
 	}
 	e.flight.Acked(numbers)
+	e.measureACK(numbers)
 	if e.flight.Empty() || !e.flight.Done() {
 		return nil
 	}
@@ -383,6 +384,7 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 func (e *Engine) confirmed() {
 	e.flight.Clear()
 	e.backoff.Reset()
+	e.pace()
 	if e.machine.Open() { // until then an alert may need them: see goodbyeEpoch
 		e.writes = slices.Delete(e.writes, 0, len(e.writes)-1)
 	}

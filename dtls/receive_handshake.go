@@ -17,7 +17,7 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 	if len(payload) == 0 {
 		return alert.Peerf(alert.UnexpectedMessage, "%w: %v is an empty handshake record", alert.UnexpectedRecord, n)
 	}
-	complete := true // nothing in it was discarded
+	complete, known := true, e.version != 0 // complete: nothing in it was discarded
 	for len(payload) > 0 {
 		h, body, rest, err := fragment.Parse(payload)
 		if err != nil {
@@ -34,7 +34,21 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 		e.received.Add(n)
 		e.scheduleACK()
 	}
-	return e.deliver()
+	if err := e.deliver(); err != nil || known {
+		return err
+	}
+	e.begunBefore(complete)
+	return nil
+}
+
+// begunBefore is begun for a ServerHello that is alone in its datagram, as one with
+// ML-KEM is: what is lost behind it need not wait for a ClientHello that the server
+// has. Without AdaptiveTimeout the next message says so, as in the stacks in use.
+func (e *Engine) begunBefore(complete bool) {
+	if complete && e.version.Is13() && e.measure.answered && !e.flight.Empty() {
+		e.confirmed()
+		e.scheduleACK()
+	}
 }
 
 // receiveFragment hands one fragment to the Assembler, and reports whether it
@@ -58,7 +72,7 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 	case outcome == fragment.TooFar:
 		return false, e.drop(dropTooFar)
 	case outcome == fragment.Old:
-		e.repeated(h)
+		e.repeated(n, h)
 	default:
 		e.begun()
 	}
@@ -70,22 +84,29 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 func (e *Engine) begun() {
 	e.news = true
 	e.reserve.changed()
+	e.measureReply()
 	if e.version.Is13() && e.flushed && e.reply == handshake.AwaitReply {
 		e.confirmed()
 	}
 }
 
-// repeated notes a fragment of a message that we have. In 1.2 it asks the side
-// that spoke last for its flight, which no timer repeats (RFC 6347 4.2.4): once
-// for each time that the peer's flight comes to its end. No timeout tells us that our
-// datagrams are too large for the path; that the peer asks again does.
-func (e *Engine) repeated(h fragment.Header) {
+// repeated notes a fragment of a message that we have. The end of the peer's flight asks
+// the side that spoke last for its own. In 1.2, where no timer repeats that (RFC 6347
+// 4.2.4), it does so each time that it comes; no timeout tells us that our datagrams are
+// too large for the path, but that the peer asks again does. In 1.3 it says that none of
+// ours has arrived (RFC 9147 5.8.1), if it could have.
+func (e *Engine) repeated(n protocol.RecordNumber, h fragment.Header) {
 	last := h.Seq+1 == e.assembler.Next() && h.Offset+h.Size == h.Length
-	if last && e.version == protocol.VersionDTLS12 && e.flushed && e.reply == handshake.NoReply && !e.flight.Empty() {
+	switch {
+	case !last || n.Epoch == 0 || !e.flushed || e.flight.Empty() || e.reply != handshake.NoReply:
+	case e.version == protocol.VersionDTLS12:
 		if e.repeats > 0 {
 			e.lowerMTU()
 		}
 		e.repeat()
+	case e.flight.Level() < handshake.LevelApplication && e.backoff.Ran(e.now) >= e.backoff.Initial*9/10:
+		e.repeat()
+		e.restartTimer(e.now)
 	}
 }
 

@@ -188,7 +188,11 @@ func (d *datagram) addParts(w *writeEpoch) bool {
 		d.e.flight.Sent(number, part)
 		d.e.traceMessage(handshake.Sent, h, d.e.repeats > 0)
 	}
-	return n > 0 && d.finish(w, protocol.Handshake, n)
+	if n == 0 {
+		return false
+	}
+	d.e.measure.sent(number, d.e.repeats, d.e.now)
+	return d.finish(w, protocol.Handshake, n)
 }
 
 // putPart writes header and bytes of one part, and returns their length.

@@ -11,12 +11,13 @@ const early = 10 * time.Millisecond
 
 // A Backoff is the retransmission timer as data (RFC 9147 5.8.2, RFC 6347
 // 4.2.4.1): its timeout doubles with every expiry up to a cap, until it gives up.
-// It starts stopped. Its three fields must be set; SetInitial changes Initial
+// It starts stopped. Its first three fields must be set; SetInitial changes Initial
 // later.
 type Backoff struct {
 	Initial time.Duration // the first timeout
 	Max     time.Duration // the longest one
 	Limit   int           // expiries that are retransmissions; the one after them is the end
+	Delay   time.Duration // beside each timeout: what the peer may take of its own will
 
 	started  time.Time
 	armed    bool
@@ -32,15 +33,26 @@ func (b *Backoff) Stop() { b.armed = false }
 // Reset stops the timer and forgets all expiries.
 func (b *Backoff) Reset() { b.armed, b.expiries = false, 0 }
 
+// Forgive forgets all expiries. A timer that runs goes on.
+func (b *Backoff) Forgive() { b.expiries = 0 }
+
 // Armed reports whether the timer runs.
 func (b *Backoff) Armed() bool { return b.armed }
+
+// Ran returns for how long the timer has run, zero if it is stopped.
+func (b *Backoff) Ran(now time.Time) time.Duration {
+	if !b.armed {
+		return 0
+	}
+	return now.Sub(b.started)
+}
 
 // Deadline returns when the timer expires, the zero time if it is stopped.
 func (b *Backoff) Deadline() time.Time {
 	if !b.armed {
 		return time.Time{}
 	}
-	return b.started.Add(b.Timeout())
+	return b.started.Add(b.Timeout() + b.Delay)
 }
 
 // Expired reports whether the timer is due. If so, it counts the expiry and

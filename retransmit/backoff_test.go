@@ -163,3 +163,46 @@ func TestBackoffDoesNotOverflow(t *testing.T) {
 		t.Errorf("timeout %v, want the cap", b.Timeout())
 	}
 }
+
+// The delay that the peer may take comes once, however often the timeout doubles.
+func TestBackoffDelay(t *testing.T) {
+	b := newBackoff()
+	b.Delay = 250 * time.Millisecond
+	now := start
+	for _, ms := range []int{400, 800, 1600} {
+		timeout := time.Duration(ms) * time.Millisecond
+		b.Arm(now)
+		if b.Timeout() != timeout || b.Deadline() != now.Add(timeout+b.Delay) {
+			t.Errorf("timeout %v, deadline after %v, want %v more than %v", b.Timeout(), b.Deadline().Sub(now), b.Delay, timeout)
+		}
+		if now = now.Add(timeout + b.Delay); !b.Expired(now) {
+			t.Error("not due at its deadline")
+		}
+	}
+}
+
+func TestBackoffForgive(t *testing.T) {
+	b := newBackoff()
+	for range 3 {
+		b.Arm(start)
+		b.Expired(start.Add(time.Hour))
+	}
+	b.Arm(start)
+	if b.Forgive(); !b.Armed() || b.Expiries() != 0 || b.Deadline() != start.Add(400*time.Millisecond) {
+		t.Errorf("armed %v, %d expiries, deadline %v after Arm", b.Armed(), b.Expiries(), b.Deadline().Sub(start))
+	}
+}
+
+func TestBackoffRan(t *testing.T) {
+	b := newBackoff()
+	if b.Ran(start) != 0 {
+		t.Error("it ran before it was started")
+	}
+	b.Arm(start)
+	if got := b.Ran(start.Add(time.Second)); got != time.Second {
+		t.Errorf("it ran for %v, want 1s", got)
+	}
+	if b.Stop(); b.Ran(start.Add(time.Second)) != 0 {
+		t.Error("it runs after Stop")
+	}
+}

@@ -127,13 +127,19 @@ func FuzzCode(f *testing.F) {
 	flight.Add(newMessage(1, 20), 1)
 	f.Add(written(f, &flight))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, both := range [][2]coder{{&Flight{}, &Flight{}}, {&Received{}, &Received{}}, {&Backoff{}, &Backoff{}}} {
+		for _, both := range [][2]coder{{&Flight{}, &Flight{}}, {&Received{}, &Received{}}, {&Backoff{}, &Backoff{}}, {&RoundTrip{}, &RoundTrip{}}} {
 			c := wire.NewDecoder(b)
 			both[0].Code(c)
 			if _, err := c.Finish(); err != nil {
 				continue
 			}
 			expectCopy(t, both[0], both[1])
+			if trip, ok := both[0].(*RoundTrip); ok {
+				trip.Sample(time.Second)
+				if trip.Timeout() < floor {
+					t.Fatalf("a timeout of %v", trip.Timeout())
+				}
+			}
 			if flight, ok := both[0].(*Flight); ok {
 				pass(flight, 0, 5)
 				flight.Acked(numbers(1, 2, 3))

@@ -37,8 +37,9 @@ type Part struct {
 // are at its end; Rewind begins another.
 type Flight struct {
 	messages []message
-	index    int // the pass stands in this message,
-	offset   int // at this byte of its body
+	index    int  // the pass stands in this message,
+	offset   int  // at this byte of its body
+	begun    bool // the pass has given something out
 	sent     []transmission
 }
 
@@ -77,8 +78,19 @@ func (f *Flight) Done() bool {
 	return !slices.ContainsFunc(f.messages, func(m message) bool { return len(m.missing) > 0 })
 }
 
+// Level is the epoch of the first message, 0 if there is none.
+func (f *Flight) Level() uint64 {
+	if f.Empty() {
+		return 0
+	}
+	return f.messages[0].epoch
+}
+
 // Rewind begins another pass, at the first byte that is unacknowledged.
-func (f *Flight) Rewind() { f.index, f.offset = 0, 0 }
+func (f *Flight) Rewind() { f.index, f.offset, f.begun = 0, 0, false }
+
+// Begun reports whether this pass has given out anything.
+func (f *Flight) Begun() bool { return f.begun }
 
 // Peek returns the epoch of the next part of this pass, if there is one.
 func (f *Flight) Peek() (epoch uint64, ok bool) {
@@ -99,6 +111,7 @@ func (f *Flight) Next(max int) (Part, bool) {
 	to := s.from + min(max, s.to-s.from)
 	m := f.messages[f.index]
 	p := Part{Epoch: m.epoch, Message: m.bytes, Index: f.index, From: s.from, To: to}
+	f.begun = true
 	if f.offset = to; to == len(m.bytes)-headerSize {
 		f.index, f.offset = f.index+1, 0
 	}
@@ -181,6 +194,7 @@ func (f *Flight) Code(c *wire.Codec) {
 	})
 	wire.Number(c, &f.index)
 	wire.Number(c, &f.offset)
+	c.Flag(&f.begun)
 	if f.index > len(f.messages) || f.index == len(f.messages) && f.offset > 0 ||
 		f.index < len(f.messages) && f.offset > len(f.messages[f.index].bytes)-headerSize {
 		c.Fail("a pass at byte %d of message %d", f.offset, f.index)

@@ -462,3 +462,30 @@ func BenchmarkFlight(b *testing.B) {
 		}
 	}
 }
+
+func TestFlightLevel(t *testing.T) {
+	var f Flight
+	if f.Level() != 0 {
+		t.Errorf("an empty flight is at level %d", f.Level())
+	}
+	f.Add(newMessage(1, 20), 2)
+	f.Add(newMessage(1, 20), 3)
+	if f.Level() != 2 {
+		t.Errorf("level %d, want the first message's, 2", f.Level())
+	}
+}
+
+func TestFlightBegun(t *testing.T) {
+	var f Flight
+	f.Add(newMessage(1, 20), 0)
+	f.Peek()
+	if _, ok := f.Next(0); ok || f.Begun() {
+		t.Error("a pass that has given nothing out has begun")
+	}
+	if f.Next(10); !f.Begun() {
+		t.Error("a pass that has given something out hasn't begun")
+	}
+	if f.Rewind(); f.Begun() {
+		t.Error("another pass has begun")
+	}
+}

@@ -511,6 +511,14 @@ type Config struct {
 	// Ignored by TLS.
 	InitialTimeout time.Duration
 
+	// AdaptiveTimeout lets the retransmission timer follow the round trip, which
+	// InitialTimeout is then the first guess of: 1.5 times what is measured (RFC 9147
+	// 5.8.2), smoothed as in RFC 6298, from 50 ms to 60 s. ACKs are samples, and so are
+	// flights that answer one that was sent once. What an ACK of 1.3 shows to be
+	// missing is repeated after one such time, however often the timer has doubled.
+	// Without it every flight has the schedule of InitialTimeout. Ignored by TLS.
+	AdaptiveTimeout bool
+
 	// InsecureDisableCookies lets a Listener keep state for a client whose
 	// address it hasn't validated. Warning: spoofed ClientHellos then cost
 	// memory and public-key operations, and the server's flight goes to
