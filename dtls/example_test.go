@@ -1,6 +1,7 @@
 package dtls_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -183,4 +184,70 @@ func ExampleEngine() {
 	n, ok := server.Read(message)
 	fmt.Printf("%s %v\n", message[:n], ok)
 	// Output: hello true
+}
+
+// A WebRTC stack may carry the handshake in ICE's connectivity checks, before there is a
+// path for datagrams. Then it repeats flights with its checks, and leaves that to the
+// Engine when the path is there. Here the first check is lost.
+func ExampleEngine_Retransmit() {
+	certificate, roots := exampleCertificate()
+	client, err := dtls.NewClientEngine(&dtls.Config{RootCAs: roots, ServerName: "localhost"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err := dtls.NewServerEngine(&dtls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// flight is what the next checks, or the answers to them, have to carry.
+	flight := func(e *dtls.Engine) (datagrams [][]byte) {
+		for work := e.Work(); work != nil; work = e.Work() {
+			work()
+			if err := e.Resume(time.Now()); err != nil {
+				log.Fatal(err)
+			}
+		}
+		buf := make([]byte, 1200)
+		for n := e.Transmit(buf); n > 0; n = e.Transmit(buf) {
+			datagrams = append(datagrams, bytes.Clone(buf[:n]))
+		}
+		return datagrams
+	}
+	deliver := func(datagrams [][]byte, to *dtls.Engine) {
+		for _, d := range datagrams {
+			if err := to.Receive(d, time.Now()); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+
+	client.StopRetransmitTimer()
+	server.StopRetransmitTimer()
+	if err := client.Start(time.Now()); err != nil {
+		log.Fatal(err)
+	}
+	flight(client) // its checks don't arrive
+	fmt.Println("outstanding:", client.Outstanding(), "timer:", !client.Deadline().IsZero())
+
+	client.Retransmit(time.Now()) // with the next checks
+	deliver(flight(client), server)
+	deliver(flight(server), client) // with the answers to them
+
+	// The client's checks were answered: from now on there is a path, and ICE knows its
+	// round trip.
+	const roundTrip = 40 * time.Millisecond
+	if err := client.SetInitialTimeout(roundTrip * 3 / 2); err != nil {
+		log.Fatal(err)
+	}
+	client.StartRetransmitTimer(time.Now())
+	last := flight(client)
+	fmt.Println("open:", client.Open(), "outstanding:", client.Outstanding(), "timer:", !client.Deadline().IsZero())
+	deliver(last, server)
+	deliver(flight(server), client) // an ACK
+	fmt.Println("open:", server.Open(), "outstanding:", client.Outstanding())
+	// Output:
+	// outstanding: true timer: false
+	// open: true outstanding: true timer: true
+	// open: true outstanding: false
 }

@@ -240,7 +240,9 @@ func TestAdaptiveTimeoutInDoubt(t *testing.T) {
 		if c.lost == 0 {
 			s.send(s.client, s.sent[0].data, s.sent[0].to)
 		}
-		if err := s.run(func() bool { return s.client.version != 0 && s.client.flight.Level() > 0 || s.client.version == protocol.VersionDTLS12 && len(s.client.writes) > 1 }); err != nil {
+		if err := s.run(func() bool {
+			return s.client.version != 0 && s.client.flight.Level() > 0 || s.client.version == protocol.VersionDTLS12 && len(s.client.writes) > 1
+		}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		if got := s.client.backoff.Timeout(); got != c.assumed {
@@ -372,7 +374,9 @@ func TestRepeatedFlightAsksForOurs(t *testing.T) {
 			client, server := with(change, initialTimeout(600*time.Millisecond))
 			server.InitialTimeout = 550 * time.Millisecond
 			s := simulate(t, 0, client, server)
-			s.fate = losing(func(p *parcel) bool { return p.from == s.client && s.client.Open() && !s.server.Open() && s.client.repeats == 0 })
+			s.fate = losing(func(p *parcel) bool {
+				return p.from == s.client && s.client.Open() && !s.server.Open() && s.client.repeats == 0
+			})
 			if err := s.run(s.server.Open); err != nil {
 				t.Fatal(err)
 			}
