@@ -118,6 +118,14 @@ func (m *measure) settle(soon bool) {
 	}
 }
 
+// least is a timeout, or what may be one as long as a doubt lasts.
+func (m *measure) least(timeout time.Duration) time.Duration {
+	if m.doubt != nil {
+		return min(timeout, m.seed)
+	}
+	return timeout
+}
+
 // timeout is how long an answer takes that the peer doesn't delay. What is known of
 // the others is no less than that.
 func (m *measure) timeout() time.Duration {

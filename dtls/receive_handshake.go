@@ -104,7 +104,7 @@ func (e *Engine) repeated(n protocol.RecordNumber, h fragment.Header) {
 			e.lowerMTU()
 		}
 		e.repeat()
-	case e.flight.Level() < handshake.LevelApplication && e.backoff.Ran(e.now) >= e.backoff.Initial*9/10:
+	case e.flight.Level() < handshake.LevelApplication && e.backoff.Ran(e.now) >= e.measure.least(e.backoff.Initial)*9/10:
 		e.repeat()
 		e.restartTimer(e.now)
 	}
