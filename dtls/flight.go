@@ -11,7 +11,8 @@ import "time"
 // those to come: the Engine's timer doesn't, so that Deadline has the other timers
 // only, and no number of timeouts ends the association. It is for those who carry
 // handshake datagrams by ways of their own beside the path, such as ICE's connectivity
-// checks. An Engine of ImportEngine has a timer that runs, whatever the one before had.
+// checks. Where the peer asks for our last flight by repeating its own, Transmit gives it
+// all the same. An Engine of ImportEngine has a timer that runs, whatever the one before had.
 func (e *Engine) StopRetransmitTimer() { e.manual = true }
 
 // StartRetransmitTimer hands that back to the Engine: the timer of the flight that is
@@ -45,8 +46,7 @@ func (e *Engine) Retransmit(now time.Time) {
 
 // Outstanding reports whether the peer may still need our last flight. Its answer
 // ends that; in 1.3 an ACK does too, and in 1.2 nothing ends it for the last flight
-// of the handshake but data of the peer's, or its close_notify: who stops without
-// them may call Retransmit when the peer repeats its own.
+// of the handshake but data of the peer's, or its close_notify.
 func (e *Engine) Outstanding() bool {
 	return e.flushed && !e.flight.Done() && (e.version.Is13() || !e.heard && !e.closing.received)
 }

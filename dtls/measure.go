@@ -69,7 +69,7 @@ func (m *measure) sent(n protocol.RecordNumber, pass int, now time.Time) {
 		m.records = slices.Delete(m.records, 0, 1)
 	}
 	m.records = append(m.records, departure{n, now})
-	if len(m.passes) <= pass && len(m.passes) < retransmit.Remembered {
+	for len(m.passes) <= min(pass, retransmit.Remembered-1) {
 		m.passes = append(m.passes, now)
 	}
 	m.passes[len(m.passes)-1] = now
