@@ -48,13 +48,13 @@ func (p *Peer) dtlsConfig() *dtls.Config {
 		c.MTU = handshake.DefaultMTU // which every path of WebRTC carries: what is lost was not too large
 	}
 	if c.InitialTimeout == 0 {
-		c.InitialTimeout = p.initialTimeout()
+		c.InitialTimeout, c.AdaptiveTimeout = p.initialTimeout(), true
 	}
 	return &c
 }
 
-// initialTimeout is what ICE knows of the round trip, with the margin of RFC 9147
-// 5.8.2. Browsers begin with 50 ms, whatever the path is.
+// initialTimeout begins with what ICE knows of the round trip, and the margin of RFC
+// 9147 5.8.2. Browsers begin with 50 ms, whatever the path is.
 func (p *Peer) initialTimeout() time.Duration {
 	pair, ok := p.agent.GetSelectedCandidatePairStats()
 	if !ok || pair.CurrentRoundTripTime == 0 {
