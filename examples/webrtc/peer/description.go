@@ -72,7 +72,8 @@ type section struct {
 // --- What the other side says
 
 // parseDescription reads what matters here of a description. Everything goes over one
-// path, so that the first section that names a thing names it for all.
+// path, so that what one section says of it holds for all: the first where there can
+// be one only, and all fingerprints and candidates.
 func parseDescription(text string) (description, error) {
 	var d description
 	var s sdp.SessionDescription
@@ -82,7 +83,7 @@ func parseDescription(text string) (description, error) {
 	attributes := s.Attributes
 	for _, m := range s.MediaDescriptions {
 		attributes = append(attributes, m.Attributes...)
-		d.sections = append(d.sections, parseSection(&s, m))
+		d.sections = append(d.sections, parseSection(m))
 	}
 	for _, a := range attributes {
 		d.learn(a)
@@ -118,7 +119,7 @@ func (d *description) learn(a sdp.Attribute) {
 }
 
 // parseSection also chooses the payload type: the other side's for our codec.
-func parseSection(s *sdp.SessionDescription, m *sdp.MediaDescription) section {
+func parseSection(m *sdp.MediaDescription) section {
 	n := section{kind: Kind(m.MediaName.Media), protocol: m.MediaName.Protos, direction: sdp.DirectionSendRecv}
 	n.mid, _ = m.Attribute("mid")
 	for _, direction := range []sdp.Direction{sdp.DirectionSendOnly, sdp.DirectionRecvOnly, sdp.DirectionInactive} {
@@ -213,7 +214,7 @@ func (d *description) describe(n section) *sdp.MediaDescription {
 		m.WithValueAttribute("fingerprint", f)
 	}
 	for _, c := range d.candidates {
-		m.WithCandidate(c)
+		m.WithValueAttribute("candidate", c)
 	}
 	m.WithPropertyAttribute("end-of-candidates")
 	if n.kind == application {
