@@ -67,7 +67,7 @@ func TestFlags(t *testing.T) {
 	if o, err := parse([]string{"-all"}); err != nil || len(o.scenarios) != len(scenarios()) || len(o.command) != 0 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, args := range [][]string{{"-role", "both"}, {"-version", "1.1"}, {"-group", "P-999"}, {"-media", "smell"}, {"-loss", "101"}, {"-echo", "-1"}, {"-wrong", "both"}} {
+	for _, args := range [][]string{{"-role", "both"}, {"-version", "1.1"}, {"-group", "P-999"}, {"-media", "smell"}, {"-loss", "101"}, {"-echo", "-1"}, {"-wrong", "both"}, {"-runs", "0"}, {"-version", "1.2", "-group", "X25519MLKEM768"}} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%v is taken", args)
 		}

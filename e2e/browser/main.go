@@ -27,7 +27,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := execute(ctx, os.Args[1:], os.Stdout); err != nil {
+	if err := execute(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "browser:", err)
 		os.Exit(1)
 	}
@@ -51,7 +51,7 @@ func parse(args []string) (order, error) {
 	flags.StringVar(&c.version, "version", "1.3", "the highest version that godwit speaks: 1.2 or 1.3")
 	flags.StringVar(&c.group, "group", "", "the only `group` of godwit's: X25519MLKEM768, X25519 or secp256r1; by default all")
 	media := flags.String("media", "audio", "what godwit sends: audio, video, or nothing if it is empty")
-	flags.IntVar(&c.bytes, "echo", 0, "`bytes` to be echoed; by default 1 MiB, or 64 KiB with -loss")
+	flags.IntVar(&c.bytes, "echo", 0, "`bytes` to be echoed; by default 1 MiB, or 4 KiB with -loss")
 	flags.IntVar(&c.loss, "loss", 0, "`percent` of the datagrams that get lost, each way")
 	flags.Int64Var(&o.seed, "seed", 1, "which of them get lost in the first run; each one after it has the next seed")
 	flags.StringVar((*string)(&c.wrong), "wrong", "", "what is wrong: ours or theirs (the fingerprint of our certificate, or of the browser's), or keys (of media)")
@@ -61,6 +61,9 @@ func parse(args []string) (order, error) {
 	flags.StringVar(&o.update, "update", "", "write the table of medians into this `file`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.runs < 1 {
+		return o, fmt.Errorf("-runs %d: expected at least one", o.runs)
 	}
 	o.command = flags.Args()
 	if o.scenarios = scenarios(); !*all {

@@ -85,6 +85,8 @@ func (c scenario) validate() error {
 		return fmt.Errorf("-version %q: expected 1.2 or 1.3", c.version)
 	case c.group != "" && groups[c.group] == 0:
 		return fmt.Errorf("-group %q: expected X25519MLKEM768, X25519 or secp256r1", c.group)
+	case c.version == "1.2" && c.group == "X25519MLKEM768":
+		return fmt.Errorf("-group %s: there is no such group in 1.2", c.group)
 	case c.media != "" && c.media != peer.Audio && c.media != peer.Video:
 		return fmt.Errorf("-media %q: expected audio, video or nothing", c.media)
 	case c.loss < 0 || c.loss > 100:
