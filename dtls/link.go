@@ -3,7 +3,6 @@ package dtls
 import (
 	"errors"
 	"net"
-	"os"
 	"sync"
 	"time"
 )
@@ -92,11 +91,14 @@ func (l *connLink) wake() {
 	l.woken = l.conn.SetReadDeadline(past) == nil
 }
 
-// awoke reports whether an error comes from wake alone, which is over then.
+// awoke reports whether an error comes from wake alone, which is over then. Not every
+// link calls its timeout os.ErrDeadlineExceeded: pion's buffers, below whatever shares an
+// ICE connection, have one of their own.
 func (l *connLink) awoke(err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.woken || !errors.Is(err, os.ErrDeadlineExceeded) {
+	timeout, ok := errors.AsType[net.Error](err)
+	if !l.woken || !ok || !timeout.Timeout() {
 		return false
 	}
 	l.woken = false
