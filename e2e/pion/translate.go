@@ -97,6 +97,7 @@ func (c *Config) common() (*godwit.Config, error) {
 		SRTPProfiles:            converted[godwit.SRTPProfile](c.SRTPProtectionProfiles),
 		SRTPMasterKeyIdentifier: c.SRTPMasterKeyIdentifier,
 		SessionTicketsDisabled:  c.SessionStore == nil || c.PSK != nil, // a PSKCallback may take a ticket for an identity
+		MaxVersion:              maxVersion,
 		MTU:                     max(c.MTU, 0),
 		InitialTimeout:          c.FlightInterval,
 		LoggerFactory:           c.LoggerFactory,
