@@ -98,10 +98,10 @@ func Server(conn net.PacketConn, rAddr net.Addr, config *Config) (*Conn, error) 
 
 // over makes a Conn over conn, which stays the caller's if that fails.
 func over(conn net.PacketConn, rAddr net.Addr, g *godwit.Config, side func(net.Conn, *godwit.Config) (*godwit.Conn, error)) (*Conn, error) {
-	if conn == nil {
-		return nil, refused("no net.PacketConn")
+	l, err := newLink(conn, rAddr)
+	if err != nil {
+		return nil, err
 	}
-	l := newLink(conn, rAddr)
 	inner, err := side(l, g)
 	if err != nil {
 		return nil, &FatalError{Err: err}

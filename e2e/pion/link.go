@@ -17,12 +17,18 @@ type link struct {
 // newLink finds the peer: a PacketConn that is a connection already, as an ICE
 // endpoint or a connected socket, says itself whom it talks to; of any other,
 // datagrams from elsewhere are dropped.
-func newLink(pc net.PacketConn, remote net.Addr) *link {
+func newLink(pc net.PacketConn, remote net.Addr) (*link, error) {
 	c, connected := pc.(net.Conn)
-	if !connected || c.RemoteAddr() == nil && remote != nil {
+	switch {
+	case pc == nil:
+		return nil, refused("no net.PacketConn")
+	case connected && (c.RemoteAddr() != nil || remote == nil):
+	case remote == nil:
+		return nil, refused("no address to send to")
+	default:
 		c = godwit.FromPacketConn(pc, remote)
 	}
-	return &link{c, sync.OnceValue(c.Close)}
+	return &link{c, sync.OnceValue(c.Close)}, nil
 }
 
 func (l *link) Close() error { return l.close() }
