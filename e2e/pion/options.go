@@ -282,12 +282,15 @@ func WithListenConfig(listenConfig net.ListenConfig) ServerOption {
 
 // --- Hooks
 
-// WithHelloRandomBytesGenerator sets what makes the random bytes of a ClientHello.
+// WithHelloRandomBytesGenerator sets what makes the random bytes of a client's
+// hellos. Warning: they have to be as fresh as random ones.
 func WithHelloRandomBytesGenerator(fn func() [handshake.RandomBytesLength]byte) Option {
 	return callback("HelloRandomBytesGenerator", fn == nil, func(c *Config) { c.HelloRandomBytesGenerator = fn })
 }
 
-// WithClientHelloMessageHook sets what may replace a ClientHello.
+// WithClientHelloMessageHook sets what may replace a ClientHello, in the limits of
+// godwit's Config.RewriteMessage: suites and extensions in another order, or fewer,
+// or with others that mean nothing.
 func WithClientHelloMessageHook(fn func(handshake.MessageClientHello) handshake.Message) Option {
 	return callback("ClientHelloMessageHook", fn == nil, func(c *Config) { c.ClientHelloMessageHook = fn })
 }

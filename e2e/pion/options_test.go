@@ -13,7 +13,6 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/dtls/v3/pkg/crypto/elliptic"
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
-	"github.com/pion/dtls/v3/pkg/protocol/handshake"
 
 	godwit "github.com/godwit-dtls/godwit/dtls"
 )
@@ -54,7 +53,8 @@ func TestRefused(t *testing.T) {
 		{dtls.WithCustomCipherSuites(func() []dtls.CipherSuite { return []dtls.CipherSuite{ownSuite{}} }), "CustomCipherSuites"},
 		{dtls.WithDisableRetransmitBackoff(true), "DisableRetransmitBackoff"},
 		{dtls.WithPaddingLengthGenerator(func(uint) uint { return 1 }), "PaddingLengthGenerator"},
-		{dtls.WithHelloRandomBytesGenerator(func() (b [handshake.RandomBytesLength]byte) { return b }), "HelloRandomBytesGenerator"},
+		{dtls.WithHelloRandomBytesGenerator(nil), "WithHelloRandomBytesGenerator"},
+		{dtls.WithClientHelloMessageHook(nil), "WithClientHelloMessageHook"},
 	} {
 		a, _ := link()
 		_, err := dtls.ClientWithOptions(a, address, c.option)

@@ -98,6 +98,7 @@ func (c *Config) common() (*godwit.Config, error) {
 		SRTPMasterKeyIdentifier: c.SRTPMasterKeyIdentifier,
 		SessionTicketsDisabled:  c.SessionStore == nil || c.PSK != nil, // a PSKCallback may take a ticket for an identity
 		MaxVersion:              maxVersion,
+		RewriteMessage:          c.rewrite(),
 		MTU:                     max(c.MTU, 0),
 		InitialTimeout:          c.FlightInterval,
 		LoggerFactory:           c.LoggerFactory,
@@ -139,10 +140,6 @@ func (c *Config) refuse() error {
 		{c.CertificateSignatureSchemes != nil && !slices.Equal(c.CertificateSignatureSchemes, c.SignatureSchemes), "CertificateSignatureSchemes: they are those of SignatureSchemes"},
 		{c.DisableRetransmitBackoff, "DisableRetransmitBackoff: retransmission timeouts double (RFC 9147 5.8.2)"},
 		{c.PaddingLengthGenerator != nil, "PaddingLengthGenerator: see WithGodwit and Config.RecordPadding there"},
-		{c.HelloRandomBytesGenerator != nil, "HelloRandomBytesGenerator: random bytes are always fresh ones"},
-		{c.ClientHelloMessageHook != nil, "ClientHelloMessageHook: messages go out as godwit writes them"},
-		{c.ServerHelloMessageHook != nil, "ServerHelloMessageHook: messages go out as godwit writes them"},
-		{c.CertificateRequestMessageHook != nil, "CertificateRequestMessageHook: messages go out as godwit writes them"},
 	} {
 		if r.asked {
 			return refused(r.why)
