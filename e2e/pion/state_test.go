@@ -1,6 +1,7 @@
 package dtls_test
 
 import (
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -162,6 +163,41 @@ func TestSessionStore(t *testing.T) {
 		}
 		if handshake(&kept[0], nil) || handshake(nil, &kept[1]) {
 			t.Error("resumed without a store")
+		}
+	})
+}
+
+// Who resumes a session is asked about its certificate too.
+func TestSessionVerified(t *testing.T) {
+	bothVersions(t, func(t *testing.T, _ uint16, limit dtls.Option) {
+		mine := certificate(t)
+		var kept [2]store
+		no := errors.New("not this one")
+		for i, verdict := range []error{nil, nil, no} {
+			asked := 0
+			client, server := sides{
+				both: []dtls.Option{limit},
+				client: []dtls.ClientOption{dtls.WithInsecureSkipVerify(true), dtls.WithServerName("marsh.example"), dtls.WithSessionStore(&kept[0]),
+					dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
+						if asked++; string(raw[0]) != string(mine.Certificate[0]) {
+							t.Error("another certificate")
+						}
+						return verdict
+					})},
+				server: []dtls.ServerOption{dtls.WithCertificates(mine), dtls.WithSessionStore(&kept[1])},
+			}.pair(t)
+			err, _ := shake(client, server)
+			if !errors.Is(err, verdict) || asked != 1 {
+				t.Errorf("handshake %d: %v, asked %d times", i, err, asked)
+			}
+			if err == nil {
+				send(t, server, client, "there")
+				if s := state(t, client); s.Godwit().DidResume != (i > 0) {
+					t.Errorf("handshake %d: resumed %v", i, s.Godwit().DidResume)
+				}
+			}
+			client.Close()
+			server.Close()
 		}
 	})
 }

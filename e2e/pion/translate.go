@@ -2,7 +2,6 @@ package dtls
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/netip"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"github.com/pion/logging"
 
 	godwit "github.com/godwit-dtls/godwit/dtls"
-	"github.com/godwit-dtls/godwit/shared/alert"
 )
 
 // defaultFlightInterval is Pion's, which RFC 9147 5.8.2 recommends too.
@@ -29,6 +27,8 @@ func (c *Config) server() (*godwit.Config, error) {
 	g.ClientAuth = tls.ClientAuthType(c.ClientAuth)
 	g.ClientCAs = c.ClientCAs
 	g.InsecureDisableCookies = c.InsecureSkipVerifyHello
+	verify := verifier{config: c}
+	g.VerifyPeerCertificate, g.VerifyConnection = verify.certificate, verify.connection
 	if c.GetCertificate != nil {
 		g.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.GetCertificate(clientHelloInfo(info))
@@ -61,16 +61,12 @@ func (c *Config) client(remote net.Addr) (*godwit.Config, error) {
 			return c.GetClientCertificate(&CertificateRequestInfo{info.AcceptableCAs, info})
 		}
 	}
-	switch {
-	case c.ServerName != "" || c.InsecureSkipVerify:
-	case c.VerifyPeerCertificate != nil || c.VerifyConnection != nil:
-		verifyRootsAlone(g)
-	default:
-		g.ServerName = host(remote)
+	verify := verifier{config: c, wantsSRTP: len(c.SRTPProtectionProfiles) > 0}
+	if c.ServerName == "" && !c.InsecureSkipVerify {
+		verify.rootsAlone = c.VerifyPeerCertificate != nil || c.VerifyConnection != nil
+		g.InsecureSkipVerify, g.ServerName = verify.rootsAlone, host(remote)
 	}
-	if len(c.SRTPProtectionProfiles) > 0 {
-		requireSRTP(g)
-	}
+	g.VerifyPeerCertificate, g.VerifyConnection = verify.certificate, verify.connection
 	if c.PSK != nil {
 		c.offerPSK(g)
 	}
@@ -109,19 +105,6 @@ func (c *Config) common() (*godwit.Config, error) {
 	}
 	if g.LoggerFactory == nil {
 		g.LoggerFactory = logging.NewDefaultLoggerFactory() // which goes by PION_LOG_DEBUG and the like
-	}
-	if c.VerifyPeerCertificate != nil {
-		g.VerifyPeerCertificate = func(rawCerts [][]byte, chains [][]*x509.Certificate) error {
-			if len(rawCerts) == 0 {
-				return nil // ClientAuth has said whether that is allowed
-			}
-			return c.VerifyPeerCertificate(rawCerts, chains)
-		}
-	}
-	if c.VerifyConnection != nil {
-		g.VerifyConnection = func(state godwit.ConnectionState) error {
-			return c.VerifyConnection(newState(state, nil))
-		}
 	}
 	if c.ConnectionIDGenerator != nil {
 		g.ConnectionIDs = connectionIDs{c.ConnectionIDGenerator, len(c.ConnectionIDGenerator())}
@@ -184,66 +167,6 @@ func host(a net.Addr) string {
 		}
 	}
 	return ""
-}
-
-// verifyRootsAlone leaves the server's name to the application, which verifies.
-func verifyRootsAlone(g *godwit.Config) {
-	peer, connection := g.VerifyPeerCertificate, g.VerifyConnection
-	verify := func(chain []*x509.Certificate) ([][]*x509.Certificate, error) {
-		options := x509.VerifyOptions{Roots: g.RootCAs, Intermediates: x509.NewCertPool()}
-		for _, c := range chain[1:] {
-			options.Intermediates.AddCert(c)
-		}
-		chains, err := chain[0].Verify(options)
-		if err != nil {
-			return nil, alert.Peerf(alert.UnknownCA, "%w", err)
-		}
-		return chains, nil
-	}
-	g.InsecureSkipVerify = true
-	g.VerifyPeerCertificate = func(rawCerts [][]byte, _ [][]*x509.Certificate) error {
-		var parsed []*x509.Certificate
-		for _, der := range rawCerts {
-			c, err := x509.ParseCertificate(der)
-			if err != nil {
-				return err
-			}
-			parsed = append(parsed, c)
-		}
-		if len(parsed) == 0 {
-			return nil
-		}
-		chains, err := verify(parsed)
-		if err != nil || peer == nil {
-			return err
-		}
-		return peer(rawCerts, chains)
-	}
-	g.VerifyConnection = func(state godwit.ConnectionState) error {
-		if state.DidResume && len(state.PeerCertificates) > 0 { // which VerifyPeerCertificate doesn't see
-			if _, err := verify(state.PeerCertificates); err != nil {
-				return err
-			}
-		}
-		if connection == nil {
-			return nil
-		}
-		return connection(state)
-	}
-}
-
-// requireSRTP refuses a server that chooses no profile, as Pion's client does.
-func requireSRTP(g *godwit.Config) {
-	verify := g.VerifyConnection
-	g.VerifyConnection = func(state godwit.ConnectionState) error {
-		if state.SRTPProfile == 0 {
-			return alert.Peerf(alert.InsufficientSecurity, "the server chose none of the SRTP profiles on offer")
-		}
-		if verify == nil {
-			return nil
-		}
-		return verify(state)
-	}
 }
 
 func clientHelloInfo(info *tls.ClientHelloInfo) *ClientHelloInfo {
