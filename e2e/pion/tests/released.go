@@ -25,7 +25,8 @@ type suite struct {
 	env  []string
 }
 
-// A result is how the tests of a suite ended, by name, top level alone.
+// A result is how the tests of a suite ended, by name. What a pattern has chosen of a
+// test's subtests is one of that name.
 type result struct {
 	outcomes map[string]string // "pass", "fail" or "skip"
 	output   map[string]string // what a test that failed said
@@ -65,39 +66,33 @@ func execute(ctx context.Context, s suite, dir string) (*result, error) {
 	for range attempts - 1 {
 		failed := r.named("fail")
 		r.again = slices.Concat(r.again, failed)
-		r.add(b.all(ctx, s.alone(failed), 1))
+		r.add(b.all(ctx, alone(failed), 1))
 	}
 	r.again = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(r.again))), func(t string) bool { return r.outcomes[t] == "fail" })
 	return r, nil
 }
 
-// alone are the patterns of these tests, one each.
-func (s suite) alone(tests []string) (runs []string) {
+// alone are patterns of a test each.
+func alone(tests []string) (runs []string) {
 	for _, test := range tests {
-		exact := "^" + test + "$"
-		i := slices.IndexFunc(s.run, func(run string) bool { return strings.HasPrefix(run, exact+"/") })
-		if i >= 0 {
-			exact = s.run[i]
+		if !strings.Contains(test, "/") {
+			test = "^" + test + "$"
 		}
-		runs = append(runs, exact)
+		runs = append(runs, test)
 	}
 	return runs
 }
 
 func (r *result) add(events []event) {
 	for _, e := range events {
-		test, sub, _ := strings.Cut(e.Test, "/")
-		switch e.Action {
-		case "start", "run":
-			if sub == "" && test != "" {
-				r.outcomes[test], r.output[test] = "fail", "" // until it says otherwise
-			}
-		case "pass", "fail", "skip":
-			if sub == "" && test != "" {
-				r.outcomes[test] = e.Action
-			}
-		case "output":
-			r.output[test] += e.Output
+		switch {
+		case e.Test == "":
+		case e.Action == "run":
+			r.outcomes[e.Test], r.output[e.Test] = "fail", "" // until it says otherwise
+		case e.Action == "pass" || e.Action == "fail" || e.Action == "skip":
+			r.outcomes[e.Test] = e.Action
+		case e.Action == "output":
+			r.output[e.Test] += e.Output
 		}
 	}
 }
@@ -170,9 +165,17 @@ func (b binary) process(ctx context.Context, run string) (events []event) {
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
 		var e event
-		if json.Unmarshal(lines.Bytes(), &e) == nil {
-			events = append(events, e)
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue
 		}
+		test, sub, _ := strings.Cut(e.Test, "/")
+		if sub != "" && e.Action != "output" {
+			continue // its test says the same
+		}
+		if e.Test = test; test != "" && strings.Contains(run, "/") {
+			e.Test = run
+		}
+		events = append(events, e)
 	}
 	return events
 }
