@@ -2,6 +2,7 @@ package dtls_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -112,6 +113,35 @@ func TestLinkEnds(t *testing.T) {
 type ending struct{ net.Conn }
 
 func (ending) Read([]byte) (int, error) { return 0, io.EOF }
+
+// A link that takes no datagrams any more ends the handshake at once: at its first
+// one, or while the other side is waited for.
+func TestLinkRefuses(t *testing.T) {
+	for taken := range 2 {
+		bothVersions(t, func(t *testing.T, version uint16) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := configs(t, version)
+				client.CurvePreferences = []tls.CurveID{tls.X25519} // a hello of one datagram
+				l := newLAN()
+				c, _ := ends(t, l, client, server) // of whom the server doesn't answer
+				n := 0
+				l.filter(func(datagram) error {
+					if n++; n > taken {
+						return io.ErrClosedPipe
+					}
+					return nil
+				})
+				began := time.Now()
+				expectError(t, "Handshake", c.Handshake(), io.ErrClosedPipe)
+				if waited, want := time.Since(began), time.Duration(taken)*handshake.DefaultInitialTimeout; waited != want {
+					t.Errorf("after %v, want %v", waited, want)
+				}
+				_, err := c.Write([]byte("more"))
+				expectError(t, "Write", err, io.ErrClosedPipe)
+			})
+		})
+	}
+}
 
 // --- The last flight
 

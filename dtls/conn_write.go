@@ -153,16 +153,21 @@ func (c *Conn) flush() {
 	if c.engine.Err() != nil {
 		c.end()
 	}
-	c.schedule()
+	if !c.ended {
+		c.schedule()
+	}
 }
 
 // sendFlight sends a datagram of the engine's. It may be lost: the engine sends
-// it again.
+// it again. A link that is broken ends a handshake, which nothing else might do before
+// its time is over; behind it, whoever reads or writes data learns that.
 func (c *Conn) sendFlight(datagram []byte, to Path) {
 	switch err := c.link.send(datagram, to); {
 	case tooBig(err):
 		c.engine.shrink(len(datagram))
 	case transient(err):
 		c.engine.stats.LinkErrors++
+	case err != nil && !c.engine.Open() && c.err() == nil:
+		c.fail(err)
 	}
 }

@@ -99,6 +99,8 @@ type (
 	Store = handshake.Store
 	// An Event is what Config.Trace is called with.
 	Event = handshake.Event
+	// A HandshakeType is the type of a handshake message, for Config.RewriteMessage.
+	HandshakeType = handshake.HandshakeType
 )
 
 // NewLRUClientSessionCache returns a ClientSessionCache that holds up to capacity
@@ -127,6 +129,13 @@ var ErrGeneration = handshake.ErrGeneration
 const (
 	VersionDTLS12 = uint16(protocol.VersionDTLS12)
 	VersionDTLS13 = uint16(protocol.VersionDTLS13)
+)
+
+// The messages that Config.RewriteMessage sees.
+const (
+	ClientHello        = protocol.ClientHello
+	ServerHello        = protocol.ServerHello
+	CertificateRequest = protocol.CertificateRequest
 )
 
 // The certificate types for Config.PeerCertificateTypes.

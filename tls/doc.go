@@ -85,6 +85,8 @@ type (
 	EarlyDataReason = handshake.EarlyDataReason
 	// An Event is what Config.Trace is called with.
 	Event = handshake.Event
+	// A HandshakeType is the type of a handshake message, for Config.RewriteMessage.
+	HandshakeType = handshake.HandshakeType
 )
 
 // NewLRUClientSessionCache returns a ClientSessionCache that holds up to capacity
@@ -110,6 +112,13 @@ func ParseSessionState(data []byte) (*SessionState, error) { return session.Pars
 const (
 	VersionTLS12 = uint16(protocol.VersionTLS12)
 	VersionTLS13 = uint16(protocol.VersionTLS13)
+)
+
+// The messages that Config.RewriteMessage sees.
+const (
+	ClientHello        = protocol.ClientHello
+	ServerHello        = protocol.ServerHello
+	CertificateRequest = protocol.CertificateRequest
 )
 
 // The certificate types for Config.PeerCertificateTypes.

@@ -32,7 +32,7 @@ func writeCertificateRequest(m *Machine, b *wire.Builder) error {
 			Authorities: m.config.authorities(),
 		}
 		out.Append(b)
-		return nil
+		return m.rewrite(protocol.CertificateRequest, b)
 	}
 	extensions, err := m.answerExtensions(inRequest)
 	if err != nil {

@@ -306,6 +306,19 @@ type Config struct {
 	// are found (RFC 8701).
 	GREASE bool
 
+	// RewriteMessage may give what goes in the clear another form, so that a program
+	// can't be told from others by it, or to see what a peer makes of it. It gets the
+	// body of a ClientHello, a ServerHello or a CertificateRequest of 1.2 that is
+	// about to be sent, without its header, and returns the one to send; nil leaves it
+	// as it is. Suites and extensions may change their order, and be left out, and
+	// then can't be agreed on; those that are added must mean nothing to the server,
+	// since a choice of theirs ends the handshake. A ClientHello that follows another
+	// has to be changed as that was, and its pre_shared_key not at all. It is called
+	// with locks held. What can't be parsed ends the handshake with internal_error.
+	// Warning: random bytes that aren't random anymore are for the application to
+	// answer for.
+	RewriteMessage func(kind HandshakeType, body []byte) []byte
+
 	// --- Encrypted Client Hello
 
 	// EncryptedClientHelloConfigList lets a client hide its ClientHello, above all
@@ -623,6 +636,9 @@ const (
 
 // An SRTPProfile is a protection profile of DTLS-SRTP, as IANA numbers them.
 type SRTPProfile = protocol.SRTPProfile
+
+// A HandshakeType is the type of a handshake message, for RewriteMessage.
+type HandshakeType = protocol.HandshakeType
 
 // A SessionState is what resumes a session, for WrapSession and
 // ClientSessionCache.

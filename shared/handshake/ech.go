@@ -381,6 +381,9 @@ func (c *Config) validateECH(role Role) error {
 		return nil
 	}
 	const field = "EncryptedClientHelloConfigList"
+	if c.RewriteMessage != nil {
+		return unusable("RewriteMessage", "a ClientHello that hides another is not rewritten (%s)", field)
+	}
 	if _, err := ech.ParseConfigList(c.EncryptedClientHelloConfigList); err != nil && len(c.EncryptedClientHelloConfigList) > 0 {
 		return unusable(field, "%w", err)
 	}

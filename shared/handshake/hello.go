@@ -92,6 +92,9 @@ func writeClientHello(m *Machine, b *wire.Builder) error {
 		return err
 	}
 	m.composeHello(b, extensions)
+	if err := m.rewrite(protocol.ClientHello, b); err != nil {
+		return err
+	}
 	if body, err := b.Bytes(); err == nil { // else the caller meets it
 		m.bind(&m.transcript, body)
 	}

@@ -43,6 +43,9 @@ func writeServerHello(m *Machine, b *wire.Builder) error {
 		return err
 	}
 	out.Append(b)
+	if err := m.rewrite(protocol.ServerHello, b); err != nil {
+		return err
+	}
 	if m.version.Is13() && m.hello.inner {
 		body, _ := b.Bytes()
 		m.confirmInner(confirmHello, body, body[2+32-ech.ConfirmationLen:2+32]) // the end of random
