@@ -1,0 +1,117 @@
+package main
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// A listenerTask has many clients at once, of this process too, that connect to
+// one listener on loopback a few times each, and want an echo.
+type listenerTask struct {
+	endpoints endpoints
+	clients   int
+}
+
+// connectsEach is how often a client connects.
+const connectsEach = 3
+
+func (p inProcess) listener(clients int) (task, error) {
+	e, err := p.socketEndpoints()
+	return listenerTask{e, clients}, err
+}
+
+func (listenerTask) close() {}
+
+func (t listenerTask) run(time.Duration) (sample, error) {
+	l, err := t.endpoints.listen()
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	go echoAll(l)
+	visits := make([][]visit, t.clients)
+	began, used := time.Now(), cpuTime()
+	var clients sync.WaitGroup
+	for i := range visits {
+		clients.Go(func() {
+			for range connectsEach {
+				visits[i] = append(visits[i], t.visit(l.Addr().String()))
+			}
+		})
+	}
+	clients.Wait()
+	took, count := time.Since(began), float64(t.clients*connectsEach)
+	s := sample{
+		cost:      float64(cpuTime()-used) / count,
+		perSecond: count / took.Seconds(),
+		failures:  0,
+	}
+	for _, each := range visits {
+		for _, v := range each {
+			s[longest] = max(s[longest], float64(v.handshake))
+			if v.err != nil {
+				s[failures]++
+			}
+		}
+	}
+	return s, nil
+}
+
+// A visit is one connection of a client.
+type visit struct {
+	handshake time.Duration
+	err       error
+}
+
+func (t listenerTask) visit(address string) (v visit) {
+	began := time.Now()
+	c, err := t.endpoints.dial(address)
+	v.handshake = time.Since(began)
+	if err != nil {
+		v.err = err
+		return v
+	}
+	defer c.Close()
+	v.err = ask(c)
+	return v
+}
+
+// ask wants an echo. A datagram may be lost, as the sockets' buffers are small:
+// then it asks again.
+func ask(c conn) (err error) {
+	const tries = 5
+	buf := make([]byte, 16)
+	for range tries {
+		if _, err = c.Write(buf[:1]); err != nil {
+			return err
+		}
+		if err = c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+		if _, err = c.Read(buf); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// echoAll serves every client of a listener until it says goodbye.
+func echoAll(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			if c.(conn).Handshake() == nil {
+				io.CopyBuffer(justWriter{c}, c, make([]byte, 2048))
+			}
+		}()
+	}
+}
+
+// justWriter hides what else a Conn can do from io.Copy.
+type justWriter struct{ io.Writer }
