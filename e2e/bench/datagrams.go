@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -101,7 +102,9 @@ func (p inProcess) sender(address string, size, batch int) (sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.dial(address)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := e.dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +159,7 @@ func readFirst(l net.Listener, handle func(data []byte)) error {
 	if err != nil {
 		return err
 	}
-	if err := c.(conn).Handshake(); err != nil {
+	if err := c.(conn).HandshakeContext(context.Background()); err != nil {
 		return err
 	}
 	for buf := make([]byte, 1<<14); ; {

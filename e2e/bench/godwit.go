@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 
 	"github.com/godwit-dtls/godwit/dtls"
@@ -37,7 +38,13 @@ func (g godwit) endpoints(h handshake) (endpoints, error) {
 		server:  func(l *link) (conn, error) { return dtls.Server(l, server) },
 		resumed: func(c conn) bool { return c.(*dtls.Conn).ConnectionState().DidResume },
 		listen:  func() (net.Listener, error) { return dtls.Listen("udp4", loopback, server) },
-		dial:    func(address string) (conn, error) { return dtls.Dial("udp4", address, client) },
+		dial: func(ctx context.Context, address string) (conn, error) {
+			c, err := (&dtls.Dialer{Config: client}).DialContext(ctx, "udp4", address)
+			if err != nil {
+				return nil, err
+			}
+			return c.(*dtls.Conn), nil
+		},
 
 		writeBatch: godwitWriteBatch,
 		serve:      godwitServe,

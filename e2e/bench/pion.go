@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/dtls/v3/pkg/crypto/elliptic"
@@ -34,27 +36,27 @@ func (pion) endpoints(h handshake) (endpoints, error) {
 	}
 	client = append(client, dtls.WithInsecureSkipVerify(true), dtls.WithServerName(serverName))
 	server = append(server, dtls.WithCertificates(certificate))
+	var sessions pionSessions // the client's
 	if h.resumes {
-		client = append(client, dtls.WithSessionStore(&pionSessions{}))
+		client = append(client, dtls.WithSessionStore(&sessions))
 		server = append(server, dtls.WithSessionStore(&pionSessions{}))
 	}
 	// In memory nobody proves an address, as with the other stacks.
 	trusting := append(slices.Clone(server), dtls.WithInsecureSkipVerifyHello(true))
 	return endpoints{
-		client: func(l *link) (conn, error) { return dtls.ClientWithOptions(l, l.remote, client...) },
-		server: func(l *link) (conn, error) { return dtls.ServerWithOptions(l, l.remote, trusting...) },
-		resumed: func(c conn) bool {
-			state, ok := c.(*dtls.Conn).ConnectionState()
-			return ok && len(state.PeerCertificates) == 0
-		},
+		client:  func(l *link) (conn, error) { return dtls.ClientWithOptions(l, l.remote, client...) },
+		server:  func(l *link) (conn, error) { return dtls.ServerWithOptions(l, l.remote, trusting...) },
+		resumed: func(conn) bool { return h.resumes && !sessions.changed.Swap(false) },
 		listen: func() (net.Listener, error) {
 			return dtls.ListenWithOptions("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, server...)
 		},
-		dial: func(address string) (conn, error) { return dialPion(address, client) },
+		dial: func(ctx context.Context, address string) (conn, error) {
+			return dialPion(ctx, address, client)
+		},
 	}, nil
 }
 
-func dialPion(address string, options []dtls.ClientOption) (conn, error) {
+func dialPion(ctx context.Context, address string, options []dtls.ClientOption) (conn, error) {
 	to, err := net.ResolveUDPAddr("udp4", address)
 	if err != nil {
 		return nil, err
@@ -63,19 +65,23 @@ func dialPion(address string, options []dtls.ClientOption) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Handshake(); err != nil {
+	if err := c.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// pionSessions is a dtls.SessionStore.
-type pionSessions struct{ sessions sync.Map }
+// pionSessions is a dtls.SessionStore. Full handshakes alone change it.
+type pionSessions struct {
+	sessions sync.Map
+	changed  atomic.Bool
+}
 
 func (p *pionSessions) Set(key []byte, s dtls.Session) error {
 	s.ID, s.Secret = slices.Clone(s.ID), slices.Clone(s.Secret)
 	p.sessions.Store(string(key), s)
+	p.changed.Store(true)
 	return nil
 }
 

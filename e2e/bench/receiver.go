@@ -28,7 +28,7 @@ func startFarEnd(peer string, batch int) (*farEnd, error) {
 	return &farEnd{p, address}, nil
 }
 
-// patience is how long the end may take to arrive.
+// patience is how long the beginning and the end may take.
 const patience = 20 * time.Second
 
 // result lets finish say that it's over, until that has arrived.

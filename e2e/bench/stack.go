@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -33,7 +34,7 @@ type endpoints struct {
 	// Over UDP; nil where the stack has no datagrams. Accept may return before the
 	// handshake, and dial after it.
 	listen func() (net.Listener, error)
-	dial   func(address string) (conn, error)
+	dial   func(ctx context.Context, address string) (conn, error)
 	// Many datagrams at once; nil where the stack has no such calls.
 	writeBatch func(c conn, data [][]byte) error
 	serve      func(l net.Listener, handle func(data []byte)) error
@@ -42,7 +43,7 @@ type endpoints struct {
 // A conn is what all stacks call a Conn.
 type conn interface {
 	net.Conn
-	Handshake() error
+	HandshakeContext(ctx context.Context) error
 }
 
 // inProcess makes a peer of a stack.
@@ -65,8 +66,8 @@ func (e endpoints) connect(client, server *link) (p pair, err error) {
 	}
 	p.clientLink = client
 	served := make(chan error, 1)
-	go func() { served <- p.server.Handshake() }()
-	if err := errors.Join(p.client.Handshake(), <-served); err != nil {
+	go func() { served <- p.server.HandshakeContext(context.Background()) }()
+	if err := errors.Join(p.client.HandshakeContext(context.Background()), <-served); err != nil {
 		return p, err
 	}
 	return p, p.echo()
