@@ -18,7 +18,8 @@ type contest struct {
 	begin  func(p peer) (task, error)
 	rounds int
 	turn   time.Duration
-	procs  int // GOMAXPROCS
+	limit  time.Duration // no round begins when so much time has gone; zero: no limit
+	procs  int           // GOMAXPROCS
 }
 
 // results are the samples of each contest and peer, in the order of the rounds.
@@ -43,8 +44,11 @@ func (c contest) run(r results) error {
 		}
 		tasks[p.name()] = t
 	}
-	samples := map[string][]sample{}
-	for range c.rounds {
+	samples, began := map[string][]sample{}, time.Now()
+	for round := range c.rounds {
+		if round > 0 && c.limit > 0 && time.Since(began) > c.limit {
+			break
+		}
 		for _, p := range c.peers {
 			t := tasks[p.name()]
 			if t == nil {

@@ -73,27 +73,20 @@ func (l *link) SetDeadline(t time.Time) error      { return l.SetReadDeadline(t)
 func (l *link) SetReadDeadline(t time.Time) error  { l.in.setDeadline(t); return nil }
 func (l *link) SetWriteDeadline(t time.Time) error { return nil } // a write never waits
 
-// A queue is one direction of a link.
+// A queue is one direction of a link: a ring of buffers, which stay.
 type queue struct {
 	kind transport
 
-	mu       sync.Mutex
-	arrived  sync.Cond
-	waiting  [][]byte // those before head have been taken
-	head     int
-	taken    int // bytes of the first one, of a stream
-	spare    [][]byte
-	closed   bool
-	lost     bool // nothing goes in any more
-	deadline time.Time
-	timer    *time.Timer
+	mu         sync.Mutex
+	arrived    sync.Cond
+	ring       [][]byte // their number is a power of two, or none
+	first, end uint     // where the first is, and behind the last; they only grow
+	taken      int      // bytes of the first one, of a stream
+	closed     bool
+	lost       bool // nothing goes in any more
+	deadline   time.Time
+	timer      *time.Timer
 }
-
-// The sizes of buffers, in bytes: what most paths carry, and any record.
-const (
-	smallBuffer = 2 << 10
-	largeBuffer = 17 << 10
-)
 
 func newQueue(kind transport) *queue {
 	q := &queue{kind: kind}
@@ -101,31 +94,44 @@ func newQueue(kind transport) *queue {
 	return q
 }
 
+// at is the place of a buffer.
+func (q *queue) at(i uint) *[]byte { return &q.ring[i&uint(len(q.ring)-1)] }
+
 func (q *queue) put(b []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed || q.lost { // nobody will read it
 		return len(b), nil
 	}
-	q.waiting = append(q.waiting, append(q.buffer(len(b)), b...))
+	if q.end-q.first == uint(len(q.ring)) {
+		q.grow()
+	}
+	last := q.at(q.end)
+	if cap(*last) < len(b) {
+		*last = make([]byte, 0, roomFor(len(b)))
+	}
+	*last = append((*last)[:0], b...)
+	q.end++
 	q.arrived.Signal()
 	return len(b), nil
 }
 
-// buffer is an empty one with room for size bytes.
-func (q *queue) buffer(size int) []byte {
-	if last := len(q.spare) - 1; last >= 0 && cap(q.spare[last]) >= size {
-		b := q.spare[last]
-		q.spare = q.spare[:last]
-		return b
+// roomFor is a size of buffers that suits size: what most paths carry, or any
+// record.
+func roomFor(size int) int {
+	const most, any = 2 << 10, 17 << 10
+	if size <= most {
+		return most
 	}
-	switch {
-	case size <= smallBuffer:
-		return make([]byte, 0, smallBuffer)
-	case size <= largeBuffer:
-		return make([]byte, 0, largeBuffer)
+	return max(size, any)
+}
+
+func (q *queue) grow() {
+	larger := make([][]byte, max(4, 2*len(q.ring)))
+	for i := range q.end - q.first {
+		larger[i] = *q.at(q.first + i)
 	}
-	return make([]byte, 0, size)
+	q.ring, q.first, q.end = larger, 0, q.end-q.first
 }
 
 // take takes one datagram, of which it loses what doesn't fit, or as much of the
@@ -133,23 +139,23 @@ func (q *queue) buffer(size int) []byte {
 func (q *queue) take(b []byte) (n int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.head == len(q.waiting) {
+	for q.first == q.end {
 		if err := q.ended(); err != nil {
 			return 0, err
 		}
 		q.arrived.Wait()
 	}
-	for q.head < len(q.waiting) {
-		first := q.waiting[q.head][q.taken:]
-		copied := copy(b[n:], first)
-		n += copied
-		if q.kind == stream && copied < len(first) {
-			q.taken += copied
-			break
-		}
-		q.drop()
-		if q.kind == datagrams {
-			break
+	if q.kind == datagrams {
+		n = copy(b, *q.at(q.first))
+		q.first++
+		return n, nil
+	}
+	for q.first != q.end && n < len(b) {
+		first := *q.at(q.first)
+		copied := copy(b[n:], first[q.taken:])
+		n, q.taken = n+copied, q.taken+copied
+		if q.taken == len(first) {
+			q.first, q.taken = q.first+1, 0
 		}
 	}
 	return n, nil
@@ -166,16 +172,6 @@ func (q *queue) ended() error {
 	return nil
 }
 
-// drop keeps the first buffer for another time.
-func (q *queue) drop() {
-	q.spare = append(q.spare, q.waiting[q.head][:0])
-	q.waiting[q.head] = nil
-	q.taken = 0
-	if q.head++; q.head == len(q.waiting) {
-		q.waiting, q.head = q.waiting[:0], 0
-	}
-}
-
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -189,7 +185,7 @@ func (q *queue) cut() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lost = true
-	q.waiting, q.head, q.taken, q.spare = nil, 0, 0, nil
+	q.ring, q.first, q.end, q.taken = nil, 0, 0, 0
 }
 
 func (q *queue) setDeadline(t time.Time) {

@@ -60,7 +60,7 @@ func (t listenerTask) run(time.Duration) (sample, error) {
 // limit is how long a handshake may take before it counts as a failure: some
 // stacks never end if the wrong datagram is lost.
 func (t listenerTask) limit() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), time.Second+time.Duration(t.clients)*10*time.Millisecond)
+	return context.WithTimeout(context.Background(), time.Second+time.Duration(t.clients)*5*time.Millisecond)
 }
 
 // A visit is one connection of a client.
@@ -87,13 +87,13 @@ func (t listenerTask) visit(address string) (v visit) {
 // ask wants an echo. A datagram may be lost, as the sockets' buffers are small:
 // then it asks again.
 func ask(c conn) (err error) {
-	const tries = 5
+	const tries = 3
 	buf := make([]byte, 16)
 	for range tries {
 		if _, err = c.Write(buf[:1]); err != nil {
 			return err
 		}
-		if err = c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		if err = c.SetReadDeadline(time.Now().Add(time.Second / 2)); err != nil {
 			return err
 		}
 		if _, err = c.Read(buf); err == nil {

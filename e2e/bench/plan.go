@@ -121,7 +121,7 @@ func udp(name string, batch, rounds int, turn time.Duration, peers ...peer) cont
 
 func listener(clients, rounds int, peers ...peer) contest {
 	return contest{
-		name: clientsAtOnce(clients), rounds: rounds, procs: runtime.NumCPU(), peers: peers,
+		name: clientsAtOnce(clients), rounds: rounds, limit: 8 * time.Second, procs: runtime.NumCPU(), peers: peers,
 		begin: func(p peer) (task, error) { return p.listener(clients) },
 	}
 }
