@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 // hurry is what a run needs to be over soon. Its figures are worth nothing, but
 // they are all there.
-var hurry = []string{"-rounds", "1", "-turn", "5ms"}
+var hurry = []string{"-rounds", "1", "-turn", "5ms", "-crowd", "20"}
 
 func runHurriedly(t *testing.T, arguments ...string) string {
 	t.Helper()
@@ -65,7 +65,7 @@ func TestQuick(t *testing.T) {
 	}
 }
 
-// Every peer has its cells, and the document its tables and its plot.
+// Every peer has its column, and the document its tables and its plot.
 func TestUpdate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "performance.md")
 	text := "before\n" + beginTables + "old\n" + endTables + "after\n"

@@ -15,7 +15,8 @@ import (
 type contest struct {
 	name   string
 	peers  []peer
-	begin  func(p peer) (task, error)
+	begin  func(p peer, crowd int) (task, error)
+	crowd  int // connections or clients, where there are many at once
 	rounds int
 	turn   time.Duration
 	limit  time.Duration // no round begins when so much time has gone; zero: no limit
@@ -28,42 +29,40 @@ type results map[string]map[string][]sample
 // run runs a contest and adds what came of it to r.
 func (c contest) run(r results) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.procs))
-	tasks := map[string]task{}
-	defer func() {
-		for _, t := range tasks {
-			t.close()
-		}
-	}()
+	var entrants []entrant
 	for _, p := range c.peers {
-		t, err := c.begin(p)
-		switch {
-		case errors.Is(err, errors.ErrUnsupported):
+		t, err := c.begin(p, c.crowd)
+		if errors.Is(err, errors.ErrUnsupported) {
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return fmt.Errorf("%s, %s: %w", c.name, p.name(), err)
 		}
-		tasks[p.name()] = t
+		defer t.close()
+		entrants = append(entrants, entrant{p.name(), t})
 	}
 	samples, began := map[string][]sample{}, time.Now()
 	for round := range c.rounds {
 		if round > 0 && c.limit > 0 && time.Since(began) > c.limit {
 			break
 		}
-		for _, p := range c.peers {
-			t := tasks[p.name()]
-			if t == nil {
-				continue
-			}
+		for _, e := range entrants {
 			runtime.GC() // nobody pays for another's garbage
-			s, err := t.run(c.turn)
+			s, err := e.task.run(c.turn)
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w", c.name, p.name(), err)
+				return fmt.Errorf("%s, %s: %w", c.name, e.name, err)
 			}
-			samples[p.name()] = append(samples[p.name()], s)
+			samples[e.name] = append(samples[e.name], s)
 		}
 	}
 	r[c.name] = samples
 	return nil
+}
+
+// An entrant is a peer with its task.
+type entrant struct {
+	name string
+	task task
 }
 
 // A subject is something that was measured: a quantity of a peer in a contest.

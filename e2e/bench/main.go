@@ -44,12 +44,14 @@ func run(arguments []string, out, progress io.Writer) error {
 		return err
 	}
 	peers := goPeers()
-	openSSL, err := startOpenSSL()
-	if err != nil {
-		fmt.Fprintln(progress, "OpenSSL is left out:", err)
-	} else {
-		defer openSSL.stop()
-		peers = append(peers, openSSL)
+	if !o.quick {
+		openSSL, err := startOpenSSL()
+		if err != nil {
+			fmt.Fprintln(progress, "OpenSSL is left out:", err)
+		} else {
+			defer openSSL.stop()
+			peers = append(peers, openSSL)
+		}
 	}
 	stop, err := o.profile.start()
 	if err != nil {
@@ -84,6 +86,7 @@ type options struct {
 	json          bool
 	update        string
 	rounds        int
+	crowd         int
 	turn          time.Duration
 	contest, peer *regexp.Regexp
 	profile       profile
@@ -91,10 +94,11 @@ type options struct {
 
 func parseOptions(arguments []string) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.BoolVar(&o.quick, "quick", false, "measure only what has a goal, within 50 s")
+	f.BoolVar(&o.quick, "quick", false, "measure only what the figures need, within 50 s")
 	f.BoolVar(&o.json, "json", false, "print the figures as one JSON object on one line")
 	f.StringVar(&o.update, "update", "", "write the tables into this `file`, and the plot beside it")
-	f.IntVar(&o.rounds, "rounds", 0, "how many rounds each contest has; 0: as planned")
+	f.IntVar(&o.rounds, "rounds", 0, "no more rounds than so many; 0: as planned")
+	f.IntVar(&o.crowd, "crowd", 0, "no more idle connections, or clients at once, than so many; 0: as planned")
 	f.DurationVar(&o.turn, "turn", 0, "how long a peer's turn takes; 0: as planned")
 	contest := f.String("contest", "", "run only contests that match this `expression`")
 	peer := f.String("peer", "", "run only peers that match this `expression`")
@@ -112,11 +116,11 @@ func parseOptions(arguments []string) (o options, err error) {
 
 // plan is what the options want of the plan.
 func (o options) plan(peers []peer) (chosen []contest) {
-	plan := fullPlan
+	plan := fullPlan(peers)
 	if o.quick {
-		plan = quickPlan
+		plan = quickPlan()
 	}
-	for _, c := range plan(peers) {
+	for _, c := range plan {
 		if !o.contest.MatchString(c.name) {
 			continue
 		}
@@ -125,6 +129,9 @@ func (o options) plan(peers []peer) (chosen []contest) {
 		}
 		if o.turn > 0 {
 			c.turn = o.turn
+		}
+		if o.crowd > 0 {
+			c.crowd = min(c.crowd, o.crowd)
 		}
 		var asked []peer
 		for _, p := range c.peers {

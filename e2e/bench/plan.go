@@ -73,7 +73,7 @@ func fullPlan(peers []peer) (plan []contest) {
 }
 
 // quickPlan is what the figures need.
-func quickPlan([]peer) []contest {
+func quickPlan() []contest {
 	return []contest{
 		records(64, 25, 30*time.Millisecond, godwitDTLS12, godwitDTLS13),
 		records(1200, 25, 30*time.Millisecond, godwitDTLS12, godwitDTLS13),
@@ -93,35 +93,35 @@ func quickPlan([]peer) []contest {
 
 func records(size, rounds int, turn time.Duration, peers ...peer) contest {
 	return contest{
-		name: recordsOf(size), rounds: rounds, turn: turn, procs: 1, peers: peers,
-		begin: func(p peer) (task, error) { return p.records(size) },
+		name: recordsOf(size), peers: peers, rounds: rounds, turn: turn, procs: 1,
+		begin: func(p peer, _ int) (task, error) { return p.records(size) },
 	}
 }
 
 func handshakes(name string, h handshake, rounds int, turn time.Duration, peers ...peer) contest {
 	return contest{
-		name: name, rounds: rounds, turn: turn, procs: 1, peers: peers,
-		begin: func(p peer) (task, error) { return p.handshakes(h) },
+		name: name, peers: peers, rounds: rounds, turn: turn, procs: 1,
+		begin: func(p peer, _ int) (task, error) { return p.handshakes(h) },
 	}
 }
 
 func idle(pairs int, peers ...peer) contest {
 	return contest{
-		name: idleConnections, rounds: 1, procs: 1, peers: peers,
-		begin: func(p peer) (task, error) { return p.idle(pairs) },
+		name: idleConnections, peers: peers, crowd: pairs, rounds: 1, procs: 1,
+		begin: peer.idle,
 	}
 }
 
 func udp(name string, batch, rounds int, turn time.Duration, peers ...peer) contest {
 	return contest{
-		name: name, rounds: rounds, turn: turn, procs: runtime.NumCPU(), peers: peers,
-		begin: func(p peer) (task, error) { return p.datagrams(datagramSize, batch) },
+		name: name, peers: peers, rounds: rounds, turn: turn, procs: runtime.NumCPU(),
+		begin: func(p peer, _ int) (task, error) { return p.datagrams(datagramSize, batch) },
 	}
 }
 
 func listener(clients, rounds int, peers ...peer) contest {
 	return contest{
-		name: clientsAtOnce(clients), rounds: rounds, limit: 8 * time.Second, procs: runtime.NumCPU(), peers: peers,
-		begin: func(p peer) (task, error) { return p.listener(clients) },
+		name: clientsAtOnce(clients), peers: peers, crowd: clients, rounds: rounds, limit: 8 * time.Second, procs: runtime.NumCPU(),
+		begin: peer.listener,
 	}
 }

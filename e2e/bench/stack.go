@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -92,16 +93,9 @@ func (p pair) close() error {
 		return err
 	}
 	if n, err := p.server.Read(make([]byte, 1)); err != io.EOF {
-		return errors.New("after the client's goodbye: " + describe(n, err))
+		return fmt.Errorf("after the client's goodbye: %d bytes, %v", n, err)
 	}
 	return p.server.Close()
-}
-
-func describe(n int, err error) string {
-	if err == nil {
-		return "data"
-	}
-	return err.Error()
 }
 
 // certificate is that of all servers here.
