@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -44,17 +46,24 @@ func (t listenerTask) run(time.Duration) (sample, error) {
 		})
 	}
 	clients.Wait()
-	took := time.Since(began).Seconds()
+	return summarize(slices.Concat(visits...), time.Since(began)), nil
+}
+
+// summarize says on standard error what went wrong first: the number alone helps
+// nobody.
+func summarize(visits []visit, took time.Duration) sample {
 	var served, failed, slowest float64
-	for _, v := range slices.Concat(visits...) {
+	for _, v := range visits {
 		slowest = max(slowest, float64(v.handshake))
-		if v.err != nil {
-			failed++
-		} else {
+		if v.err == nil {
 			served++
+			continue
+		}
+		if failed++; failed == 1 {
+			fmt.Fprintf(os.Stderr, "one of %d connections failed: %v\n", len(visits), v.err)
 		}
 	}
-	return sample{perSecond: served / took, longest: slowest, failures: failed}, nil
+	return sample{perSecond: served / took.Seconds(), longest: slowest, failures: failed}
 }
 
 // limit is how long a handshake may take before it counts as a failure: some
@@ -76,11 +85,13 @@ func (t listenerTask) visit(address string) (v visit) {
 	c, err := t.endpoints.dial(ctx, address)
 	v.handshake = time.Since(began)
 	if err != nil {
-		v.err = err
+		v.err = fmt.Errorf("handshake: %w", err)
 		return v
 	}
 	defer c.Close()
-	v.err = ask(c)
+	if err := ask(c); err != nil {
+		v.err = fmt.Errorf("echo: %w", err)
+	}
 	return v
 }
 
