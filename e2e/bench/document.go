@@ -14,6 +14,7 @@ import (
 type document struct {
 	results results
 	peers   []peer
+	load    string // of the machine, before
 }
 
 // tables are both of them in Markdown, below what they were measured with.
@@ -36,7 +37,17 @@ func (d document) machine() string {
 			parts = append(parts, o.version)
 		}
 	}
-	return "Measured on " + strings.Join(parts, ", ") + ".\n"
+	return fmt.Sprintf("Measured on %s; the load average before was %s.\n", strings.Join(parts, ", "), d.load)
+}
+
+// loadAverage is the machine's of the last minute: what others do there disturbs.
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	load, _, found := strings.Cut(string(text), " ")
+	if !found {
+		return "unknown"
+	}
+	return load
 }
 
 // processor is the name of this machine's, as Linux tells it.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,7 @@ func (t idleTask) measure() (sample, error) {
 		ends[i][0], ends[i][1] = newLinks(t.peer.transport())
 	}
 	pairs := make([]pair, t.pairs)
+	keepGoroutines(8 * t.pairs)
 	before := footprintNow()
 	for i := range pairs {
 		if pairs[i], err = e.connect(ends[i][0], ends[i][1]); err != nil {
@@ -99,6 +101,18 @@ func (t idleTask) measure() (sample, error) {
 		serverStacks:     (servers.stacks - before.stacks) / n,
 		serverGoroutines: (servers.goroutines - before.goroutines) / n,
 	}, nil
+}
+
+// keepGoroutines lets the runtime have so many goroutines that have ended. It keeps
+// them for others, and in virtual time the timers of all connections fire at once.
+func keepGoroutines(n int) {
+	var all sync.WaitGroup
+	end := make(chan struct{})
+	for range n {
+		all.Go(func() { <-end })
+	}
+	close(end)
+	all.Wait()
 }
 
 // A footprint is what this process holds.

@@ -53,6 +53,7 @@ func run(arguments []string, out, progress io.Writer) error {
 			peers = append(peers, openSSL)
 		}
 	}
+	load := loadAverage()
 	stop, err := o.profile.start()
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func run(arguments []string, out, progress io.Writer) error {
 	if err := stop(); err != nil {
 		return err
 	}
-	return o.report(document{r, peers}, out)
+	return o.report(document{r, peers, load}, out)
 }
 
 // measureAll runs the contests of a plan.

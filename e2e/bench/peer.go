@@ -50,6 +50,6 @@ const (
 	serverStacks     quantity = "stacks"     // and the goroutines of a server's side
 	serverGoroutines quantity = "goroutines"
 	perSecond        quantity = "rate"  // handshakes
-	longest          quantity = "worst" // ns that a client waited for its handshake
+	longest          quantity = "worst" // ns that a client waited for its echo
 	failures         quantity = "failures"
 )
