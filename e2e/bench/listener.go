@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A listenerTask has many clients at once, of this process too, that connect to
+// one listener on loopback a few times each, and want an echo.
+type listenerTask struct {
+	endpoints endpoints
+	clients   int
+}
+
+// connectsEach is how often a client connects.
+const connectsEach = 3
+
+func (p inProcess) listener(clients int) (task, error) {
+	e, err := p.socketEndpoints()
+	return listenerTask{e, clients}, err
+}
+
+func (listenerTask) close() {}
+
+func (t listenerTask) run(time.Duration) (sample, error) {
+	l, err := t.endpoints.listen()
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	go t.echoAll(l)
+	visits := make([][]visit, t.clients)
+	began := time.Now()
+	var clients sync.WaitGroup
+	for i := range visits {
+		clients.Go(func() {
+			for range connectsEach {
+				visits[i] = append(visits[i], t.visit(l.Addr().String()))
+			}
+		})
+	}
+	clients.Wait()
+	return summarize(slices.Concat(visits...), time.Since(began)), nil
+}
+
+// summarize says on standard error what went wrong first: the number alone helps
+// nobody.
+func summarize(visits []visit, took time.Duration) sample {
+	var served, failed, slowest float64
+	for _, v := range visits {
+		slowest = max(slowest, float64(v.took))
+		if v.err == nil {
+			served++
+			continue
+		}
+		if failed++; failed == 1 {
+			fmt.Fprintf(os.Stderr, "one of %d connections failed: %v\n", len(visits), v.err)
+		}
+	}
+	return sample{perSecond: served / took.Seconds(), longest: slowest, failures: failed}
+}
+
+// limit is how long a client waits for its echo before it counts as a failure: some
+// stacks never end if the wrong datagram is lost.
+func (t listenerTask) limit() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Second+time.Duration(t.clients)*5*time.Millisecond)
+}
+
+// A visit is one connection of a client, and took until the echo came. In 1.3 a
+// client has its handshake behind it when the server may not.
+type visit struct {
+	took time.Duration
+	err  error
+}
+
+func (t listenerTask) visit(address string) (v visit) {
+	began := time.Now()
+	defer func() { v.took = time.Since(began) }()
+	ctx, cancel := t.limit()
+	defer cancel()
+	c, err := t.endpoints.dial(ctx, address)
+	if err != nil {
+		return visit{err: fmt.Errorf("handshake: %w", err)}
+	}
+	defer c.Close()
+	if err := ask(ctx, c); err != nil {
+		return visit{err: fmt.Errorf("echo: %w", err)}
+	}
+	return visit{}
+}
+
+// ask wants an echo. A datagram may be lost, as the sockets' buffers are small:
+// then it asks again.
+func ask(ctx context.Context, c conn) error {
+	const patience = time.Second / 2
+	for buf := make([]byte, 16); ; {
+		if _, err := c.Write(buf[:1]); err != nil {
+			return err
+		}
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		_, err := c.Read(buf)
+		if timeout := net.Error(nil); !errors.As(err, &timeout) || !timeout.Timeout() || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// echoAll serves every client of a listener until it says goodbye.
+func (t listenerTask) echoAll(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			ctx, cancel := t.limit()
+			defer cancel()
+			if c.(conn).HandshakeContext(ctx) == nil {
+				io.CopyBuffer(justWriter{c}, c, make([]byte, 2048))
+			}
+		}()
+	}
+}
+
+// justWriter hides what else a Conn can do from io.Copy.
+type justWriter struct{ io.Writer }
