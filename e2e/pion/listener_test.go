@@ -150,7 +150,7 @@ func TestInsecureSkipVerifyHello(t *testing.T) {
 }
 
 // sockets are two that are not connected.
-func sockets(t *testing.T) (a, b *net.UDPConn) {
+func sockets(t testing.TB) (a, b *net.UDPConn) {
 	t.Helper()
 	var both [2]*net.UDPConn
 	for i := range both {

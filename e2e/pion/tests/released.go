@@ -158,11 +158,13 @@ func (b binary) all(ctx context.Context, runs []string, atOnce int) (events []ev
 }
 
 // process runs what a pattern matches. A process that panics leaves tests without a
-// result, which add takes for failed.
+// result, which add takes for failed; a test of which the pattern matches no subtest has
+// failed, too.
 func (b binary) process(ctx context.Context, run string) (events []event) {
 	out, _ := b.command(ctx, "go", "tool", "test2json", b.path, "-test.v=test2json", "-test.timeout=120s", "-test.run", run).Output()
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 1<<24)
+	subtests := 0
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
@@ -170,12 +172,16 @@ func (b binary) process(ctx context.Context, run string) (events []event) {
 		}
 		test, sub, _ := strings.Cut(e.Test, "/")
 		if sub != "" && e.Action != "output" {
+			subtests++
 			continue // its test says the same
 		}
 		if e.Test = test; test != "" && strings.Contains(run, "/") {
 			e.Test = run
 		}
 		events = append(events, e)
+	}
+	if strings.Contains(run, "/") && subtests == 0 {
+		events = append(events, event{Action: "fail", Test: run})
 	}
 	return events
 }
