@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"errors"
+	"net"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/connectionid"
@@ -159,15 +160,23 @@ func (c *Conn) flush() {
 }
 
 // sendFlight sends a datagram of the engine's. It may be lost: the engine sends
-// it again. A link that is broken ends a handshake, which nothing else might do before
-// its time is over; behind it, whoever reads or writes data learns that.
+// it again, also if the caller's write deadline has passed, who may set another. A link
+// that is broken ends a handshake, which nothing else might do before its time is over;
+// behind it, whoever reads or writes data learns that.
 func (c *Conn) sendFlight(datagram []byte, to Path) {
 	switch err := c.link.send(datagram, to); {
 	case tooBig(err):
 		c.engine.shrink(len(datagram))
 	case transient(err):
 		c.engine.stats.LinkErrors++
+	case timedOut(err):
 	case err != nil && !c.engine.Open() && c.err() == nil:
 		c.fail(err)
 	}
+}
+
+// timedOut reports whether an error is a deadline's.
+func timedOut(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
 }

@@ -82,6 +82,34 @@ func TestHandshakeDeadline(t *testing.T) {
 	})
 }
 
+// A write deadline that has passed loses what the handshake sends, and no more: at its
+// first datagram, or at what the timer repeats after Handshake has returned.
+func TestHandshakeWriteDeadline(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		for _, begun := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := configs(t, version)
+				c, s := ends(t, newLAN(), client, server)
+				defer s.Close()
+				defer c.Close()
+				c.SetReadDeadline(time.Now().Add(time.Second))
+				if begun {
+					c.SetWriteDeadline(time.Now().Add(time.Second))
+				} else {
+					c.SetWriteDeadline(time.Now().Add(-time.Second))
+				}
+				expectError(t, "Handshake", c.Handshake(), os.ErrDeadlineExceeded)
+				time.Sleep(5 * time.Second)
+				c.SetDeadline(time.Time{})
+				if err1, err2 := handshakes(c, s); err1 != nil || err2 != nil {
+					t.Fatalf("begun %v: client: %v; server: %v", begun, err1, err2)
+				}
+				send(t, c, s, "after all")
+			})
+		}
+	})
+}
+
 func TestHandshakeTimeout(t *testing.T) {
 	for configured, want := range map[time.Duration]time.Duration{0: 30 * time.Second, 5 * time.Second: 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

@@ -175,6 +175,12 @@ func TestStormOfEarlyData(t *testing.T) {
 				t.Fatalf("seed %d: %q came twice", seed, data)
 			}
 		}
+		if s.client.EarlyDataRejected() { // lawful if ticket and hello were so long under way that its age doesn't fit
+			if reason := s.server.State().EarlyDataReason; reason != EarlyDataTicketAge || len(seen) > 0 {
+				t.Fatalf("seed %d: rejected because of %s, and %q came", seed, reason, s.server.read)
+			}
+			s.client.ForgetEarlyData()
+		}
 		s.exchange()
 	}
 }

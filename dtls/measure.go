@@ -110,12 +110,11 @@ func (m *measure) settle(soon bool) {
 	if m.doubt == nil {
 		return
 	}
-	longest, shortest := m.doubt[0], m.doubt[len(m.doubt)-1]
+	trip, shortest := m.doubt[0], m.doubt[len(m.doubt)-1]
 	if soon && shortest <= m.seed {
-		m.prompt.Assume(m.seed + m.seed/2)
-	} else {
-		m.prompt.Assume(longest + longest/2)
+		trip = m.seed
 	}
+	m.prompt.Assume(retransmit.Allowance(trip))
 }
 
 // least is a timeout, or what may be one as long as a doubt lasts.

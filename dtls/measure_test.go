@@ -255,6 +255,48 @@ func TestAdaptiveTimeoutInDoubt(t *testing.T) {
 	}
 }
 
+// However little time passes between copies that the caller repeats and the answer, no
+// timeout comes of it that is shorter than 50 ms.
+func TestAdaptiveTimeoutInDoubtHasFloor(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		for _, roundTrip := range []time.Duration{0, 2 * time.Millisecond} {
+			client, server := with(version, adaptive, clientAuth, initialTimeout(2*time.Millisecond))
+			s := simulate(t, 0, client, server, fated(after(roundTrip)))
+			s.client.Retransmit(s.now)
+			s.client.transmit()
+			if err := s.run(func() bool { return s.client.measure.answered && s.client.passed() == 2 }); err != nil {
+				t.Fatalf("round trip %v: %v", roundTrip, err)
+			}
+			if got := s.client.backoff.Timeout(); got != 50*time.Millisecond {
+				t.Errorf("round trip %v: the last flight is repeated after %v, want 50 ms", roundTrip, got)
+			}
+			s.settle()
+			if got := s.client.Stats().Retransmits; got != 1 {
+				t.Errorf("round trip %v: %d flights were repeated, want the one of the caller", roundTrip, got)
+			}
+		}
+	})
+}
+
+// An ACK that anybody can have written is no sample, and moves no timer.
+func TestAdaptiveTimeoutOfForgedACK(t *testing.T) {
+	client, server := with(adaptive)
+	s := simulate(t, 0, client, server, fated(losing(func(p *parcel) bool { return p.index > 0 })))
+	s.advance(latency)
+	s.advance(time.Millisecond)
+	before := s.server.Deadline()
+	s.server.receive(forged12(protocol.ACK, 0, 7, []byte{0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}))
+	if s.server.err != nil || before.IsZero() {
+		t.Fatal(s.server.err, before)
+	}
+	if got := s.server.Deadline(); got != before {
+		t.Errorf("the flight goes out again %v sooner", before.Sub(got))
+	}
+	if s.server.measure.delayed.Sampled() {
+		t.Error("it is a sample")
+	}
+}
+
 // Of a server's flight, what the client's ACK shows to be missing goes out again after
 // 1.5 times what the ACK took, and not when a fixed timer says so.
 func TestAdaptiveTimeoutAfterPartialACK(t *testing.T) {

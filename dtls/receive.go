@@ -371,7 +371,9 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 		}
 	}
 	e.flight.Acked(numbers)
-	e.measureACK(numbers)
+	if n.Epoch > 0 { // else anybody may have written it, as soon as he likes
+		e.measureACK(numbers)
+	}
 	if e.flight.Empty() || !e.flight.Done() {
 		return nil
 	}

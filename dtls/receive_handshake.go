@@ -72,7 +72,7 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 	case outcome == fragment.TooFar:
 		return false, e.drop(dropTooFar)
 	case outcome == fragment.Old:
-		e.repeated(n, h)
+		e.repeated(h)
 	default:
 		e.begun()
 	}
@@ -94,17 +94,18 @@ func (e *Engine) begun() {
 // the side that spoke last for its own. In 1.2, where no timer repeats that (RFC 6347
 // 4.2.4), it does so each time that it comes; no timeout tells us that our datagrams are
 // too large for the path, but that the peer asks again does. In 1.3 it says that none of
-// ours has arrived (RFC 9147 5.8.1), if it could have.
-func (e *Engine) repeated(n protocol.RecordNumber, h fragment.Header) {
+// ours has arrived (RFC 9147 5.8.1), if it could have. Nobody else can ask: who spoke last
+// has opened a record, and plaintext is dropped since.
+func (e *Engine) repeated(h fragment.Header) {
 	last := h.Seq+1 == e.assembler.Next() && h.Offset+h.Size == h.Length
 	switch {
-	case !last || n.Epoch == 0 || !e.flushed || e.flight.Empty() || e.reply != handshake.NoReply:
+	case !last || !e.flushed || e.flight.Empty() || e.reply != handshake.NoReply:
 	case e.version == protocol.VersionDTLS12:
 		if e.repeats > 0 {
 			e.lowerMTU()
 		}
 		e.repeat()
-	case e.flight.Level() < handshake.LevelApplication && e.backoff.Ran(e.now) >= e.measure.least(e.backoff.Initial)*9/10:
+	case e.flight.Level() < handshake.LevelApplication && e.backoff.Ran(e.now) >= e.measure.least(e.backoff.Initial)/10*9:
 		e.repeat()
 		e.restartTimer(e.now)
 	}

@@ -65,8 +65,14 @@ func (r *RoundTrip) Timeout() time.Duration {
 	if !r.Sampled() {
 		return r.assumed
 	}
-	largest := slices.Max(r.last)
-	return max(floor, r.smoothed+max(r.smoothed/2, 4*r.variation), largest+largest/2)
+	return max(Allowance(slices.Max(r.last)), Allowance(r.smoothed), r.smoothed+4*r.variation)
+}
+
+// Allowance is the timeout that one round trip gives: half as much again, and at least
+// 50 ms.
+func Allowance(trip time.Duration) time.Duration {
+	trip = min(trip, longest)
+	return max(floor, trip+trip/2)
 }
 
 // Code writes the estimate, or reads it.

@@ -2,6 +2,7 @@ package retransmit
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -34,6 +35,16 @@ func TestRoundTrip(t *testing.T) {
 		}
 		if got := r.Timeout(); got != c.want || r.Sampled() != (c.want > 0) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAllowance(t *testing.T) {
+	for trip, want := range map[time.Duration]time.Duration{
+		0: 50 * ms, -time.Second: 50 * ms, 33 * ms: 50 * ms, 40 * ms: 60 * ms, time.Second: 1500 * ms, math.MaxInt64: 15 * time.Minute,
+	} {
+		if got := Allowance(trip); got != want {
+			t.Errorf("%v for %v, want %v", got, trip, want)
 		}
 	}
 }

@@ -310,11 +310,13 @@ type Config struct {
 	// can't be told from others by it, or to see what a peer makes of it. It gets the
 	// body of a ClientHello, a ServerHello or a CertificateRequest of 1.2 that is
 	// about to be sent, without its header, and returns the one to send; nil leaves it
-	// as it is. Suites and extensions may change their order, and be left out, and
-	// then can't be agreed on; those that are added must mean nothing to the server,
-	// since a choice of theirs ends the handshake. A ClientHello that follows another
-	// has to be changed as that was, and its pre_shared_key not at all. It is called
-	// with locks held. What can't be parsed ends the handshake with internal_error.
+	// as it is. Of a ClientHello, suites and extensions may change their order, and be
+	// left out, and then can't be agreed on; those that are added must mean nothing to
+	// the server, since a choice of theirs ends the handshake. One that follows another
+	// has to be changed as that was, and its pre_shared_key not at all. A server goes on
+	// as if its messages had been sent as they were, but for the random: what it leaves
+	// out there is agreed on for one side only. It is called with locks held. A hello
+	// that can't be parsed ends the handshake with internal_error.
 	// Warning: random bytes that aren't random anymore are for the application to
 	// answer for.
 	RewriteMessage func(kind HandshakeType, body []byte) []byte
