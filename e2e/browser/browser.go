@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -39,29 +40,36 @@ func startBrowser(command []string, url string) (*browser, error) {
 	}
 	b.command = exec.Command(command[0], append(command[1:len(command):len(command)], url)...)
 	b.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithParent(b.command.SysProcAttr)
 	b.command.Stdout, b.command.Stderr = &b.said, &b.said
 	b.command.WaitDelay = time.Second // a child that outlives it may hold its output open
-	if err := b.command.Start(); err != nil {
+	started := make(chan error)
+	go b.run(started)
+	if err := <-started; err != nil {
 		os.RemoveAll(b.profile)
 		return nil, fmt.Errorf("%w: %w", errNoBrowser, err)
 	}
-	go func() {
-		defer close(b.ended)
-		b.command.Wait() // killed, as a rule
-	}()
 	return b, nil
 }
 
-// stop ends the whole process group, and waits until nothing is left of it.
+// run keeps the thread that starts the process: for Linux that is the parent.
+func (b *browser) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer close(b.ended)
+	err := b.command.Start()
+	started <- err
+	if err == nil {
+		b.command.Wait() // killed, as a rule
+	}
+}
+
+// stop ends the whole process group, and waits until nothing is left of it: for a second
+// at most, since who has adopted a process may never bury it.
 func (b *browser) stop() error {
 	group := -b.command.Process.Pid
 	syscall.Kill(group, syscall.SIGKILL) // it may have ended by itself
 	<-b.ended
-	// Those that the browser started are not ours to wait for.
-	for tries := 0; syscall.Kill(group, 0) == nil; tries++ {
-		if tries == 1000 {
-			return fmt.Errorf("processes of the group %d are left", -group)
-		}
+	for end := time.Now().Add(time.Second); syscall.Kill(group, 0) == nil && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if b.profile == "" {
