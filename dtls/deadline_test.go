@@ -90,8 +90,6 @@ func TestHandshakeWriteDeadline(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := configs(t, version)
 				c, s := ends(t, newLAN(), client, server)
-				defer s.Close()
-				defer c.Close()
 				c.SetReadDeadline(time.Now().Add(time.Second))
 				if begun {
 					c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -105,6 +103,9 @@ func TestHandshakeWriteDeadline(t *testing.T) {
 					t.Fatalf("begun %v: client: %v; server: %v", begun, err1, err2)
 				}
 				send(t, c, s, "after all")
+				c.Close()
+				s.Close()
+				time.Sleep(10 * time.Second) // who lingers reads the link, for which time must go on
 			})
 		}
 	})
