@@ -25,7 +25,6 @@ func serve(ctx context.Context, o *options, con *console) error {
 	defer listener.Close()
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
-	con.err.line("listening on %v", listener.Addr())
 
 	var conversations sync.WaitGroup
 	var failed atomic.Bool
@@ -41,6 +40,7 @@ func serve(ctx context.Context, o *options, con *console) error {
 	if err != nil {
 		return err
 	}
+	con.err.line("listening on %v", listener.Addr()) // not before: the peers of those may speak at once
 	for _, c := range kept {
 		begin(c)
 	}
