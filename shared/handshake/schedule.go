@@ -20,7 +20,7 @@ type secrets12 struct {
 
 // secrets13 are the secrets of 1.3 that something still needs (RFC 9846 7.1).
 type secrets13 struct {
-	handshake      keys.HandshakeSecret
+	master         keys.MasterSecret
 	finishedClient keys.TrafficSecret // handshake traffic secrets, for Finished
 	finishedServer keys.TrafficSecret
 	client, server keys.TrafficSecret // application traffic secrets
@@ -39,8 +39,9 @@ func (m *Machine) deriveHandshakeKeys() error {
 	if m.psk != nil {
 		secret = m.psk.secret
 	}
-	s.handshake = schedule.Early(secret).Handshake(m.shared)
-	s.finishedClient, s.finishedServer = s.handshake.ClientTraffic(sum), s.handshake.ServerTraffic(sum)
+	handshake := schedule.Early(secret).Handshake(m.shared)
+	s.finishedClient, s.finishedServer = handshake.ClientTraffic(sum), handshake.ServerTraffic(sum)
+	s.master = handshake.Master()
 	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
 	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.finishedServer.Bytes())
 	if !m.staysEarly() {
@@ -66,8 +67,7 @@ func crossedServerFinished(m *Machine) error {
 		return nil
 	}
 	s, sum := &m.secrets13, m.transcript.sum()
-	master := s.handshake.Master()
-	s.client, s.server, s.exporter = master.ClientTraffic(sum), master.ServerTraffic(sum), master.Exporter(sum)
+	s.client, s.server, s.exporter = s.master.ClientTraffic(sum), s.master.ServerTraffic(sum), s.master.Exporter(sum)
 	m.logKey("CLIENT_TRAFFIC_SECRET_0", s.client.Bytes())
 	m.logKey("SERVER_TRAFFIC_SECRET_0", s.server.Bytes())
 	m.logKey("EXPORTER_SECRET", s.exporter.Bytes())
@@ -83,7 +83,7 @@ func crossedClientFinished(m *Machine) error {
 	}
 	m.prepareTickets()
 	if m.ticketsDue > 0 || m.resumes() {
-		m.secrets13.resumption = m.secrets13.handshake.Master().Resumption(m.transcript.sum())
+		m.secrets13.resumption = m.secrets13.master.Resumption(m.transcript.sum())
 	}
 	if m.role == Server {
 		return m.readUnder(LevelApplication, m.secrets13.client.Key(m.suite))
@@ -177,7 +177,7 @@ func (m *Machine) forget() {
 	m.keyShares, m.shared, m.serverShare = nil, nil, nil
 	m.request = demand{}
 	m.secrets12.client, m.secrets12.server = keys.RecordKey{}, keys.RecordKey{}
-	m.secrets13.handshake = keys.HandshakeSecret{}
+	m.secrets13.master = keys.MasterSecret{}
 	m.secrets13.finishedClient, m.secrets13.finishedServer = keys.TrafficSecret{}, keys.TrafficSecret{}
 	m.hello = hello{
 		serverName:           m.hello.serverName,

@@ -18,7 +18,7 @@ const (
 // PRF is the pseudorandom function of 1.2, P_hash over label and seed, cut to n
 // bytes (RFC 5246 5).
 func PRF(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byte {
-	mac := hmac.New(h.New, secret)
+	mac := hmac.New(newHash(h), secret)
 	labelled := slices.Concat([]byte(label), seed)
 	sum := func(dst []byte, parts ...[]byte) []byte {
 		mac.Reset()
@@ -69,14 +69,12 @@ func (m Master12) KeyBlock(clientRandom, serverRandom []byte, s *suite.Suite) (c
 	// The server's random comes first here, unlike anywhere else.
 	seed := slices.Concat(serverRandom, clientRandom)
 	block := m.prf("key expansion", seed, 2*(macLen+keyLen+ivLen))
-	next := func(n int) []byte {
-		part := block[:n:n]
-		block = block[n:]
-		return part
-	}
-	client.MAC, server.MAC = next(macLen), next(macLen)
-	client.Key, server.Key = next(keyLen), next(keyLen)
-	client.IV, server.IV = next(ivLen), next(ivLen)
+	client.MAC, block = cut(block, macLen)
+	server.MAC, block = cut(block, macLen)
+	client.Key, block = cut(block, keyLen)
+	server.Key, block = cut(block, keyLen)
+	client.IV, block = cut(block, ivLen)
+	server.IV, _ = cut(block, ivLen)
 	return client, server
 }
 
