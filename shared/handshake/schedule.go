@@ -173,7 +173,7 @@ func (m *Machine) verifyData(r Role) []byte {
 
 // forget drops what only the handshake needed.
 func (m *Machine) forget() {
-	m.transcript = transcript{}
+	m.transcript, m.out = transcript{}, wire.Builder{}
 	m.keyShares, m.shared, m.serverShare = nil, nil, nil
 	m.request = demand{}
 	m.secrets12.client, m.secrets12.server = keys.RecordKey{}, keys.RecordKey{}

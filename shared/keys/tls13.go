@@ -143,8 +143,8 @@ func (t TrafficSecret) Key(s *suite.Suite) RecordKey {
 	var k RecordKey
 	k.Key, all = cut(all, keyLen)
 	k.IV, all = cut(all, saltLen)
-	if t.schedule.Transport == protocol.Datagram {
-		k.Number, _ = cut(all, keyLen)
+	if len(all) > 0 {
+		k.Number = all
 	}
 	return k
 }
