@@ -15,6 +15,7 @@ import (
 // secrets12 are the secrets of 1.2 (RFC 5246 6.3, 8.1).
 type secrets12 struct {
 	master         keys.Master12
+	handshake      keys.Handshake12
 	client, server keys.RecordKey
 }
 
@@ -33,13 +34,8 @@ type secrets13 struct {
 // deriveHandshakeKeys is the schedule from ServerHello on: both sides' traffic
 // now goes under the handshake keys.
 func (m *Machine) deriveHandshakeKeys() error {
-	schedule := keys.Schedule{Hash: m.suite.Hash, Transport: m.transport}
 	s, sum := &m.secrets13, m.transcript.sum()
-	var secret []byte
-	if m.psk != nil {
-		secret = m.psk.secret
-	}
-	handshake := schedule.Early(secret).Handshake(m.shared)
+	handshake := m.handshakeSecret(keys.Schedule{Hash: m.suite.Hash, Transport: m.transport})
 	s.finishedClient, s.finishedServer = handshake.ClientTraffic(sum), handshake.ServerTraffic(sum)
 	s.master = handshake.Master()
 	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
@@ -57,6 +53,14 @@ func (m *Machine) deriveHandshakeKeys() error {
 		return m.writeUnder(LevelHandshake, s.finishedServer.Key(m.suite))
 	}
 	return m.readUnder(LevelHandshake, s.finishedServer.Key(m.suite))
+}
+
+// handshakeSecret is what the PSK, if there is one, and the key exchange give.
+func (m *Machine) handshakeSecret(s keys.Schedule) keys.HandshakeSecret {
+	if m.psk == nil {
+		return s.Handshake(m.shared)
+	}
+	return s.Early(m.psk.secret).Handshake(m.shared)
 }
 
 // crossedServerFinished derives the application keys of 1.3. The server may
@@ -158,9 +162,9 @@ func (m *Machine) verifyData(r Role) []byte {
 	case m.version.Is13():
 		return m.secrets13.finishedServer.Finished(sum)
 	}
-	said := m.secrets12.master.ServerFinished
+	said := m.secrets12.handshake.ServerFinished
 	if r == Client {
-		said = m.secrets12.master.ClientFinished
+		said = m.secrets12.handshake.ClientFinished
 	}
 	data := said(sum)
 	if m.firstFinished == nil {
@@ -176,7 +180,7 @@ func (m *Machine) forget() {
 	m.transcript, m.out = transcript{}, wire.Builder{}
 	m.keyShares, m.shared, m.serverShare = nil, nil, nil
 	m.request = demand{}
-	m.secrets12.client, m.secrets12.server = keys.RecordKey{}, keys.RecordKey{}
+	m.secrets12 = secrets12{master: m.secrets12.master}
 	m.secrets13.master = keys.MasterSecret{}
 	m.secrets13.finishedClient, m.secrets13.finishedServer = keys.TrafficSecret{}, keys.TrafficSecret{}
 	m.hello = hello{

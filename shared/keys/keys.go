@@ -3,8 +3,8 @@
 // wrong order doesn't compile.
 //
 // Every secret is a value that is never modified. Methods of those that last may
-// be called from several goroutines; EarlySecret, HandshakeSecret and MasterSecret
-// are for one at a time, that of their handshake.
+// be called from several goroutines; EarlySecret, HandshakeSecret, MasterSecret and
+// Handshake12 are for one at a time, that of their handshake.
 //
 // Packages below shared carry no compatibility promise of their own.
 package keys

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"math"
+	"sync"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -51,7 +52,8 @@ type (
 	ResumptionSecret struct{ secret }    // what tickets derive from
 )
 
-// Early begins the schedule with a PSK, or with nil for none.
+// Early begins the schedule with a PSK, or with nil for none. Handshake begins it
+// without one.
 func (s Schedule) Early(psk []byte) EarlySecret {
 	return EarlySecret{s.extract(psk, nil).expander()}
 }
@@ -97,6 +99,27 @@ func (h HandshakeSecret) ClientTraffic(transcriptHash []byte) TrafficSecret {
 // ClientHello to ServerHello.
 func (h HandshakeSecret) ServerTraffic(transcriptHash []byte) TrafficSecret {
 	return TrafficSecret{h.derive("s hs traffic", transcriptHash)}
+}
+
+// Handshake is Early(nil).Handshake(sharedSecret).
+func (s Schedule) Handshake(sharedSecret []byte) HandshakeSecret {
+	if salt := salts[s]; salt != nil {
+		return HandshakeSecret{s.extract(sharedSecret, salt()).expander()}
+	}
+	return s.Early(nil).Handshake(sharedSecret)
+}
+
+// salts are what each Schedule of a suite has in the place of a secret before
+// Handshake, where there is no PSK: constants.
+var salts = map[Schedule]func() []byte{}
+
+func init() {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384} {
+		for _, t := range []protocol.Transport{protocol.Stream, protocol.Datagram} {
+			s := Schedule{h, t}
+			salts[s] = sync.OnceValue(func() []byte { return s.Early(nil).salt() })
+		}
+	}
 }
 
 // Master is the last secret of the handshake.
@@ -271,8 +294,10 @@ func (s secret) expander() *expander {
 // next is one step down the schedule: Derive-Secret(., "derived", ""), then
 // HKDF-Extract.
 func (x *expander) next(material []byte) *expander {
-	return x.schedule.extract(material, x.derive("derived", x.schedule.empty()).value).expander()
+	return x.schedule.extract(material, x.salt()).expander()
 }
+
+func (x *expander) salt() []byte { return x.derive("derived", x.schedule.empty()).value }
 
 // derive is Derive-Secret of a transcript that is hashed already.
 func (x *expander) derive(label string, transcriptHash []byte) secret {
