@@ -66,7 +66,7 @@ func readServerKeyExchange(m *Machine, body []byte) error {
 
 // takeShare12 takes the server's share.
 func (m *Machine) takeShare12(group uint16, public []byte) error {
-	if !groupIDs(m.config.groups(m.version)).Contains(group) {
+	if !hasGroup(m.config.groups(m.version), tls.CurveID(group)) {
 		return alert.Peerf(alert.IllegalParameter, "%w: ServerKeyExchange with %d", alert.WrongGroup, group)
 	}
 	m.group, m.serverShare = suite.GroupByID(tls.CurveID(group)), slices.Clone(public)

@@ -30,6 +30,16 @@ func groupIDs(groups iter.Seq[*suite.Group]) message.Uint16s {
 	return message.MakeUint16s(ids)
 }
 
+// hasGroup reports whether a group is one of those.
+func hasGroup(groups iter.Seq[*suite.Group], id tls.CurveID) bool {
+	for g := range groups {
+		if g.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
 func receiveSupportedGroups(m *Machine, body []byte) (err error) {
 	m.hello.groups, err = message.ParseSupportedGroups(body)
 	return err
@@ -137,7 +147,7 @@ func (m *Machine) acceptRetryGroup(body []byte) error {
 		return err
 	}
 	asked := tls.CurveID(id)
-	named := groupIDs(m.config.groups(m.version)).Contains(id)
+	named := hasGroup(m.config.groups(m.version), asked)
 	sent := slices.ContainsFunc(m.keyShares, func(k *suite.PrivateKey) bool { return k.Group().ID == asked })
 	if !named || sent {
 		return alert.Peerf(alert.IllegalParameter, "%w: HelloRetryRequest asks for %d, which was not named or is already there", alert.WrongGroup, id)

@@ -27,14 +27,19 @@ type prf struct {
 	mac      hash.Hash
 	labelled []byte // label and seed
 	a        []byte // A(i); A(0) is label and seed
+	room     [160]byte
 }
 
-func newPRF(h crypto.Hash, secret []byte) *prf { return &prf{mac: hmac.New(newHash(h), secret)} }
+func newPRF(h crypto.Hash, secret []byte) *prf {
+	p := &prf{mac: hmac.New(newHash(h), secret)}
+	p.a, p.labelled = p.room[:0:h.Size()], p.room[h.Size():h.Size()]
+	return p
+}
 
 func (p *prf) expand(label string, seed []byte, n int) []byte {
 	p.labelled = append(append(p.labelled[:0], label...), seed...)
 	p.a = p.sum(p.a[:0], p.labelled)
-	out := make([]byte, 0, n+p.mac.Size())
+	out := make([]byte, 0, n+p.mac.Size()-1)
 	for len(out) < n {
 		out = p.sum(out, p.a, p.labelled)
 		p.a = p.sum(p.a[:0], p.a)
