@@ -22,15 +22,7 @@ func offerSupportedGroups(m *Machine, b *wire.Builder) bool {
 	return true
 }
 
-func groupIDs(groups iter.Seq[*suite.Group]) message.Uint16s {
-	var ids []tls.CurveID
-	for g := range groups {
-		ids = append(ids, g.ID)
-	}
-	return message.MakeUint16s(ids)
-}
-
-// hasGroup reports whether a group is one of those.
+// hasGroup reports whether a group is one of groups.
 func hasGroup(groups iter.Seq[*suite.Group], id tls.CurveID) bool {
 	for g := range groups {
 		if g.ID == id {
