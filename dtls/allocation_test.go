@@ -47,6 +47,36 @@ func TestDataDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// A full handshake allocates so much in both Engines together, the test's own few
+// dozen included; chains are not verified.
+func TestHandshakeAllocations(t *testing.T) {
+	if RaceDetector {
+		t.Skip("the race detector allocates")
+	}
+	for _, c := range []struct {
+		setting
+		most float64
+	}{
+		{setting{"1.3", together()}, 600},
+		{setting{"1.2", only12}, 420},
+	} {
+		client, server := with(c.change)
+		client.InsecureSkipVerify = true
+		got := testing.AllocsPerRun(50, func() {
+			s := simulate(t, 0, client, server)
+			for !s.open() && s.step() {
+			}
+			if !s.open() {
+				t.Fatal(s.client.err, s.server.err)
+			}
+		})
+		t.Logf("%s: %v allocations", c.name, got)
+		if got > c.most {
+			t.Errorf("%s: %v allocations, at most %v", c.name, got, c.most)
+		}
+	}
+}
+
 // heapPerEngine is what one established Engine holds, in bytes, measured over
 // n pairs.
 func heapPerEngine(t testing.TB, n int, client, server *Config) float64 {

@@ -26,7 +26,8 @@ func (l *layer) Send(m handshake.Message) {
 	}
 	h := fragment.Header{Type: uint8(m.Type), Length: len(m.Body), Seq: m.Seq, Size: len(m.Body)}
 	l.reserve.changed()
-	l.flight.Add(append(h.Append(nil), m.Body...), m.Level)
+	whole := h.Append(make([]byte, 0, fragment.HeaderSize+len(m.Body)))
+	l.flight.Add(append(whole, m.Body...), m.Level)
 }
 
 // beginFlight forgets the last flight: that we may speak says that the peer has

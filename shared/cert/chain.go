@@ -17,19 +17,15 @@ import (
 const maxRSABits = 8192
 
 // Parse parses the certificates of a Certificate message, leaf first, one DER
-// encoding each. A key with the OID RSASSA-PSS becomes a *PSSPublicKey. Errors
+// encoding each, which must not be changed any more. Certificates that were parsed
+// before, and that somebody still holds, are the same again. A key with the OID RSASSA-PSS becomes a *PSSPublicKey. Errors
 // are decode_error, and bad_certificate for an RSA key over 8192 bits.
 func Parse(raw [][]byte) ([]*x509.Certificate, error) {
 	chain := make([]*x509.Certificate, len(raw))
 	for i, der := range raw {
-		c, err := x509.ParseCertificate(der)
+		c, err := known.parse(der)
 		if err != nil {
 			return nil, alert.Peerf(alert.DecodeError, "%w: number %d of the peer: %w", alert.MalformedCertificate, i, err)
-		}
-		if c.PublicKey == nil {
-			if key, ok := parsePSSPublicKey(c.RawSubjectPublicKeyInfo); ok {
-				c.PublicKey = key
-			}
 		}
 		if bits := rsaBits(c.PublicKey); bits > maxRSABits {
 			return nil, alert.Peerf(alert.BadCertificate, "expected RSA keys of up to %d bits, certificate %d of the peer has %d", maxRSABits, i, bits)

@@ -152,7 +152,7 @@ func schemeNames(ids []tls.SignatureScheme) string {
 // signature_algorithms_cert beside it: most CAs still sign certificates with
 // PKCS #1, which is allowed there (RFC 9846 4.3.3).
 func Schemes(named []tls.SignatureScheme, in ...Use) []tls.SignatureScheme {
-	var ids []tls.SignatureScheme
+	ids := make([]tls.SignatureScheme, 0, max(len(named), len(schemes)))
 	if named == nil {
 		for _, s := range schemes {
 			if s.uses&clientIn13 == 0 && slices.ContainsFunc(in, s.allowed) {

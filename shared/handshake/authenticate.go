@@ -286,7 +286,7 @@ func (c *Config) checkKey(verifier Role, public crypto.PublicKey, s *suite.Suite
 	if s.Auth != authOf(public) {
 		return alert.Peerf(alert.IllegalParameter, "%w: the server's does not go with %s", alert.WrongCertificateType, s.Name)
 	}
-	if curve, ok := cert.CurveOf(public); ok && !groupIDs(c.groups(s.Version)).Contains(uint16(curve)) {
+	if curve, ok := cert.CurveOf(public); ok && !hasGroup(c.groups(s.Version), curve) {
 		return alert.Peerf(alert.IllegalParameter, "%w: %v", alert.WrongCurve, curve)
 	}
 	return nil

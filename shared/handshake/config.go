@@ -701,11 +701,18 @@ func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
 // offer, or zero.
 func (c *Config) versionWithoutSuite() protocol.Version {
 	for _, v := range []protocol.Version{protocol.VersionTLS13, protocol.VersionTLS12} {
-		if c.Enabled(v) && len(slices.Collect(c.offeredSuites(v))) == 0 {
+		if c.Enabled(v) && isEmpty(c.offeredSuites(v)) {
 			return v
 		}
 	}
 	return 0
+}
+
+func isEmpty[T any](list iter.Seq[T]) bool {
+	for range list {
+		return false
+	}
+	return true
 }
 
 // groups are the enabled groups that v can use, most preferred first, each once

@@ -153,7 +153,8 @@ func (m *Machine) composeHidden(b *wire.Builder) error {
 	if err := sent.Parse(body, m.transport); err != nil {
 		return err
 	}
-	h.extension, _ = sent.Extensions.Find(protocol.ExtEncryptedClientHello)
+	extension, _ := sent.Extensions.Find(protocol.ExtEncryptedClientHello)
+	h.extension = slices.Clone(extension)
 	return nil
 }
 

@@ -66,7 +66,7 @@ func readServerKeyExchange(m *Machine, body []byte) error {
 
 // takeShare12 takes the server's share.
 func (m *Machine) takeShare12(group uint16, public []byte) error {
-	if !groupIDs(m.config.groups(m.version)).Contains(group) {
+	if !hasGroup(m.config.groups(m.version), tls.CurveID(group)) {
 		return alert.Peerf(alert.IllegalParameter, "%w: ServerKeyExchange with %d", alert.WrongGroup, group)
 	}
 	m.group, m.serverShare = suite.GroupByID(tls.CurveID(group)), slices.Clone(public)
@@ -138,7 +138,8 @@ func crossedClientKeyExchange(m *Machine) error {
 
 // deriveKeys12 derives the record keys of a master secret.
 func (m *Machine) deriveKeys12(master keys.Master12) {
-	m.secrets12.master = master
-	m.secrets12.client, m.secrets12.server = m.secrets12.master.KeyBlock(m.random.client, m.random.server, m.suite)
+	s := &m.secrets12
+	s.master, s.handshake = master, master.Handshake()
+	s.client, s.server = s.handshake.KeyBlock(m.random.client, m.random.server, m.suite)
 	m.logKey("CLIENT_RANDOM", m.secrets12.master.Bytes())
 }

@@ -404,8 +404,11 @@ func (m *Machine) acceptable() []tls.SignatureScheme {
 
 // use is where a side's signature of the handshake stands.
 func (c *Config) use(v protocol.Version, signer Role) cert.Use {
-	by := map[Role]cert.Context{Server: cert.ServerVerify, Client: cert.ClientVerify}
-	return cert.Use{Version: v.Over(protocol.Stream), By: by[signer], SHA1: c.InsecureAllowSHA1}
+	by := cert.ServerVerify
+	if signer == Client {
+		by = cert.ClientVerify
+	}
+	return cert.Use{Version: v.Over(protocol.Stream), By: by, SHA1: c.InsecureAllowSHA1}
 }
 
 // signature_algorithms_cert says what the signatures inside certificates may

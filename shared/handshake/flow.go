@@ -191,11 +191,12 @@ func (m *Machine) take(e Edge) error {
 
 // send writes one message and crosses its edge.
 func (m *Machine) send(e Edge) error {
-	var b wire.Builder
+	b := &m.out
+	b.Truncate(0)
 	var kind protocol.HandshakeType
 	err := m.run(func() (err error) {
-		if err = write[e.To](m, &b); err == nil {
-			kind, err = m.pack(e.To, &b)
+		if err = write[e.To](m, b); err == nil {
+			kind, err = m.pack(e.To, b)
 		}
 		return err
 	})
@@ -217,7 +218,11 @@ func (m *Machine) send(e Edge) error {
 		m.writeSeq++
 	}
 	m.layer.Send(msg)
-	return m.cross(e, msg)
+	err = m.cross(e, msg)
+	if m.Open() {
+		m.out = wire.Builder{} // a connection at rest has none
+	}
+	return err
 }
 
 // expects says whether the peer answers what was just written.

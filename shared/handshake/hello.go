@@ -153,10 +153,12 @@ func readClientHello(m *Machine, body []byte) error {
 	}
 	first, random := m.hello, m.random.client
 	again := first.suites != nil // and not by a cookie, which has checked it
-	m.hello = hello{retried: m.place.At == HelloRetryRequest, version: in.Version, block: in.Extensions, raw: body, before: len(first.psks.Identities)}
+	m.hello = hello{}
+	m.hello.retried, m.hello.before = m.place.At == HelloRetryRequest, len(first.psks.Identities)
 	if first.retried { // it is the same hello, after a wait
 		m.hello.before = first.before
 	}
+	m.hello.raw, m.hello.block, m.hello.version = body, in.Extensions, in.Version
 	m.random.client, m.hello.sessionID, m.hello.suites = in.Random, in.SessionID, in.CipherSuites
 	if err := m.receiveExtensions(in.Extensions); err != nil {
 		return err
@@ -172,7 +174,7 @@ func readClientHello(m *Machine, body []byte) error {
 	if err := m.configure(); err != nil {
 		return err
 	}
-	if again && !(bytes.Equal(random, in.Random) && sameHello(first, m.hello)) {
+	if again && !(bytes.Equal(random, in.Random) && sameHello(&first, &m.hello)) {
 		return alert.Peerf(alert.IllegalParameter, "the second ClientHello differs from the first in more than cookie and key shares")
 	}
 	return m.negotiate(&in)
@@ -180,7 +182,7 @@ func readClientHello(m *Machine, body []byte) error {
 
 // sameHello compares what may not change between two ClientHellos
 // (RFC 9846 4.2.2).
-func sameHello(a, b hello) bool {
+func sameHello(a, b *hello) bool {
 	return bytes.Equal(a.sessionID, b.sessionID) && bytes.Equal(a.suites, b.suites) &&
 		bytes.Equal(a.versions, b.versions) && bytes.Equal(a.groups, b.groups) &&
 		slices.Equal(a.schemes, b.schemes) && slices.Equal(a.protocols, b.protocols) &&

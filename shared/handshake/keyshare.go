@@ -22,12 +22,14 @@ func offerSupportedGroups(m *Machine, b *wire.Builder) bool {
 	return true
 }
 
-func groupIDs(groups iter.Seq[*suite.Group]) message.Uint16s {
-	var ids []tls.CurveID
+// hasGroup reports whether a group is one of groups.
+func hasGroup(groups iter.Seq[*suite.Group], id tls.CurveID) bool {
 	for g := range groups {
-		ids = append(ids, g.ID)
+		if g.ID == id {
+			return true
+		}
 	}
-	return message.MakeUint16s(ids)
+	return false
 }
 
 func receiveSupportedGroups(m *Machine, body []byte) (err error) {
@@ -137,7 +139,7 @@ func (m *Machine) acceptRetryGroup(body []byte) error {
 		return err
 	}
 	asked := tls.CurveID(id)
-	named := groupIDs(m.config.groups(m.version)).Contains(id)
+	named := hasGroup(m.config.groups(m.version), asked)
 	sent := slices.ContainsFunc(m.keyShares, func(k *suite.PrivateKey) bool { return k.Group().ID == asked })
 	if !named || sent {
 		return alert.Peerf(alert.IllegalParameter, "%w: HelloRetryRequest asks for %d, which was not named or is already there", alert.WrongGroup, id)

@@ -127,6 +127,7 @@ type Machine struct {
 
 	firstFinished []byte // 1.2: the verify_data that came first
 
+	out                   wire.Builder // what is being written, one message after the other
 	writeLevel, readLevel uint64
 	writeSeq              uint32 // message_seq of our next message; 1<<16 after the last
 	verifyRequests        int    // HelloVerifyRequests seen
@@ -213,8 +214,12 @@ func NewServer(c *Config, t protocol.Transport, l Layer) *Machine {
 	return newMachine(Server, c, t, l)
 }
 
+// usualBody is room for most messages: more of it comes where it is needed.
+const usualBody = 512
+
 func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m := &Machine{given: c, config: c, role: r, transport: t, layer: l, place: Place{At: Start}}
+	m.out = *wire.NewBuilder(make([]byte, 0, usualBody))
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
 		m.config = c.offering()

@@ -15,12 +15,13 @@ import (
 // secrets12 are the secrets of 1.2 (RFC 5246 6.3, 8.1).
 type secrets12 struct {
 	master         keys.Master12
+	handshake      keys.Handshake12
 	client, server keys.RecordKey
 }
 
 // secrets13 are the secrets of 1.3 that something still needs (RFC 9846 7.1).
 type secrets13 struct {
-	handshake      keys.HandshakeSecret
+	master         keys.MasterSecret
 	finishedClient keys.TrafficSecret // handshake traffic secrets, for Finished
 	finishedServer keys.TrafficSecret
 	client, server keys.TrafficSecret // application traffic secrets
@@ -33,14 +34,10 @@ type secrets13 struct {
 // deriveHandshakeKeys is the schedule from ServerHello on: both sides' traffic
 // now goes under the handshake keys.
 func (m *Machine) deriveHandshakeKeys() error {
-	schedule := keys.Schedule{Hash: m.suite.Hash, Transport: m.transport}
 	s, sum := &m.secrets13, m.transcript.sum()
-	var secret []byte
-	if m.psk != nil {
-		secret = m.psk.secret
-	}
-	s.handshake = schedule.Early(secret).Handshake(m.shared)
-	s.finishedClient, s.finishedServer = s.handshake.ClientTraffic(sum), s.handshake.ServerTraffic(sum)
+	handshake := m.handshakeSecret(keys.Schedule{Hash: m.suite.Hash, Transport: m.transport})
+	s.finishedClient, s.finishedServer = handshake.ClientTraffic(sum), handshake.ServerTraffic(sum)
+	s.master = handshake.Master()
 	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
 	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.finishedServer.Bytes())
 	if !m.staysEarly() {
@@ -58,6 +55,14 @@ func (m *Machine) deriveHandshakeKeys() error {
 	return m.readUnder(LevelHandshake, s.finishedServer.Key(m.suite))
 }
 
+// handshakeSecret is what the PSK, if there is one, and the key exchange give.
+func (m *Machine) handshakeSecret(s keys.Schedule) keys.HandshakeSecret {
+	if m.psk == nil {
+		return s.Handshake(m.shared)
+	}
+	return s.Early(m.psk.secret).Handshake(m.shared)
+}
+
 // crossedServerFinished derives the application keys of 1.3. The server may
 // write under them at once; the client keeps writing under its handshake keys
 // until its own Finished.
@@ -66,8 +71,7 @@ func crossedServerFinished(m *Machine) error {
 		return nil
 	}
 	s, sum := &m.secrets13, m.transcript.sum()
-	master := s.handshake.Master()
-	s.client, s.server, s.exporter = master.ClientTraffic(sum), master.ServerTraffic(sum), master.Exporter(sum)
+	s.client, s.server, s.exporter = s.master.ClientTraffic(sum), s.master.ServerTraffic(sum), s.master.Exporter(sum)
 	m.logKey("CLIENT_TRAFFIC_SECRET_0", s.client.Bytes())
 	m.logKey("SERVER_TRAFFIC_SECRET_0", s.server.Bytes())
 	m.logKey("EXPORTER_SECRET", s.exporter.Bytes())
@@ -83,7 +87,7 @@ func crossedClientFinished(m *Machine) error {
 	}
 	m.prepareTickets()
 	if m.ticketsDue > 0 || m.resumes() {
-		m.secrets13.resumption = m.secrets13.handshake.Master().Resumption(m.transcript.sum())
+		m.secrets13.resumption = m.secrets13.master.Resumption(m.transcript.sum())
 	}
 	if m.role == Server {
 		return m.readUnder(LevelApplication, m.secrets13.client.Key(m.suite))
@@ -158,9 +162,9 @@ func (m *Machine) verifyData(r Role) []byte {
 	case m.version.Is13():
 		return m.secrets13.finishedServer.Finished(sum)
 	}
-	said := m.secrets12.master.ServerFinished
+	said := m.secrets12.handshake.ServerFinished
 	if r == Client {
-		said = m.secrets12.master.ClientFinished
+		said = m.secrets12.handshake.ClientFinished
 	}
 	data := said(sum)
 	if m.firstFinished == nil {
@@ -173,11 +177,11 @@ func (m *Machine) verifyData(r Role) []byte {
 
 // forget drops what only the handshake needed.
 func (m *Machine) forget() {
-	m.transcript = transcript{}
+	m.transcript, m.out = transcript{}, wire.Builder{}
 	m.keyShares, m.shared, m.serverShare = nil, nil, nil
 	m.request = demand{}
-	m.secrets12.client, m.secrets12.server = keys.RecordKey{}, keys.RecordKey{}
-	m.secrets13.handshake = keys.HandshakeSecret{}
+	m.secrets12 = secrets12{master: m.secrets12.master}
+	m.secrets13.master = keys.MasterSecret{}
 	m.secrets13.finishedClient, m.secrets13.finishedServer = keys.TrafficSecret{}, keys.TrafficSecret{}
 	m.hello = hello{
 		serverName:           m.hello.serverName,

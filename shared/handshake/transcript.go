@@ -23,6 +23,7 @@ type transcript struct {
 	held    []held // until begin
 	raw     []byte // every byte since begin, if keepRaw: see CertificateVerify of 1.2
 	keepRaw bool
+	head    [12]byte // of the message that is hashed right now
 }
 
 type held struct {
@@ -107,8 +108,7 @@ func (t *transcript) write(p []byte) {
 }
 
 func (t *transcript) header(kind protocol.HandshakeType, seq uint16, length int) []byte {
-	h := make([]byte, 4, 12)
-	binary.BigEndian.PutUint32(h, uint32(kind)<<24|uint32(length))
+	h := binary.BigEndian.AppendUint32(t.head[:0], uint32(kind)<<24|uint32(length))
 	if t.longer {
 		h = binary.BigEndian.AppendUint16(h, seq)
 		h = append(h, 0, 0, 0)          // fragment_offset

@@ -133,7 +133,7 @@ func (c *Config) validateLists(t protocol.Transport) error {
 		}
 	}
 	for _, id := range c.KeyShares {
-		if !groupIDs(c.groups(protocol.VersionTLS13)).Contains(uint16(id)) {
+		if !hasGroup(c.groups(protocol.VersionTLS13), id) {
 			return unusable("KeyShares", "%d is not one of the enabled groups", id)
 		}
 	}

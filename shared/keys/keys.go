@@ -2,14 +2,19 @@
 // schedule of 1.3, where each secret has a type, so that a derivation in the
 // wrong order doesn't compile.
 //
-// Every secret is a value that is never modified. Its methods may be called
-// from several goroutines.
+// Every secret is a value that is never modified. Methods of those that last may
+// be called from several goroutines; EarlySecret, HandshakeSecret, MasterSecret and
+// Handshake12 are for one at a time, that of their handshake.
 //
 // Packages below shared carry no compatibility promise of their own.
 package keys
 
 import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
+	"hash"
 	"math"
 )
 
@@ -32,3 +37,18 @@ func checkExport(context []byte, n int) error {
 	}
 	return nil
 }
+
+// newHash is h.New, but for those of the suites a plain function: a method value
+// takes memory each time.
+func newHash(h crypto.Hash) func() hash.Hash {
+	switch h {
+	case crypto.SHA256:
+		return sha256.New
+	case crypto.SHA384:
+		return sha512.New384
+	}
+	return h.New
+}
+
+// cut divides key material.
+func cut(block []byte, n int) (part, rest []byte) { return block[:n:n], block[n:] }

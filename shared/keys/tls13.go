@@ -4,9 +4,13 @@ import (
 	"crypto"
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"math"
+	"sync"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -29,41 +33,45 @@ type Schedule struct {
 // labels then fit one block of the hash (RFC 9147 5.9).
 var prefixes = [...]string{protocol.Stream: "tls13 ", protocol.Datagram: "dtls13"}
 
-// A secret is one value of the schedule, and what the next derive from.
+// A secret is one value of the schedule.
 type secret struct {
 	schedule Schedule
 	value    []byte
 }
 
+// The first three are what the next derive from, each several times, and so they
+// keep their HMAC; the others are no more than their bytes, as some of them last
+// as long as a connection.
 type (
-	EarlySecret      struct{ secret } // what a PSK gives, or none
-	BinderKey        struct{ secret } // proves that a PSK is known
-	HandshakeSecret  struct{ secret } // and what the key exchange gives
-	MasterSecret     struct{ secret } // "main secret" since RFC 9846
-	TrafficSecret    struct{ secret } // protects one direction in one epoch
-	ExporterSecret   struct{ secret } // what applications derive from
-	ResumptionSecret struct{ secret } // what tickets derive from
+	EarlySecret      struct{ *expander } // what a PSK gives, or none
+	HandshakeSecret  struct{ *expander } // and what the key exchange gives
+	MasterSecret     struct{ *expander } // "main secret" since RFC 9846
+	BinderKey        struct{ secret }    // proves that a PSK is known
+	TrafficSecret    struct{ secret }    // protects one direction in one epoch
+	ExporterSecret   struct{ secret }    // what applications derive from
+	ResumptionSecret struct{ secret }    // what tickets derive from
 )
 
-// Early begins the schedule with a PSK, or with nil for none.
+// Early begins the schedule with a PSK, or with nil for none. Handshake begins it
+// without one.
 func (s Schedule) Early(psk []byte) EarlySecret {
-	return EarlySecret{s.extract(psk, nil)}
+	return EarlySecret{s.extract(psk, nil).expander()}
 }
 
 // BinderExternal is the binder_key of a PSK from outside the protocol.
 func (e EarlySecret) BinderExternal() BinderKey {
-	return BinderKey{e.derive("ext binder", e.empty())}
+	return BinderKey{e.derive("ext binder", e.schedule.empty())}
 }
 
 // BinderImported is the binder_key of a PSK from outside that was imported
 // (RFC 9258 5.2).
 func (e EarlySecret) BinderImported() BinderKey {
-	return BinderKey{e.derive("imp binder", e.empty())}
+	return BinderKey{e.derive("imp binder", e.schedule.empty())}
 }
 
 // BinderResumption is the binder_key of a PSK from a ticket.
 func (e EarlySecret) BinderResumption() BinderKey {
-	return BinderKey{e.derive("res binder", e.empty())}
+	return BinderKey{e.derive("res binder", e.schedule.empty())}
 }
 
 // ClientTraffic protects 0-RTT data. The transcript is the ClientHello.
@@ -91,6 +99,27 @@ func (h HandshakeSecret) ClientTraffic(transcriptHash []byte) TrafficSecret {
 // ClientHello to ServerHello.
 func (h HandshakeSecret) ServerTraffic(transcriptHash []byte) TrafficSecret {
 	return TrafficSecret{h.derive("s hs traffic", transcriptHash)}
+}
+
+// Handshake is Early(nil).Handshake(sharedSecret).
+func (s Schedule) Handshake(sharedSecret []byte) HandshakeSecret {
+	if salt := salts[s]; salt != nil {
+		return HandshakeSecret{s.extract(sharedSecret, salt()).expander()}
+	}
+	return s.Early(nil).Handshake(sharedSecret)
+}
+
+// salts are what each Schedule of a suite has in the place of a secret before
+// Handshake, where there is no PSK: constants.
+var salts = map[Schedule]func() []byte{}
+
+func init() {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384} {
+		for _, t := range []protocol.Transport{protocol.Stream, protocol.Datagram} {
+			s := Schedule{h, t}
+			salts[s] = sync.OnceValue(func() []byte { return s.Early(nil).salt() })
+		}
+	}
 }
 
 // Master is the last secret of the handshake.
@@ -127,12 +156,18 @@ func (k BinderKey) Finished(transcriptHash []byte) []byte { return k.verifyData(
 // Key is what protects records (RFC 9846 7.3) and, over datagrams, their
 // numbers (RFC 9147 4.2.3).
 func (t TrafficSecret) Key(s *suite.Suite) RecordKey {
-	k := RecordKey{
-		Key: t.expandLabel("key", nil, s.AEAD.KeyLen),
-		IV:  t.expandLabel("iv", nil, s.AEAD.SaltLen),
-	}
+	keyLen, saltLen := s.AEAD.KeyLen, s.AEAD.SaltLen
+	x, all := t.expander(), make([]byte, 0, 2*keyLen+saltLen+t.schedule.Hash.Size())
+	all = x.expandLabel(all, "key", nil, keyLen)
+	all = x.expandLabel(all, "iv", nil, saltLen)
 	if t.schedule.Transport == protocol.Datagram {
-		k.Number = t.expandLabel("sn", nil, s.AEAD.KeyLen)
+		all = x.expandLabel(all, "sn", nil, keyLen)
+	}
+	var k RecordKey
+	k.Key, all = cut(all, keyLen)
+	k.IV, all = cut(all, saltLen)
+	if len(all) > 0 {
+		k.Number = all
 	}
 	return k
 }
@@ -143,7 +178,7 @@ func (t TrafficSecret) Finished(transcriptHash []byte) []byte { return t.verifyD
 
 // Next is the secret after a KeyUpdate (RFC 9846 7.2).
 func (t TrafficSecret) Next() TrafficSecret {
-	return TrafficSecret{secret{t.schedule, t.expandLabel("traffic upd", nil, t.schedule.Hash.Size())}}
+	return TrafficSecret{t.expander().derive("traffic upd", nil)}
 }
 
 // Bytes is the secret itself, for the key log, and for a connection that goes on
@@ -154,7 +189,7 @@ func (t TrafficSecret) Bytes() []byte { return t.value }
 // the same. It fails for a label or context too long to be encoded, and for n
 // beyond 255 times the length of the hash.
 func (e ExporterSecret) Export(label string, context []byte, n int) ([]byte, error) {
-	if longest := math.MaxUint8 - len(e.prefix()); len(label) > longest {
+	if longest := math.MaxUint8 - len(e.schedule.prefix()); len(label) > longest {
 		return nil, fmt.Errorf("keys: exporter label of %d bytes, expected at most %d", len(label), longest)
 	}
 	if err := checkExport(context, n); err != nil {
@@ -163,7 +198,8 @@ func (e ExporterSecret) Export(label string, context []byte, n int) ([]byte, err
 	if longest := 255 * e.schedule.Hash.Size(); n > longest { // RFC 5869 2.3
 		return nil, fmt.Errorf("keys: exporter length %d, expected at most %d", n, longest)
 	}
-	return e.derive(label, e.empty()).expandLabel("exporter", e.schedule.sum(context), n), nil
+	exported := e.expander().derive(label, e.schedule.empty()).expander()
+	return exported.expandLabel(nil, "exporter", e.schedule.sum(context), n), nil
 }
 
 // Bytes is the secret itself, for the key log.
@@ -175,20 +211,20 @@ func (r ResumptionSecret) Bytes() []byte { return r.value }
 // PSK is the key of the ticket with this nonce of at most 255 bytes
 // (RFC 9846 4.7.1), as long as the hash.
 func (r ResumptionSecret) PSK(nonce []byte) []byte {
-	return r.expandLabel("resumption", nonce, r.schedule.Hash.Size())
+	return r.expander().derive("resumption", nonce).value
 }
 
 // Confirmation is what a server says with eight bytes to an encrypted ClientHello
 // with this random, under one of the labels of RFC 9849 7.2.
 func (s Schedule) Confirmation(random []byte, label string, transcriptHash []byte) []byte {
-	return s.extract(random, nil).expandLabel(label, transcriptHash, 8)
+	return s.extract(random, nil).expander().expandLabel(nil, label, transcriptHash, 8)
 }
 
 // Import derives a PSK of n bytes, for the one protocol and KDF that an
 // ImportedIdentity names, from an external key (RFC 9258 5.1). The Schedule's hash
 // is the one that belongs to the external key.
 func (s Schedule) Import(key, identity []byte, n int) []byte {
-	return s.extract(key, nil).expandLabel("derived psk", s.sum(identity), n)
+	return s.extract(key, nil).expander().expandLabel(nil, "derived psk", s.sum(identity), n)
 }
 
 // Traffic, Exporter and Resumption are secrets again that Bytes gave: of a
@@ -205,7 +241,7 @@ func (s Schedule) extract(material, salt []byte) secret {
 	if len(material) == 0 {
 		material = make([]byte, s.Hash.Size())
 	}
-	value, err := hkdf.Extract(s.Hash.New, material, salt)
+	value, err := hkdf.Extract(newHash(s.Hash), material, salt)
 	if err != nil {
 		panic("keys: " + err.Error()) // only a short key in FIPS 140-only mode
 	}
@@ -220,47 +256,87 @@ func (s Schedule) sum(message []byte) []byte {
 }
 
 // empty is the hash of an empty transcript.
-func (s secret) empty() []byte { return s.schedule.sum(nil) }
-
-func (s secret) prefix() string { return prefixes[s.schedule.Transport] }
-
-// next is one step down the schedule: Derive-Secret(., "derived", ""), then
-// HKDF-Extract.
-func (s secret) next(material []byte) secret {
-	return s.schedule.extract(material, s.derive("derived", s.empty()).value)
+func (s Schedule) empty() []byte {
+	switch s.Hash {
+	case crypto.SHA256:
+		return emptySHA256[:]
+	case crypto.SHA384:
+		return emptySHA384[:]
+	}
+	return s.sum(nil)
 }
 
-// derive is Derive-Secret of a transcript that is hashed already.
-func (s secret) derive(label string, transcriptHash []byte) secret {
-	return secret{s.schedule, s.expandLabel(label, transcriptHash, s.schedule.Hash.Size())}
-}
+var emptySHA256, emptySHA384 = sha256.Sum256(nil), sha512.Sum384(nil)
+
+func (s Schedule) prefix() string { return prefixes[s.Transport] }
 
 // verifyData is the HMAC of a transcript under this secret's finished_key
 // (RFC 9846 4.5.3).
 func (s secret) verifyData(transcriptHash []byte) []byte {
-	finishedKey := s.expandLabel("finished", nil, s.schedule.Hash.Size())
-	mac := hmac.New(s.schedule.Hash.New, finishedKey)
+	mac := hmac.New(newHash(s.schedule.Hash), s.expander().derive("finished", nil).value)
 	mac.Write(transcriptHash)
 	return mac.Sum(nil)
 }
 
-// expandLabel is HKDF-Expand-Label (RFC 9846 7.1), whose info is
+// An expander is HKDF-Expand-Label under one secret, whose HMAC is keyed once for
+// all labels.
+type expander struct {
+	secret
+	mac  hash.Hash
+	used bool     // mac has to begin again
+	room [80]byte // of an info; labels of applications may need more
+}
+
+func (s secret) expander() *expander {
+	return &expander{secret: s, mac: hmac.New(newHash(s.schedule.Hash), s.value)}
+}
+
+// next is one step down the schedule: Derive-Secret(., "derived", ""), then
+// HKDF-Extract.
+func (x *expander) next(material []byte) *expander {
+	return x.schedule.extract(material, x.salt()).expander()
+}
+
+func (x *expander) salt() []byte { return x.derive("derived", x.schedule.empty()).value }
+
+// derive is Derive-Secret of a transcript that is hashed already.
+func (x *expander) derive(label string, transcriptHash []byte) secret {
+	return secret{x.schedule, x.expandLabel(nil, label, transcriptHash, x.schedule.Hash.Size())}
+}
+
+// expandLabel appends n bytes of HKDF-Expand-Label (RFC 9846 7.1), whose info is
 //
 //	uint16 length; opaque label<7..255> = prefix + label; opaque context<0..255>
-func (s secret) expandLabel(label string, context []byte, n int) []byte {
-	label = s.prefix() + label
-	if len(label) > math.MaxUint8 || len(context) > math.MaxUint8 {
+func (x *expander) expandLabel(dst []byte, label string, context []byte, n int) []byte {
+	prefix := x.schedule.prefix()
+	if len(prefix)+len(label) > math.MaxUint8 || len(context) > math.MaxUint8 {
 		panic("keys: label or context too long") // bounded by Export and by the wire
 	}
-	info := make([]byte, 0, 2+1+len(label)+1+len(context))
-	info = binary.BigEndian.AppendUint16(info, uint16(n))
-	info = append(info, byte(len(label)))
+	info := binary.BigEndian.AppendUint16(x.room[:0], uint16(n))
+	info = append(info, byte(len(prefix)+len(label)))
+	info = append(info, prefix...)
 	info = append(info, label...)
 	info = append(info, byte(len(context)))
 	info = append(info, context...)
-	value, err := hkdf.Expand(s.schedule.Hash.New, s.value, string(info), n)
-	if err != nil {
-		panic("keys: " + err.Error()) // n is bounded by Export, the rest are constants
+	return x.expand(dst, append(info, 0), n)
+}
+
+// expand is HKDF-Expand (RFC 5869 2.3). The last byte of info is room for the
+// number of a block, of which there are at most 255: Export sees to that.
+func (x *expander) expand(dst, info []byte, n int) []byte {
+	begin := len(dst)
+	var block []byte // the one before
+	for len(dst) < begin+n {
+		if x.used {
+			x.mac.Reset()
+		}
+		x.used = true
+		x.mac.Write(block)
+		info[len(info)-1]++
+		x.mac.Write(info)
+		before := len(dst)
+		dst = x.mac.Sum(dst)
+		block = dst[before:]
 	}
-	return value
+	return dst[:begin+n]
 }

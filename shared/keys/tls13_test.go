@@ -231,7 +231,7 @@ func BenchmarkSchedule(b *testing.B) {
 	shared, transcript := make([]byte, 32), make([]byte, 32)
 	b.ReportAllocs()
 	for b.Loop() {
-		handshake := s.Early(nil).Handshake(shared)
+		handshake := s.Handshake(shared)
 		for _, traffic := range []TrafficSecret{handshake.ClientTraffic(transcript), handshake.ServerTraffic(transcript)} {
 			traffic.Key(gcm)
 			traffic.Finished(transcript)
@@ -241,5 +241,20 @@ func BenchmarkSchedule(b *testing.B) {
 		master.ServerTraffic(transcript).Key(gcm)
 		master.Exporter(transcript)
 		master.Resumption(transcript)
+	}
+}
+
+// A schedule without a PSK may begin at Handshake, with any hash.
+func TestHandshakeWithoutPSK(t *testing.T) {
+	shared := []byte("shared")
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		for _, transport := range []protocol.Transport{protocol.Stream, protocol.Datagram} {
+			s := Schedule{h, transport} // SHA-512 is no suite's
+			for range 2 {
+				if got, want := s.Handshake(shared).value, s.Early(nil).Handshake(shared).value; !bytes.Equal(got, want) {
+					t.Errorf("%v: %x, want %x", s, got, want)
+				}
+			}
+		}
 	}
 }
