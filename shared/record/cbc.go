@@ -28,6 +28,7 @@ import (
 type cbc struct {
 	mode    blockMode
 	mac     *mac
+	shape   shape
 	expects [maxMACLen]byte // scratch: what open computes
 	came    [maxMACLen]byte // and what it finds
 }
@@ -58,16 +59,8 @@ func newCBC(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []byte) ci
 	if err != nil {
 		return nil, fmt.Errorf("record: %s: %w", s.Name, err)
 	}
-	return &cbc{mode: m, mac: mac}, nil
+	return &cbc{mode: m, mac: mac, shape: shapeOf(s)}, nil
 }
-
-func (c *cbc) prefix() int { return ivLen }
-
-// sealedLen counts the least padding that fills the last block, of one byte or
-// more with its length.
-func (c *cbc) sealedLen(n int) int { return ivLen + (n+c.mac.size+blockLen)/blockLen*blockLen }
-
-func (c *cbc) room(n int) int { return n/blockLen*blockLen - ivLen - c.mac.size - 1 }
 
 // seal draws the IV at random, as each must be unpredictable (RFC 5246
 // 6.2.3.2). The record number is a part of the additional data.
@@ -79,7 +72,7 @@ func (c *cbc) seal(body, additional []byte, _ uint64) []byte {
 // sealUnder is seal with the IV that is there.
 func (c *cbc) sealUnder(body, additional []byte) []byte {
 	content := body[ivLen:]
-	size := c.sealedLen(len(content))
+	size := c.shape.SealedLen(len(content))
 	body = c.mac.append(body, additional, content)
 	padding := size - len(body) - 1
 	for range padding + 1 {
@@ -92,7 +85,7 @@ func (c *cbc) sealUnder(body, additional []byte) []byte {
 
 func (c *cbc) open(body, additional []byte, _ uint64) ([]byte, bool) {
 	// What these compare, everybody can see.
-	if len(body)%blockLen != 0 || len(body) < c.sealedLen(0) {
+	if len(body)%blockLen != 0 || len(body) < c.shape.SealedLen(0) {
 		return nil, false
 	}
 	text := body[ivLen:]

@@ -10,7 +10,6 @@ package record
 
 import (
 	"crypto/cipher"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 
@@ -24,12 +23,35 @@ var ErrOpen = errors.New("record: does not authenticate")
 
 // A protection is one suite's way with the bodies of records.
 type protection interface {
-	prefix() int         // bytes before the plaintext, which seal writes
-	sealedLen(n int) int // of a body, for n bytes of plaintext
-	room(n int) int      // the longest plaintext for a body of n bytes
 	seal(body, additional []byte, number uint64) []byte
 	open(body, additional []byte, number uint64) ([]byte, bool)
 }
+
+// A shape is what a suite adds to the plaintext of a body: a prefix, and a suffix
+// with which it fills blocks. The suffix is the tag, or the MAC and the least padding
+// of CBC, its length byte.
+type shape struct {
+	prefix, suffix int // bytes
+	block          int // a power of two
+}
+
+func shapeOf(s *suite.Suite) shape {
+	if s.CBC != nil {
+		return shape{ivLen, s.CBC.MACLen() + 1, blockLen}
+	}
+	return shape{s.AEAD.ExplicitLen, s.AEAD.TagLen, 1}
+}
+
+// Prefix is the number of bytes between header and ciphertext: the explicit
+// nonce, 8 bytes for GCM and CCM in 1.2, the IV of CBC, else 0.
+func (s *shape) Prefix() int { return s.prefix }
+
+// SealedLen is the length of a sealed body with n bytes of plaintext.
+func (s *shape) SealedLen(n int) int { return s.prefix + (n+s.suffix+s.block-1)&^(s.block-1) }
+
+// Room is the most plaintext whose sealed body has at most n bytes; negative if
+// there is none.
+func (s *shape) Room(n int) int { return n&^(s.block-1) - s.prefix - s.suffix }
 
 // newProtection makes the protection of one direction. The mode is the one of a
 // CBC suite.
@@ -57,6 +79,7 @@ func newProtection(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []b
 // A Sealer protects the records of one direction with one key. It counts them,
 // for the limits of the suite.
 type Sealer struct {
+	shape
 	protection protection
 	limits     suite.Limits
 	records    uint64
@@ -69,19 +92,8 @@ func NewSealer(s *suite.Suite, k keys.RecordKey) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sealer{protection: p, limits: limits}, nil
+	return &Sealer{shape: shapeOf(s), protection: p, limits: limits}, nil
 }
-
-// Prefix is the number of bytes between header and ciphertext: the explicit
-// nonce, 8 bytes for GCM and CCM in 1.2, the IV of CBC, else 0.
-func (s *Sealer) Prefix() int { return s.protection.prefix() }
-
-// SealedLen is the length of a sealed body with n bytes of plaintext.
-func (s *Sealer) SealedLen(n int) int { return s.protection.sealedLen(n) }
-
-// Room is the most plaintext whose sealed body has at most n bytes; negative if
-// there is none.
-func (s *Sealer) Room(n int) int { return s.protection.room(n) }
 
 // Seal protects a body in place. body[:Prefix] is room for the explicit nonce or
 // IV, which Seal writes, and body[Prefix:] is the plaintext. Seal returns the
@@ -97,7 +109,7 @@ func (s *Sealer) Room(n int) int { return s.protection.room(n) }
 func (s *Sealer) Seal(body, additional []byte, number uint64) []byte {
 	s.records++
 	// One block more, for the tag: it is encrypted as well.
-	s.blocks += uint64(len(body)-s.protection.prefix()+blockLen-1)/blockLen + 1
+	s.blocks += uint64(len(body)-s.prefix+blockLen-1)/blockLen + 1
 	return s.protection.seal(body, additional, number)
 }
 
@@ -124,6 +136,7 @@ func (s *Sealer) NearLimit() bool {
 // An Opener removes the protection of the records of one direction and key. It
 // counts those that don't authenticate, for the limit of the suite.
 type Opener struct {
+	shape      shape
 	protection protection
 	limits     suite.Limits
 	failed     uint64
@@ -135,12 +148,12 @@ func NewOpener(s *suite.Suite, k keys.RecordKey) (*Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{protection: p, limits: limits}, nil
+	return &Opener{shape: shapeOf(s), protection: p, limits: limits}, nil
 }
 
 // PlaintextLen is the most plaintext that a body of n bytes can have, and what it
 // has unless the suite is one of CBC: the length for the additional data of 1.2.
-func (o *Opener) PlaintextLen(n int) int { return max(0, o.protection.room(n)) }
+func (o *Opener) PlaintextLen(n int) int { return max(0, o.shape.Room(n)) }
 
 // Open removes the protection of a body in place: explicit nonce or IV, if any,
 // ciphertext and what follows it. It returns the plaintext, a part of body. The
@@ -203,6 +216,8 @@ func (m *Mask) Apply(number, ciphertext []byte) bool {
 		return false
 	}
 	m.fill(m.mask[:], ciphertext[:suite.SampleLen])
-	subtle.XORBytes(number, number, m.mask[:])
+	for i := range number {
+		number[i] ^= m.mask[i]
+	}
 	return true
 }
