@@ -81,8 +81,11 @@ func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
 	if w == nil {
 		w = e.newest()
 	}
-	if w.sealer.NearLimit() || w.size(len(p)) > e.budget.left() { // no KeyUpdate yet
+	switch {
+	case w.sealer.NearLimit() || w.size(len(p)) > e.budget.left(): // no KeyUpdate yet
 		return 0, ErrNoEarlyData
+	case !e.fits(w, buf, p):
+		return 0, ErrTooLong
 	}
 	e.now = now
 	n, err := e.seal(w, buf, p)

@@ -45,6 +45,8 @@ func (r *readEpoch) expects() uint64 {
 }
 
 // A writeEpoch protects our records of one epoch. Epoch 0 has no sealer.
+//
+//	header, with its connection ID | explicit nonce | payload | type, zeros | tag
 type writeEpoch struct {
 	number     uint64
 	version    protocol.Version // in the record header of 1.2 and plaintext
@@ -56,7 +58,6 @@ type writeEpoch struct {
 	updating   bool           // a KeyUpdate was asked for, to get away from it
 	padding    int            // Config.RecordPadding
 	short      bool           // Config.ShortRecordHeaders, in 1.3
-	last       bool           // the record under way is the last of its datagram
 	least      int            // bytes of payload that a record has at least, with the zeros behind it
 	ids        *connectionIDs // whose newest remote one our records carry; nil: none
 	additional []byte         // scratch, of 1.2
@@ -70,36 +71,32 @@ func (w *writeEpoch) id() []byte {
 	return w.ids.remote
 }
 
-// header is how many bytes come before what is sealed, and prefix how many of
-// explicit nonce then come before the payload.
-func (w *writeEpoch) header() int {
-	if w.mask != nil {
-		return w.form().size() + len(w.id())
+// form is that of the next record's header in 1.3, where another record may follow.
+func (w *writeEpoch) form() form {
+	if w.short && w.next%resynchronize != resynchronize-1 {
+		return shortForm
 	}
-	return headerSize12 + len(w.id())
+	return longForm
 }
 
-// form is that of the next record's header.
-func (w *writeEpoch) form() form {
-	f := longForm
-	if w.short && w.next%resynchronize != resynchronize-1 {
-		f = shortForm
+// lastForm is form where the record is the last of its datagram.
+func (w *writeEpoch) lastForm() form {
+	if w.short {
+		return w.form() & withoutLength
 	}
-	if w.short && w.last {
-		f &= withoutLength
-	}
-	return f
+	return w.form()
 }
 
 // resynchronize is which of our records, counted by their numbers, have 16 bits of
 // them in a short header, too: a peer that has lost track finds back by these.
 const resynchronize = 64
 
-func (w *writeEpoch) prefix() int {
-	if w.sealer == nil {
-		return 0
+// header is how many bytes come before what is sealed.
+func (w *writeEpoch) header(f form) int {
+	if w.mask != nil {
+		return f.size() + len(w.id())
 	}
-	return w.sealer.Prefix()
+	return headerSize12 + len(w.id())
 }
 
 // typeLen is what 1.3 seals beside the payload, and 1.2 with a connection ID: the
@@ -111,84 +108,74 @@ func (w *writeEpoch) typeLen() int {
 	return 0
 }
 
-// size is the length of a record with n bytes of payload.
+// size is the length of a record with n bytes of payload, where another may follow.
 func (w *writeEpoch) size(n int) int {
+	header := w.header(w.form())
 	if w.sealer == nil {
-		return w.header() + n
+		return header + n
 	}
-	return w.header() + w.sealer.SealedLen(max(n, w.least)+w.typeLen())
+	return header + w.sealer.SealedLen(max(n, w.least)+w.typeLen())
 }
 
 // room is the most payload that a record of n bytes can have; negative if it
 // can't have any.
 func (w *writeEpoch) room(n int) int {
+	n -= w.header(w.form())
 	if w.sealer == nil {
-		return n - w.header()
+		return n
 	}
-	room := w.sealer.Room(n-w.header()) - w.typeLen()
-	if room < w.least {
+	if n = w.sealer.Room(n) - w.typeLen(); n < w.least {
 		return -1
 	}
-	return room
+	return n
 }
 
 // payload is the part of b in which a record that begins there has its payload.
-func (w *writeEpoch) payload(b []byte) []byte { return b[w.header()+w.prefix():] }
+func (w *writeEpoch) payload(b []byte, f form) []byte {
+	start := w.header(f)
+	if w.sealer != nil {
+		start += w.sealer.Prefix()
+	}
+	return b[start:]
+}
 
-// finish makes a record of the n bytes of payload that stand in b (see
-// payload), and returns its length. Padding takes no more than b has room for. The sequence number is used up. The last
-// one is kept for the alert that says so.
-func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, error) {
-	if w.next > maxSequence12 || w.next == maxSequence12 && kind != protocol.Alert {
+// finish makes a record of the n bytes of payload that stand in b (see payload), and
+// of so many zeros of padding, and returns its length. The sequence number is used up.
+// The last one is kept for the alert that says so.
+func (w *writeEpoch) finish(b []byte, f form, kind protocol.ContentType, n, zeros int) (int, error) {
+	if w.next >= maxSequence12 && (w.next > maxSequence12 || kind != protocol.Alert) {
 		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
 	}
 	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
-	id, f, header, start := w.id(), w.form(), w.header(), w.header()+w.prefix()
-	if w.typeLen() > 0 {
-		n, kind = w.wrap(b, kind, n), protocol.ConnectionID
-	}
 	w.next++
-	switch {
-	case w.sealer == nil:
+	id, header := w.id(), w.header(f)
+	if w.sealer == nil {
 		putHeader12(b, kind, w.version, number, n)
-		return start + n, nil
-	case w.mask == nil:
-		w.additional = appendAdditional12(w.additional[:0], kind, number, id, n)
-		sealed := w.sealer.Seal(b[header:start+n], w.additional, number12(number))
-		putIdentified12(b, kind, w.version, number, id, len(sealed))
+		return header + n, nil
+	}
+	if w.typeLen() > 0 {
+		n, kind = wrap(w.payload(b, f), kind, n, max(zeros, w.least-n)), protocol.ConnectionID
+	}
+	body := b[header : header+w.sealer.Prefix()+n]
+	if w.mask != nil {
+		hidden := putHeader13(b, f, number.Epoch, number.Sequence, id, w.sealer.SealedLen(n))
+		sealed := w.sealer.Seal(body, b[:header], number.Sequence)
+		w.mask.Apply(hidden, sealed)
 		return header + len(sealed), nil
 	}
-	hidden := putHeader13(b, f, number.Epoch, number.Sequence, id, w.sealer.SealedLen(n))
-	sealed := w.sealer.Seal(b[header:start+n], b[:header], number.Sequence)
-	w.mask.Apply(hidden, sealed)
+	w.additional = appendAdditional12(w.additional[:0], kind, number, id, n)
+	sealed := w.sealer.Seal(body, w.additional, number12(number))
+	putIdentified12(b, kind, w.version, number, id, len(sealed))
 	return header + len(sealed), nil
-}
-
-// finishLast is finish for the last record of a datagram, which needs no length.
-func (w *writeEpoch) finishLast(b []byte, kind protocol.ContentType, n int) (int, error) {
-	if !w.short {
-		return w.finish(b, kind, n)
-	}
-	payload := w.payload(b)[:n]
-	w.last = true
-	copy(w.payload(b), payload) // two bytes further ahead
-	// Padding has no more room for that.
-	size, err := w.finish(b[:len(b)-2], kind, n)
-	w.last = false
-	return size, err
 }
 
 // wrap makes a DTLSInnerPlaintext of n bytes of payload (RFC 9147 4, RFC 9146 4),
 // and returns its length: content, type, zeros.
-func (w *writeEpoch) wrap(b []byte, kind protocol.ContentType, n int) int {
-	inner := w.payload(b)
+func wrap(inner []byte, kind protocol.ContentType, n, zeros int) int {
 	inner[n] = byte(kind)
-	padded := max(n, w.least)
-	if w.padding > 0 {
-		padded = max(padded, n+record.Padding(n, w.padding, w.room(len(b))))
-	}
-	clear(inner[n+1 : padded+1])
-	return padded + 1
+	size := n + 1 + max(0, zeros)
+	clear(inner[n+1 : size])
+	return size
 }
 
 // unwrap takes a DTLSInnerPlaintext apart.

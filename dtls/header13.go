@@ -32,16 +32,7 @@ const (
 )
 
 // size is how many bytes the header has, without its connection ID.
-func (f form) size() int {
-	size := 2
-	if f&bitNumber16 != 0 {
-		size++
-	}
-	if f&bitLength != 0 {
-		size += 2
-	}
-	return size
-}
+func (f form) size() int { return 2 + int(f&bitNumber16)/bitNumber16 + 2*int(f&bitLength)/bitLength }
 
 // A header13 is a parsed unified header.
 type header13 struct {

@@ -28,7 +28,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errClosed
 	case e.machine.EarlyRejected():
 		return 0, ErrEarlyDataRejected
-	case len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf):
+	case !e.fits(w, buf, p):
 		return 0, ErrTooLong
 	}
 	e.now = now
@@ -46,14 +46,18 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	return first + n, e.guardKeys(w)
 }
 
-// seal makes one record of application data in buf.
+// fits reports whether p can be one record of w in buf.
+func (e *Engine) fits(w *writeEpoch, buf, p []byte) bool {
+	return w.size(len(p)) <= len(buf) && len(p) <= e.machine.SendLimit(w.number)
+}
+
+// seal makes one record of application data in buf, where it fits.
 func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
-	if len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf) {
-		return 0, ErrTooLong
-	}
-	copy(w.payload(buf), p)
+	f := w.lastForm()
+	copy(w.payload(buf, f), p)
 	// Padding is no reason to send more than the path takes.
-	n, err := w.finishLast(e.space(w, buf[:min(len(buf), max(e.mtu, w.size(len(p))))]), protocol.ApplicationData, len(p))
+	zeros := e.padding(w, len(p), min(len(buf), max(e.mtu, w.size(len(p)))))
+	n, err := w.finish(buf, f, protocol.ApplicationData, len(p), zeros)
 	if err != nil {
 		return 0, e.fail(err)
 	}
@@ -65,14 +69,15 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 // beside a record of size bytes. Transmit gives it otherwise.
 func (e *Engine) answer(buf []byte, size int) (int, error) {
 	due, err := e.machine.BeforeData()
-	if due && err == nil && e.unsaved() {
+	switch {
+	case !due || err != nil:
+		return 0, err
+	case e.unsaved():
 		return 0, errUnsaved
 	}
 	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)], followed: true}
-	if due && err == nil {
-		d.addFlight()
-	}
-	return d.n, err
+	d.addFlight()
+	return d.n, nil
 }
 
 var (
