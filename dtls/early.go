@@ -81,10 +81,11 @@ func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
 	if w == nil {
 		w = e.newest()
 	}
+	size := w.size(len(p))
 	switch {
-	case w.sealer.NearLimit() || w.size(len(p)) > e.budget.left(): // no KeyUpdate yet
+	case w.sealer.NearLimit() || size > e.budget.left(): // no KeyUpdate yet
 		return 0, ErrNoEarlyData
-	case !e.fits(w, buf, p):
+	case size > len(buf) || len(p) > e.machine.SendLimit(w.number):
 		return 0, ErrTooLong
 	}
 	e.now = now

@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/godwit-dtls/godwit/replay"
@@ -139,53 +138,54 @@ func (w *writeEpoch) payload(b []byte, f form) []byte {
 	return b[start:]
 }
 
-// finish makes a record of the n bytes of payload that stand in b (see payload), and
-// of so many zeros of padding, and returns its length. The sequence number is used up.
-// The last one is kept for the alert that says so.
-func (w *writeEpoch) finish(b []byte, f form, kind protocol.ContentType, n, zeros int) (int, error) {
+// finish makes a record in b of payload p, which may lie there already (see payload), and
+// of so many zeros of padding, and returns its length. The sequence number is used up. The
+// last one is kept for the alert that says so.
+func (w *writeEpoch) finish(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) (int, error) {
 	if w.next >= maxSequence12 && (w.next > maxSequence12 || kind != protocol.Alert) {
 		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
 	}
 	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
 	w.next++
 	id, header := w.id(), w.header(f)
-	if w.sealer == nil {
-		putHeader12(b, kind, w.version, number, n)
-		return header + n, nil
+	switch {
+	case w.sealer == nil:
+		putHeader12(b, kind, w.version, number, len(p))
+		return header + copy(b[header:], p), nil
+	case w.typeLen() > 0:
+		p, kind = wrap(w.payload(b, f), p, kind, max(zeros, w.least-len(p))), protocol.ConnectionID
 	}
-	if w.typeLen() > 0 {
-		n, kind = wrap(w.payload(b, f), kind, n, max(zeros, w.least-n)), protocol.ConnectionID
-	}
-	body := b[header : header+w.sealer.Prefix()+n]
 	if w.mask != nil {
-		hidden := putHeader13(b, f, number.Epoch, number.Sequence, id, w.sealer.SealedLen(n))
-		sealed := w.sealer.Seal(body, b[:header], number.Sequence)
-		w.mask.Apply(hidden, sealed)
-		return header + len(sealed), nil
+		hidden := putHeader13(b, f, number, id, w.sealer.SealedLen(len(p)))
+		sealed := w.sealer.Seal(b[:header], p, b[:header], number.Sequence)
+		w.mask.Apply(hidden, sealed[header:])
+		return len(sealed), nil
 	}
-	w.additional = appendAdditional12(w.additional[:0], kind, number, id, n)
-	sealed := w.sealer.Seal(body, w.additional, number12(number))
-	putIdentified12(b, kind, w.version, number, id, len(sealed))
-	return header + len(sealed), nil
+	w.additional = appendAdditional12(w.additional[:0], kind, number, id, len(p))
+	sealed := w.sealer.Seal(b[:header], p, w.additional, number12(number))
+	putIdentified12(b, kind, w.version, number, id, len(sealed)-header)
+	return len(sealed), nil
 }
 
-// wrap makes a DTLSInnerPlaintext of n bytes of payload (RFC 9147 4, RFC 9146 4),
-// and returns its length: content, type, zeros.
-func wrap(inner []byte, kind protocol.ContentType, n, zeros int) int {
-	inner[n] = byte(kind)
+// wrap makes a DTLSInnerPlaintext in b (RFC 9147 4, RFC 9146 4): content, type, zeros.
+func wrap(b, content []byte, kind protocol.ContentType, zeros int) []byte {
+	n := copy(b, content)
+	b[n] = byte(kind)
 	size := n + 1 + max(0, zeros)
-	clear(inner[n+1 : size])
-	return size
+	clear(b[n+1 : size])
+	return b[:size]
 }
 
 // unwrap takes a DTLSInnerPlaintext apart.
 func unwrap(inner []byte) (kind protocol.ContentType, content []byte, err error) {
-	content = bytes.TrimRight(inner, "\x00") // padding, RFC 9846 5.4
-	if len(content) == 0 {
+	last := len(inner) - 1
+	for last >= 0 && inner[last] == 0 { // padding, RFC 9846 5.4
+		last--
+	}
+	if last < 0 {
 		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "%w", alert.NoContentType)
 	}
-	last := len(content) - 1
-	return protocol.ContentType(content[last]), content[:last], nil
+	return protocol.ContentType(inner[last]), inner[:last], nil
 }
 
 // newReadEpoch and newWriteEpoch put a key of the handshake to use.

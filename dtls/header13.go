@@ -2,6 +2,8 @@ package dtls
 
 import (
 	"encoding/binary"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
 // The unified header of DTLS 1.3 (RFC 9147 4):
@@ -36,11 +38,16 @@ func (f form) size() int { return 2 + int(f&bitNumber16)/bitNumber16 + 2*int(f&b
 
 // A header13 is a parsed unified header.
 type header13 struct {
-	raw    []byte // the header's bytes: the additional data, once unmasked
-	epoch  byte   // its low two bits
-	number []byte // where the encrypted number stands in raw
-	body   []byte
+	raw  []byte // the header's bytes: the additional data, once unmasked
+	at   int    // where the encrypted number stands in raw
+	body []byte
 }
+
+// epoch is the low two bits of the epoch.
+func (h header13) epoch() byte { return h.raw[0] & epochBits }
+
+// number is the encrypted number.
+func (h header13) number() []byte { return h.raw[h.at : h.at+1+int(h.raw[0]&bitNumber16)/bitNumber16] }
 
 // isUnified reports whether a record's first byte begins a unified header.
 func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
@@ -53,45 +60,39 @@ func hasID(first byte) bool { return first&bitCID != 0 }
 // has one, has idLen bytes.
 func parseHeader13(in []byte, idLen int) (h header13, rest []byte, ok bool) {
 	first := in[0]
-	at, numberSize := 1, 1
+	h.at = 1
 	if hasID(first) {
-		at += idLen
+		h.at += idLen
 	}
-	if first&bitNumber16 != 0 {
-		numberSize = 2
-	}
-	size := at + numberSize
-	if first&bitLength != 0 {
-		size += 2
-	}
+	size := h.at - 1 + form(first).size()
 	if len(in) < size {
 		return h, nil, false
 	}
-	length := len(in) - size
+	end := len(in)
 	if first&bitLength != 0 {
-		if length = int(binary.BigEndian.Uint16(in[size-2:])); length > len(in)-size {
+		if end = size + int(binary.BigEndian.Uint16(in[size-2:])); end > len(in) {
 			return h, nil, false
 		}
 	}
-	h = header13{raw: in[:size:size], epoch: first & epochBits, number: in[at : at+numberSize], body: in[size : size+length]}
-	return h, in[size+length:], true
+	h.raw, h.body = in[:size:size], in[size:end]
+	return h, in[end:], true
 }
 
 // putHeader13 writes a header into the first bytes of b, as many as its form and
 // the connection ID have. The number, which it returns, is still readable, as it is
 // authenticated (RFC 9147 4).
-func putHeader13(b []byte, f form, epoch, sequence uint64, id []byte, length int) (number []byte) {
-	b[0] = unifiedBits | byte(f) | byte(epoch)&epochBits
+func putHeader13(b []byte, f form, n protocol.RecordNumber, id []byte, length int) (number []byte) {
+	b[0] = unifiedBits | byte(f) | byte(n.Epoch)&epochBits
 	if len(id) > 0 {
 		b[0] |= bitCID
 	}
 	at := 1 + copy(b[1:], id)
 	end := at + 1
 	if f&bitNumber16 != 0 {
-		binary.BigEndian.PutUint16(b[at:], uint16(sequence))
+		binary.BigEndian.PutUint16(b[at:], uint16(n.Sequence))
 		end++
 	} else {
-		b[at] = byte(sequence)
+		b[at] = byte(n.Sequence)
 	}
 	if f&bitLength != 0 {
 		binary.BigEndian.PutUint16(b[end:], uint16(length))

@@ -143,8 +143,7 @@ func TestRecordOverflow(t *testing.T) {
 func (d *side) sealInto(buf []byte, data string) []byte {
 	d.s.t.Helper()
 	w := d.newest()
-	n := copy(w.payload(buf, w.form()), data)
-	n, err := w.finish(buf, w.form(), protocol.ApplicationData, n, record.Padding(n, w.padding, w.room(len(buf))))
+	n, err := w.finish(buf, w.form(), protocol.ApplicationData, []byte(data), record.Padding(len(data), w.padding, w.room(len(buf))))
 	if err != nil {
 		d.s.t.Fatal(err)
 	}

@@ -192,11 +192,10 @@ func TestReadEveryForm(t *testing.T) {
 				header := f.size() + len(w.id())
 				n := copy(buf[header:], data)
 				buf[header+n] = byte(protocol.ApplicationData)
-				hidden := putHeader13(buf, f, w.number, w.next, w.id(), w.sealer.SealedLen(n+1))
-				sealed := w.sealer.Seal(buf[header:header+n+1], buf[:header], w.next)
-				w.mask.Apply(hidden, sealed)
+				hidden := putHeader13(buf, f, protocol.RecordNumber{Epoch: w.number, Sequence: w.next}, w.id(), w.sealer.SealedLen(n+1))
+				record := w.sealer.Seal(buf[:header], buf[header:header+n+1], buf[:header], w.next)
+				w.mask.Apply(hidden, record[header:])
 				w.next++
-				record := buf[:header+len(sealed)]
 				s.server.receive(append(slices.Clone(behind), record...))
 				if want++; len(s.server.read) != want || string(s.server.read[want-1]) != data {
 					t.Fatalf("form %04b, %d bytes: %+v", f, len(data), s.server.Stats().Dropped)

@@ -109,13 +109,11 @@ func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:],
 // finish makes a record of n bytes of payload.
 func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool {
 	b, f := d.buf[d.n:], w.form()
-	zeros := d.e.padding(w, n, len(b))
+	payload := w.payload(b, f)[:n]
 	if d.ends() {
-		payload := w.payload(b, f)[:n]
-		f = w.lastForm()
-		copy(w.payload(b, f), payload) // ahead, where there is no length
+		f = w.lastForm() // the payload moves ahead, where there is no length
 	}
-	size, err := w.finish(b, f, kind, n, zeros)
+	size, err := w.finish(b, f, kind, payload, d.e.padding(w, n, len(b)))
 	if err != nil {
 		if d.e.err == nil {
 			d.e.fail(err)
@@ -127,12 +125,13 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 	return true
 }
 
-// padding is how many zeros follow n bytes of payload in a record of w that takes up
-// to size bytes, and no more than the peer takes.
+// padding is how many zeros follow n bytes of payload in a record of w, which may
+// take size bytes. It is no reason to send more than the path or the peer takes.
 func (e *Engine) padding(w *writeEpoch, n, size int) int {
 	if w.padding == 0 {
 		return 0
 	}
+	size = min(size, max(e.mtu, w.size(n)))
 	return record.Padding(n, w.padding, min(w.room(size), e.machine.SendLimit(w.number)))
 }
 

@@ -21,6 +21,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, e.err
 	}
 	w := e.newest()
+	size := w.size(len(p))
 	switch {
 	case !e.machine.Open():
 		return 0, errNotOpen
@@ -28,11 +29,11 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errClosed
 	case e.machine.EarlyRejected():
 		return 0, ErrEarlyDataRejected
-	case !e.fits(w, buf, p):
+	case size > len(buf) || len(p) > e.machine.SendLimit(w.number):
 		return 0, ErrTooLong
 	}
 	e.now = now
-	first, err := e.answer(buf, w.size(len(p)))
+	first, err := e.answer(buf, size)
 	switch {
 	case err == errUnsaved || err == nil && w.exhausted():
 		return 0, e.notReserved()
@@ -46,18 +47,9 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	return first + n, e.guardKeys(w)
 }
 
-// fits reports whether p can be one record of w in buf.
-func (e *Engine) fits(w *writeEpoch, buf, p []byte) bool {
-	return w.size(len(p)) <= len(buf) && len(p) <= e.machine.SendLimit(w.number)
-}
-
 // seal makes one record of application data in buf, where it fits.
 func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
-	f := w.lastForm()
-	copy(w.payload(buf, f), p)
-	// Padding is no reason to send more than the path takes.
-	zeros := e.padding(w, len(p), min(len(buf), max(e.mtu, w.size(len(p)))))
-	n, err := w.finish(buf, f, protocol.ApplicationData, len(p), zeros)
+	n, err := w.finish(buf, w.lastForm(), protocol.ApplicationData, p, e.padding(w, len(p), len(buf)))
 	if err != nil {
 		return 0, e.fail(err)
 	}

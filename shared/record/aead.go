@@ -20,7 +20,7 @@ const (
 // the IV is a salt and then zeros (RFC 5288 3): there it comes to the same.
 type aead struct {
 	aead     cipher.AEAD
-	explicit int            // bytes of explicit nonce before the ciphertext
+	explicit int            // bytes of explicit nonce before the ciphertext: 8 or none
 	shortest int            // body that can be one
 	ivEnd    uint64         // of the IV
 	nonce    [nonceLen]byte // scratch: an argument of an interface's method escapes
@@ -41,22 +41,21 @@ func newAEAD(s *suite.Suite, k keys.RecordKey) (*aead, error) {
 	return a, nil
 }
 
-func (a *aead) seal(body, additional []byte, number uint64) []byte {
-	explicit, plaintext := body[:a.explicit], body[a.explicit:]
-	if len(explicit) > 0 {
-		binary.BigEndian.PutUint64(explicit, number)
+func (a *aead) seal(dst, plaintext, additional []byte, number uint64) []byte {
+	if a.explicit > 0 {
+		dst = binary.BigEndian.AppendUint64(dst, number)
 	}
-	return a.aead.Seal(explicit, a.nonceOf(number), plaintext, additional)
+	return a.aead.Seal(dst, a.nonceOf(number), plaintext, additional)
 }
 
 func (a *aead) open(body, additional []byte, number uint64) ([]byte, bool) {
 	if len(body) < a.shortest {
 		return nil, false
 	}
-	explicit, ciphertext := body[:a.explicit], body[a.explicit:]
-	if len(explicit) > 0 { // the peer's choice: it needn't be the record number
-		number = binary.BigEndian.Uint64(explicit)
+	if a.explicit > 0 { // the peer's choice: it needn't be the record number
+		number = binary.BigEndian.Uint64(body)
 	}
+	ciphertext := body[a.explicit:]
 	plaintext, err := a.aead.Open(ciphertext[:0], a.nonceOf(number), ciphertext, additional)
 	return plaintext, err == nil
 }

@@ -64,23 +64,26 @@ func newCBC(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []byte) ci
 
 // seal draws the IV at random, as each must be unpredictable (RFC 5246
 // 6.2.3.2). The record number is a part of the additional data.
-func (c *cbc) seal(body, additional []byte, _ uint64) []byte {
-	rand.Read(body[:ivLen]) // never fails
-	return c.sealUnder(body, additional)
+func (c *cbc) seal(dst, content, additional []byte, _ uint64) []byte {
+	var iv [ivLen]byte
+	rand.Read(iv[:]) // never fails
+	return c.sealUnder(iv, dst, content, additional)
 }
 
-// sealUnder is seal with the IV that is there.
-func (c *cbc) sealUnder(body, additional []byte) []byte {
-	content := body[ivLen:]
+// sealUnder is seal with an IV.
+func (c *cbc) sealUnder(iv [ivLen]byte, dst, content, additional []byte) []byte {
+	start := len(dst)
+	dst = append(append(dst, iv[:]...), content...)
 	size := c.shape.SealedLen(len(content))
-	body = c.mac.append(body, additional, content)
-	padding := size - len(body) - 1
+	dst = c.mac.append(dst, additional, content)
+	padding := start + size - len(dst) - 1
 	for range padding + 1 {
-		body = append(body, byte(padding))
+		dst = append(dst, byte(padding))
 	}
+	body := dst[start:]
 	c.mode.SetIV(body[:ivLen])
 	c.mode.CryptBlocks(body[ivLen:], body[ivLen:])
-	return body
+	return dst
 }
 
 func (c *cbc) open(body, additional []byte, _ uint64) ([]byte, bool) {

@@ -23,7 +23,7 @@ var ErrOpen = errors.New("record: does not authenticate")
 
 // A protection is one suite's way with the bodies of records.
 type protection interface {
-	seal(body, additional []byte, number uint64) []byte
+	seal(dst, plaintext, additional []byte, number uint64) []byte
 	open(body, additional []byte, number uint64) ([]byte, bool)
 }
 
@@ -95,10 +95,9 @@ func NewSealer(s *suite.Suite, k keys.RecordKey) (*Sealer, error) {
 	return &Sealer{shape: shapeOf(s), protection: p, limits: limits}, nil
 }
 
-// Seal protects a body in place. body[:Prefix] is room for the explicit nonce or
-// IV, which Seal writes, and body[Prefix:] is the plaintext. Seal returns the
-// body extended by what follows the ciphertext; it allocates only if the capacity
-// lacks.
+// Seal appends a sealed body to dst. The plaintext lies behind dst already, where Prefix
+// and nothing else is between, or in other memory. Seal allocates only if the
+// capacity lacks.
 //
 // The number is the record's: in 1.2 over datagrams epoch<<48 | sequence, else
 // the sequence number. It must not repeat under one key: the explicit nonce is
@@ -106,11 +105,11 @@ func NewSealer(s *suite.Suite, k keys.RecordKey) (*Sealer, error) {
 //
 // In 1.2 the last two bytes of additional are the length of the plaintext
 // (RFC 5246 6.2.3.1, 6.2.3.3).
-func (s *Sealer) Seal(body, additional []byte, number uint64) []byte {
+func (s *Sealer) Seal(dst, plaintext, additional []byte, number uint64) []byte {
 	s.records++
 	// One block more, for the tag: it is encrypted as well.
-	s.blocks += uint64(len(body)-s.prefix+blockLen-1)/blockLen + 1
-	return s.protection.seal(body, additional, number)
+	s.blocks += uint64(len(plaintext)+blockLen-1)/blockLen + 1
+	return s.protection.seal(dst, plaintext, additional, number)
 }
 
 // Sealed is how many records were sealed, and how many blocks of 16 bytes: to be
