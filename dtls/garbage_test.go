@@ -197,7 +197,7 @@ func forged12(kind protocol.ContentType, epoch, sequence uint64, body []byte) []
 func firstRecord(datagram []byte) (size int, protected bool) {
 	if isUnified(datagram[0]) {
 		h, _, _ := parseHeader13(datagram, 0)
-		return len(h.raw) + len(h.body), true
+		return len(h.record), true
 	}
 	h, _, _ := parseHeader12(datagram)
 	return headerSize12 + len(h.body), h.number.Epoch > 0

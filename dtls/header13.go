@@ -36,18 +36,28 @@ const (
 // size is how many bytes the header has, without its connection ID.
 func (f form) size() int { return 2 + int(f&bitNumber16)/bitNumber16 + 2*int(f&bitLength)/bitLength }
 
-// A header13 is a parsed unified header.
+// A header13 is a parsed unified header, with its record.
 type header13 struct {
-	raw  []byte // the header's bytes: the additional data, once unmasked
-	at   int    // where the encrypted number stands in raw
-	body []byte
+	record []byte
+	at     int // where the encrypted number stands
+	size   int // of the header
 }
 
 // epoch is the low two bits of the epoch.
-func (h header13) epoch() byte { return h.raw[0] & epochBits }
+func (h header13) epoch() byte { return h.record[0] & epochBits }
+
+// raw is the header's bytes: the additional data, once unmasked.
+func (h header13) raw() []byte { return h.record[:h.size:h.size] }
 
 // number is the encrypted number.
-func (h header13) number() []byte { return h.raw[h.at : h.at+1+int(h.raw[0]&bitNumber16)/bitNumber16] }
+func (h header13) number() []byte {
+	if h.record[0]&bitNumber16 != 0 {
+		return h.record[h.at : h.at+2]
+	}
+	return h.record[h.at : h.at+1]
+}
+
+func (h header13) body() []byte { return h.record[h.size:] }
 
 // isUnified reports whether a record's first byte begins a unified header.
 func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
@@ -60,22 +70,18 @@ func hasID(first byte) bool { return first&bitCID != 0 }
 // has one, has idLen bytes.
 func parseHeader13(in []byte, idLen int) (h header13, rest []byte, ok bool) {
 	first := in[0]
-	h.at = 1
+	at := 1
 	if hasID(first) {
-		h.at += idLen
+		at += idLen
 	}
-	size := h.at - 1 + form(first).size()
-	if len(in) < size {
+	size, end := at-1+form(first).size(), len(in)
+	if first&bitLength != 0 && size <= end {
+		end = size + int(binary.BigEndian.Uint16(in[size-2:]))
+	}
+	if size > end || end > len(in) {
 		return h, nil, false
 	}
-	end := len(in)
-	if first&bitLength != 0 {
-		if end = size + int(binary.BigEndian.Uint16(in[size-2:])); end > len(in) {
-			return h, nil, false
-		}
-	}
-	h.raw, h.body = in[:size:size], in[size:end]
-	return h, in[end:], true
+	return header13{in[:end], at, size}, in[end:], true
 }
 
 // putHeader13 writes a header into the first bytes of b, as many as its form and

@@ -87,11 +87,11 @@ func (k *killing) watch(d *side, e *Engine, datagram []byte) {
 			}
 			w := e.writeEpochByBits(h.epoch())
 			tap := k.tap(w, e)
-			if !tap.mask.Apply(h.number(), h.body) {
-				k.t.Fatalf("%s sent a record of %d bytes", d.name, len(h.body))
+			if !tap.mask.Apply(h.number(), h.body()) {
+				k.t.Fatalf("%s sent a record of %d bytes", d.name, len(h.body()))
 			}
 			number := rebuild(h.number(), tap.expects())
-			if _, err := tap.opener.Open(h.body, h.raw, number); err != nil {
+			if _, err := tap.opener.Open(h.body(), h.raw(), number); err != nil {
 				k.t.Fatalf("%s: record %d of epoch %d: %v", d.name, number, w.number, err)
 			}
 			k.once(d, tap, w, number)

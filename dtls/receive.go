@@ -168,24 +168,23 @@ func (e *Engine) receive12(h header12, r *readEpoch, id []byte) error {
 // receive13 opens a record of 1.3 (RFC 9147 4). It carries the connection ID of
 // ours that used says, or none.
 func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
-	hidden := h.number()
+	hidden, body := h.number(), h.body()
 	switch {
-	case len(h.body) > maxRecordBody+256: // RFC 9846 5.2
+	case len(body) > maxRecordBody+256: // RFC 9846 5.2
 		return e.drop(dropHeader)
-	case !r.mask.Apply(hidden, h.body):
+	case !r.mask.Apply(hidden, body):
 		return e.drop(dropHeader)
 	}
 	number := protocol.RecordNumber{Epoch: r.number, Sequence: rebuild(hidden, r.expects())}
-	inner, err := r.opener.Open(h.body, h.raw, number.Sequence)
+	inner, err := r.opener.Open(body, h.raw(), number.Sequence)
 	switch {
 	case err != nil:
 		return e.dropUnopened(r)
 	case !r.window.Fresh(number.Sequence):
 		return e.drop(dropReplay)
 	}
-	size := len(h.raw) + len(h.body)
-	e.accept(r, number.Sequence, used, size)
-	return e.deliverRecord(r, protocol.ConnectionID, number, inner, size)
+	e.accept(r, number.Sequence, used, len(h.record))
+	return e.deliverRecord(r, protocol.ConnectionID, number, inner, len(h.record))
 }
 
 // deliverRecord takes the content of a record of size bytes that has opened. Where its

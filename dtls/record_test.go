@@ -90,8 +90,8 @@ func TestHeader13EveryForm(t *testing.T) {
 			wantBody, wantRest = wantBody+wantRest, ""
 		}
 		h, rest, ok := parseHeader13(datagram, len(id))
-		if !ok || !isUnified(datagram[0]) || !bytes.Equal(h.raw, header) || h.epoch() != flags&3 ||
-			string(h.body) != wantBody || string(rest) != wantRest {
+		if !ok || !isUnified(datagram[0]) || !bytes.Equal(h.raw(), header) || h.epoch() != flags&3 ||
+			string(h.body()) != wantBody || string(rest) != wantRest {
 			t.Errorf("flags %04b: %+v, rest %q, %v", flags, h, rest, ok)
 		}
 		if want := header[at : at+1+int(flags>>3&1)]; !bytes.Equal(h.number(), want) {
@@ -297,7 +297,7 @@ func FuzzRecord(f *testing.F) {
 		if !ok {
 			return
 		}
-		if again := bytes.Join([][]byte{h.raw, h.body, rest}, nil); !bytes.Equal(again, in) {
+		if again := bytes.Join([][]byte{h.record, rest}, nil); !bytes.Equal(again, in) {
 			t.Fatalf("% x became % x", in, again)
 		}
 		checkRebuild(t, h.number(), next)

@@ -72,8 +72,8 @@ func TestShortHeaderBehindKeyUpdate(t *testing.T) {
 	s.advance(latency)
 	datagram := s.client.seal("data")
 	h, rest, ok := parseHeader13(datagram, 0)
-	if !ok || len(rest) == 0 || h.raw[0]&bitLength == 0 || rest[0]&bitLength != 0 {
-		t.Fatalf("%d bytes, %d of them behind % x", len(datagram), len(rest), h.raw)
+	if !ok || len(rest) == 0 || h.record[0]&bitLength == 0 || rest[0]&bitLength != 0 {
+		t.Fatalf("%d bytes, %d of them behind % x", len(datagram), len(rest), h.raw())
 	}
 	s.server.receive(datagram)
 	if got := s.server.read; len(got) != 1 || string(got[0]) != "data" {
@@ -107,7 +107,7 @@ func TestShortHeadersOfFlights(t *testing.T) {
 	e, buf := s.client.Engine, make([]byte, 1200)
 	e.Abort(0, s.now)
 	n, _ := e.transmitBefore(buf)
-	if h, _, ok := parseHeader13(buf[:n], 0); !ok || h.raw[0]&bitLength == 0 {
+	if h, _, ok := parseHeader13(buf[:n], 0); !ok || h.record[0]&bitLength == 0 {
 		t.Errorf("% x", buf[:n])
 	}
 }
