@@ -141,39 +141,58 @@ func (w *writeEpoch) payload(b []byte, f form) []byte {
 // finish makes a record in b of payload p, which may lie there already (see payload), and
 // of so many zeros of padding, and returns its length. The sequence number is used up. The
 // last one is kept for the alert that says so.
-func (w *writeEpoch) finish(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) (int, error) {
+func (w *writeEpoch) finish(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) (n int, err error) {
 	if w.next >= maxSequence12 && (w.next > maxSequence12 || kind != protocol.Alert) {
 		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
 	}
-	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
-	w.next++
-	id, header := w.id(), w.header(f)
 	switch {
-	case w.sealer == nil:
-		putHeader12(b, kind, w.version, number, len(p))
-		return header + copy(b[header:], p), nil
-	case w.typeLen() > 0:
-		p, kind = wrap(w.payload(b, f), p, kind, max(zeros, w.least-len(p))), protocol.ConnectionID
+	case w.mask != nil:
+		n = w.seal13(b, f, kind, p, zeros)
+	case w.sealer != nil:
+		n = w.seal12(b, kind, p, zeros)
+	default:
+		putHeader12(b, kind, w.version, w.nextNumber(), len(p))
+		n = headerSize12 + copy(b[headerSize12:], p)
 	}
-	if w.mask != nil {
-		hidden := putHeader13(b, f, number, id, w.sealer.SealedLen(len(p)))
-		sealed := w.sealer.Seal(b[:header], p, b[:header], number.Sequence)
-		w.mask.Apply(hidden, sealed[header:])
-		return len(sealed), nil
+	w.next++
+	return n, nil
+}
+
+func (w *writeEpoch) nextNumber() protocol.RecordNumber {
+	return protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
+}
+
+func (w *writeEpoch) seal12(b []byte, kind protocol.ContentType, p []byte, zeros int) int {
+	id, number := w.id(), w.nextNumber()
+	header := headerSize12 + len(id)
+	if len(id) > 0 {
+		p, kind = wrap(b[header+w.sealer.Prefix():], p, kind, zeros), protocol.ConnectionID
 	}
 	w.additional = appendAdditional12(w.additional[:0], kind, number, id, len(p))
 	sealed := w.sealer.Seal(b[:header], p, w.additional, number12(number))
 	putIdentified12(b, kind, w.version, number, id, len(sealed)-header)
-	return len(sealed), nil
+	return len(sealed)
+}
+
+func (w *writeEpoch) seal13(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) int {
+	id := w.id()
+	header := f.size() + len(id)
+	inner := wrap(b[header:], p, kind, max(zeros, w.least-len(p)))
+	hidden := putHeader13(b, f, w.nextNumber(), id, w.sealer.SealedLen(len(inner)))
+	sealed := w.sealer.Seal(b[:header], inner, b[:header], w.next)
+	w.mask.Apply(hidden, sealed[header:])
+	return len(sealed)
 }
 
 // wrap makes a DTLSInnerPlaintext in b (RFC 9147 4, RFC 9146 4): content, type, zeros.
 func wrap(b, content []byte, kind protocol.ContentType, zeros int) []byte {
 	n := copy(b, content)
 	b[n] = byte(kind)
-	size := n + 1 + max(0, zeros)
-	clear(b[n+1 : size])
-	return b[:size]
+	if zeros <= 0 {
+		return b[:n+1]
+	}
+	clear(b[n+1 : n+1+zeros])
+	return b[:n+1+zeros]
 }
 
 // unwrap takes a DTLSInnerPlaintext apart.

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
@@ -89,10 +90,11 @@ func parseHeader13(in []byte, idLen int) (h header13, rest []byte, ok bool) {
 // authenticated (RFC 9147 4).
 func putHeader13(b []byte, f form, n protocol.RecordNumber, id []byte, length int) (number []byte) {
 	b[0] = unifiedBits | byte(f) | byte(n.Epoch)&epochBits
+	at := 1
 	if len(id) > 0 {
 		b[0] |= bitCID
+		at += copy(b[1:], id)
 	}
-	at := 1 + copy(b[1:], id)
 	end := at + 1
 	if f&bitNumber16 != 0 {
 		binary.BigEndian.PutUint16(b[at:], uint16(n.Sequence))
@@ -108,18 +110,19 @@ func putHeader13(b []byte, f form, n protocol.RecordNumber, id []byte, length in
 
 // rebuild returns the full sequence number whose low bits stand in truncated,
 // one or two bytes: the one closest to the next that is expected
-// (RFC 9147 4.2.2).
+// (RFC 9147 4.2.2), of two the one ahead.
 func rebuild(truncated []byte, next uint64) uint64 {
 	low, span := uint64(truncated[0]), uint64(1<<8)
 	if len(truncated) == 2 {
-		low, span = uint64(binary.BigEndian.Uint16(truncated)), 1<<16
+		low, span = low<<8|uint64(truncated[1]), 1<<16
 	}
-	n := next&^(span-1) | low
-	switch {
-	case n > next && n-next > span/2 && n >= span:
-		return n - span
-	case n < next && next-n > span/2 && n+span > n:
-		return n + span
+	most := next + span/2
+	if most < next {
+		most = math.MaxUint64
+	}
+	n := most - (most-low)&(span-1)
+	if n > most { // below zero
+		n += span
 	}
 	return n
 }

@@ -44,7 +44,10 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return first + n, e.guardKeys(w)
+	if w.sealer.NearLimit() {
+		err = e.guardKeys(w)
+	}
+	return first + n, err
 }
 
 // seal makes one record of application data in buf, where it fits.
@@ -81,11 +84,9 @@ var (
 )
 
 // guardKeys changes our keys well before their AEAD has protected as much as it
-// safely can (RFC 9147 4.5.3): at three quarters of it.
+// safely can (RFC 9147 4.5.3): at three quarters of it, where NearLimit says so.
 func (e *Engine) guardKeys(w *writeEpoch) error {
 	switch {
-	case !w.sealer.NearLimit():
-		return nil
 	case !e.version.Is13():
 		if e.config.CloseAtLimit && w.sealer.LimitReached() {
 			return e.fail(alert.Localf(alert.InternalError, "the AEAD's confidentiality limit is reached (Config.CloseAtLimit)"))
