@@ -10,6 +10,7 @@ package record
 
 import (
 	"crypto/cipher"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -207,16 +208,18 @@ func NewMask(s *suite.Suite, key []byte) (*Mask, error) {
 }
 
 // Apply hides a record number that is in the clear, or uncovers one that is
-// hidden, in place: 1 or 2 bytes as they are on the wire, and at most 16. The
-// ciphertext is what follows the header, sealed. It reports false, and changes
-// nothing, if that is shorter than 16 bytes.
+// hidden, in place: 1 or 2 bytes as they are on the wire. The ciphertext is what
+// follows the header, sealed. It reports false, and changes nothing, if that is
+// shorter than 16 bytes.
 func (m *Mask) Apply(number, ciphertext []byte) bool {
 	if len(ciphertext) < suite.SampleLen {
 		return false
 	}
 	m.fill(m.mask[:], ciphertext[:suite.SampleLen])
-	for i := range number {
-		number[i] ^= m.mask[i]
+	if len(number) == 1 {
+		number[0] ^= m.mask[0]
+	} else {
+		binary.BigEndian.PutUint16(number, binary.BigEndian.Uint16(number)^binary.BigEndian.Uint16(m.mask[:]))
 	}
 	return true
 }
