@@ -196,8 +196,8 @@ func forged12(kind protocol.ContentType, epoch, sequence uint64, body []byte) []
 // protected.
 func firstRecord(datagram []byte) (size int, protected bool) {
 	if isUnified(datagram[0]) {
-		h, _, _ := parseHeader13(datagram, 0)
-		return len(h.record), true
+		h, _ := parseHeader13(datagram, 0)
+		return h.end, true
 	}
 	h, _, _ := parseHeader12(datagram)
 	return headerSize12 + len(h.body), h.number.Epoch > 0

@@ -37,28 +37,12 @@ const (
 // size is how many bytes the header has, without its connection ID.
 func (f form) size() int { return 2 + int(f&bitNumber16)/bitNumber16 + 2*int(f&bitLength)/bitLength }
 
-// A header13 is a parsed unified header, with its record.
+// A header13 says where the parts of a record stand in its datagram.
 type header13 struct {
-	record []byte
-	at     int // where the encrypted number stands
-	size   int // of the header
+	number int // the encrypted number, of one or two bytes
+	body   int // behind the header
+	end    int // of the record
 }
-
-// epoch is the low two bits of the epoch.
-func (h header13) epoch() byte { return h.record[0] & epochBits }
-
-// raw is the header's bytes: the additional data, once unmasked.
-func (h header13) raw() []byte { return h.record[:h.size:h.size] }
-
-// number is the encrypted number.
-func (h header13) number() []byte {
-	if h.record[0]&bitNumber16 != 0 {
-		return h.record[h.at : h.at+2]
-	}
-	return h.record[h.at : h.at+1]
-}
-
-func (h header13) body() []byte { return h.record[h.size:] }
 
 // isUnified reports whether a record's first byte begins a unified header.
 func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
@@ -67,22 +51,27 @@ func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
 // byte.
 func hasID(first byte) bool { return first&bitCID != 0 }
 
-// parseHeader13 takes the first record off a datagram. Its connection ID, if it
+// parseHeader13 finds the first record of a datagram. Its connection ID, if it
 // has one, has idLen bytes.
-func parseHeader13(in []byte, idLen int) (h header13, rest []byte, ok bool) {
+func parseHeader13(in []byte, idLen int) (h header13, ok bool) {
 	first := in[0]
-	at := 1
+	h = header13{number: 1, end: len(in)}
 	if hasID(first) {
-		at += idLen
+		h.number += idLen
 	}
-	size, end := at-1+form(first).size(), len(in)
-	if first&bitLength != 0 && size <= end {
-		end = size + int(binary.BigEndian.Uint16(in[size-2:]))
+	h.body = h.number - 1 + form(first).size()
+	if first&bitLength != 0 && h.body <= len(in) {
+		h.end = h.body + int(binary.BigEndian.Uint16(in[h.body-2:]))
 	}
-	if size > end || end > len(in) {
-		return h, nil, false
+	return h, h.body <= h.end && h.end <= len(in)
+}
+
+// numberIn is where the encrypted number stands.
+func (h header13) numberIn(in []byte) []byte {
+	if in[0]&bitNumber16 != 0 {
+		return in[h.number : h.number+2]
 	}
-	return header13{in[:end], at, size}, in[end:], true
+	return in[h.number : h.number+1]
 }
 
 // putHeader13 writes a header into the first bytes of b, as many as its form and

@@ -64,18 +64,19 @@ func (e *Engine) receiveUnified(in []byte) (rest []byte, err error) {
 		}
 		id, e.ids.here = e.ids.local[used], true
 	}
-	h, rest, ok := parseHeader13(in, len(id))
+	h, ok := parseHeader13(in, len(id))
 	if !ok || e.version != 0 && !e.version.Is13() {
 		return nil, e.drop(dropHeader)
 	}
-	r := e.readEpochByBits(h.epoch())
+	record, rest := in[:h.end], in[h.end:]
+	r := e.readEpochByBits(in[0] & epochBits)
 	switch {
 	case r == nil:
-		return rest, e.hold(in[:len(in)-len(rest)])
+		return rest, e.hold(record)
 	case e.ids.expected() && !e.ids.here && !r.isEarly():
 		return rest, e.drop(dropConnectionID)
 	}
-	return rest, e.receive13(h, r, used)
+	return rest, e.receive13(record, h, r, used)
 }
 
 // receiveIdentified12 takes a record of type tls12_cid off a datagram (RFC 9146 4).
@@ -167,8 +168,8 @@ func (e *Engine) receive12(h header12, r *readEpoch, id []byte) error {
 
 // receive13 opens a record of 1.3 (RFC 9147 4). It carries the connection ID of
 // ours that used says, or none.
-func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
-	hidden, body := h.number(), h.body()
+func (e *Engine) receive13(record []byte, h header13, r *readEpoch, used int) error {
+	header, body, hidden := record[:h.body:h.body], record[h.body:], h.numberIn(record)
 	switch {
 	case len(body) > maxRecordBody+256: // RFC 9846 5.2
 		return e.drop(dropHeader)
@@ -176,15 +177,15 @@ func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
 		return e.drop(dropHeader)
 	}
 	number := protocol.RecordNumber{Epoch: r.number, Sequence: rebuild(hidden, r.expects())}
-	inner, err := r.opener.Open(body, h.raw(), number.Sequence)
+	inner, err := r.opener.Open(body, header, number.Sequence)
 	switch {
 	case err != nil:
 		return e.dropUnopened(r)
 	case !r.window.Fresh(number.Sequence):
 		return e.drop(dropReplay)
 	}
-	e.accept(r, number.Sequence, used, len(h.record))
-	return e.deliverRecord(r, protocol.ConnectionID, number, inner, len(h.record))
+	e.accept(r, number.Sequence, used, len(record))
+	return e.deliverRecord(r, protocol.ConnectionID, number, inner, len(record))
 }
 
 // deliverRecord takes the content of a record of size bytes that has opened. Where its

@@ -71,9 +71,9 @@ func TestShortHeaderBehindKeyUpdate(t *testing.T) {
 	s.fate = losing(func(p *parcel) bool { return p.from == s.client }) // not even the ACK
 	s.advance(latency)
 	datagram := s.client.seal("data")
-	h, rest, ok := parseHeader13(datagram, 0)
-	if !ok || len(rest) == 0 || h.record[0]&bitLength == 0 || rest[0]&bitLength != 0 {
-		t.Fatalf("%d bytes, %d of them behind % x", len(datagram), len(rest), h.raw())
+	h, ok := parseHeader13(datagram, 0)
+	if rest := datagram[h.end:]; !ok || len(rest) == 0 || datagram[0]&bitLength == 0 || rest[0]&bitLength != 0 {
+		t.Fatalf("%d bytes, %d of them behind % x", len(datagram), len(rest), datagram[:h.body])
 	}
 	s.server.receive(datagram)
 	if got := s.server.read; len(got) != 1 || string(got[0]) != "data" {
@@ -95,7 +95,8 @@ func TestShortHeadersOfFlights(t *testing.T) {
 		for len(rest) > 0 {
 			last = rest
 			if isUnified(rest[0]) {
-				_, rest, _ = parseHeader13(rest, 0)
+				h, _ := parseHeader13(rest, 0)
+				rest = rest[h.end:]
 			} else {
 				_, rest, _ = parseHeader12(rest)
 			}
@@ -107,7 +108,7 @@ func TestShortHeadersOfFlights(t *testing.T) {
 	e, buf := s.client.Engine, make([]byte, 1200)
 	e.Abort(0, s.now)
 	n, _ := e.transmitBefore(buf)
-	if h, _, ok := parseHeader13(buf[:n], 0); !ok || h.record[0]&bitLength == 0 {
+	if _, ok := parseHeader13(buf[:n], 0); !ok || buf[0]&bitLength == 0 {
 		t.Errorf("% x", buf[:n])
 	}
 }
