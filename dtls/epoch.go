@@ -175,10 +175,9 @@ func (w *writeEpoch) seal12(b []byte, kind protocol.ContentType, p []byte, zeros
 }
 
 func (w *writeEpoch) seal13(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) int {
-	id := w.id()
-	header := f.size() + len(id)
+	header := w.header(f)
 	inner := wrap(b[header:], p, kind, max(zeros, w.least-len(p)))
-	hidden := putHeader13(b, f, w.nextNumber(), id, w.sealer.SealedLen(len(inner)))
+	hidden := w.putHeader13(b, f, w.sealer.SealedLen(len(inner)))
 	sealed := w.sealer.Seal(b[:header], inner, b[:header], w.next)
 	w.mask.Apply(hidden, sealed[header:])
 	return len(sealed)

@@ -3,8 +3,6 @@ package dtls
 import (
 	"encoding/binary"
 	"math"
-
-	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
 // The unified header of DTLS 1.3 (RFC 9147 4):
@@ -74,22 +72,22 @@ func (h header13) numberIn(in []byte) []byte {
 	return in[h.number : h.number+1]
 }
 
-// putHeader13 writes a header into the first bytes of b, as many as its form and
-// the connection ID have. The number, which it returns, is still readable, as it is
-// authenticated (RFC 9147 4).
-func putHeader13(b []byte, f form, n protocol.RecordNumber, id []byte, length int) (number []byte) {
-	b[0] = unifiedBits | byte(f) | byte(n.Epoch)&epochBits
+// putHeader13 writes the header of the next record into the first bytes of b, as many
+// as its form and connection ID have. The number, which it returns, is still readable,
+// as it is authenticated (RFC 9147 4).
+func (w *writeEpoch) putHeader13(b []byte, f form, length int) (number []byte) {
+	b[0] = unifiedBits | byte(f) | byte(w.number)&epochBits
 	at := 1
-	if len(id) > 0 {
+	if id := w.id(); len(id) > 0 {
 		b[0] |= bitCID
 		at += copy(b[1:], id)
 	}
 	end := at + 1
 	if f&bitNumber16 != 0 {
-		binary.BigEndian.PutUint16(b[at:], uint16(n.Sequence))
+		binary.BigEndian.PutUint16(b[at:], uint16(w.next))
 		end++
 	} else {
-		b[at] = byte(n.Sequence)
+		b[at] = byte(w.next)
 	}
 	if f&bitLength != 0 {
 		binary.BigEndian.PutUint16(b[end:], uint16(length))

@@ -120,7 +120,8 @@ func TestHeader13IsThePutForm(t *testing.T) {
 		{shortForm & withoutLength, "id", []byte{0b0011_0011, 'i', 'd', 1}},
 	} {
 		b := make([]byte, c.form.size()+len(c.id))
-		number := putHeader13(b, c.form, protocol.RecordNumber{Epoch: 7, Sequence: 0x30201}, []byte(c.id), 0x405)
+		w := writeEpoch{number: 7, next: 0x30201, ids: &connectionIDs{remote: []byte(c.id)}}
+		number := w.putHeader13(b, c.form, 0x405)
 		if !bytes.Equal(b, c.want) || &number[0] != &b[1+len(c.id)] || len(number) != 1+int(c.form>>3&1) {
 			t.Errorf("form %04b, ID %q: % x, number % x, want % x", c.form, c.id, b, number, c.want)
 		}

@@ -193,7 +193,7 @@ func TestReadEveryForm(t *testing.T) {
 				header := f.size() + len(w.id())
 				n := copy(buf[header:], data)
 				buf[header+n] = byte(protocol.ApplicationData)
-				hidden := putHeader13(buf, f, protocol.RecordNumber{Epoch: w.number, Sequence: w.next}, w.id(), w.sealer.SealedLen(n+1))
+				hidden := w.putHeader13(buf, f, w.sealer.SealedLen(n+1))
 				record := w.sealer.Seal(buf[:header], buf[header:header+n+1], buf[:header], w.next)
 				w.mask.Apply(hidden, record[header:])
 				w.next++
