@@ -36,8 +36,6 @@ var (
 	// and Resume and try again. It may wrap the Store's error. A Conn's Write waits by
 	// itself, and returns it only with that error.
 	ErrNotReserved = errors.New("dtls: no record numbers are reserved in the Store")
-
-	errUnsaved = errors.New("dtls: a KeyUpdate must be stored before it is sent")
 )
 
 // reserved is what the Store knows of one epoch's numbers.

@@ -33,12 +33,15 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, ErrTooLong
 	}
 	e.now = now
-	first, err := e.answer(buf, size)
-	switch {
-	case err == errUnsaved || err == nil && w.exhausted():
+	first := 0
+	if e.machine.OwesUpdate() {
+		var err error
+		if first, err = e.answer(buf, size); err != nil {
+			return 0, err
+		}
+	}
+	if w.exhausted() {
 		return 0, e.notReserved()
-	case err != nil:
-		return 0, e.fail(err)
 	}
 	n, err := e.seal(w, buf[first:], p)
 	if err != nil {
@@ -63,12 +66,11 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 // answer puts the KeyUpdate that must precede data into buf, if there is room
 // beside a record of size bytes. Transmit gives it otherwise.
 func (e *Engine) answer(buf []byte, size int) (int, error) {
-	due, err := e.machine.BeforeData()
-	switch {
-	case !due || err != nil:
-		return 0, err
-	case e.unsaved():
-		return 0, errUnsaved
+	if err := e.machine.AnswerUpdate(); err != nil {
+		return 0, e.fail(err)
+	}
+	if e.unsaved() {
+		return 0, e.notReserved()
 	}
 	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)], followed: true}
 	d.addFlight()
