@@ -103,7 +103,8 @@ func (k *killing) watch(d *side, e *Engine, datagram []byte) {
 		if protocol.ContentType(rest[0]) != protocol.ConnectionID {
 			carried = nil
 		}
-		h, more, ok := parseIdentified12(rest, len(carried))
+		var h header12
+		more, ok := h.parse(rest, len(carried))
 		if rest = more; !ok {
 			k.t.Fatalf("%s sent what is no record", d.name)
 		}

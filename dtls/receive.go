@@ -33,7 +33,8 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 	if protocol.ContentType(in[0]) == protocol.ConnectionID {
 		return e.receiveIdentified12(in)
 	}
-	h, rest, ok := parseHeader12(in)
+	var h header12
+	rest, ok := h.parse(in, 0)
 	switch {
 	case !ok || h.version != protocol.VersionDTLS12 && h.version != protocol.VersionDTLS10:
 		return nil, e.drop(dropHeader)
@@ -50,7 +51,7 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 	if r == nil {
 		return rest, e.hold(in[:len(in)-len(rest)])
 	}
-	return rest, e.receive12(h, r, nil)
+	return rest, e.receive12(&h, r, nil)
 }
 
 // receiveUnified takes a record of 1.3 off a datagram. Each datagram carries our
@@ -89,7 +90,8 @@ func (e *Engine) receiveIdentified12(in []byte) (rest []byte, err error) {
 		return nil, e.drop(dropConnectionID)
 	}
 	id := e.ids.local[used]
-	h, rest, ok := parseIdentified12(in, len(id))
+	var h header12
+	rest, ok := h.parse(in, len(id))
 	switch {
 	case !ok || h.version != protocol.VersionDTLS12:
 		return nil, e.drop(dropHeader)
@@ -100,7 +102,7 @@ func (e *Engine) receiveIdentified12(in []byte) (rest []byte, err error) {
 	if r == nil {
 		return rest, e.hold(in[:len(in)-len(rest)])
 	}
-	return rest, e.receive12(h, r, id)
+	return rest, e.receive12(&h, r, id)
 }
 
 // maxHeld is as much as a datagram has on most paths, in bytes.
@@ -148,7 +150,7 @@ func (e *Engine) receivePlain(h header12) error {
 
 // receive12 opens a record of 1.2 (RFC 6347 4.1.2), with its connection ID if it
 // has one (RFC 9146 5).
-func (e *Engine) receive12(h header12, r *readEpoch, id []byte) error {
+func (e *Engine) receive12(h *header12, r *readEpoch, id []byte) error {
 	switch {
 	case len(h.body) > maxRecordBody+2048: // RFC 5246 6.2.3
 		return e.drop(dropHeader)
