@@ -31,6 +31,7 @@ type readEpoch struct {
 	opened   bool           // a record has opened: the window means something
 	dies     time.Time      // zero while it is the newest
 
+	unopened   uint64 // records that didn't open since the last that did and was new
 	replacing  bool   // the peer was asked for a KeyUpdate, to get away from it
 	additional []byte // scratch, of 1.2
 }
@@ -72,7 +73,7 @@ func (w *writeEpoch) id() []byte {
 
 // form is that of the next record's header in 1.3, where another record may follow.
 func (w *writeEpoch) form() form {
-	if w.short && w.next%resynchronize != resynchronize-1 {
+	if w.short && w.next%fullNumbers != fullNumbers-1 {
 		return shortForm
 	}
 	return longForm
@@ -86,9 +87,9 @@ func (w *writeEpoch) lastForm() form {
 	return w.form()
 }
 
-// resynchronize is which of our records, counted by their numbers, have 16 bits of
+// fullNumbers is which of our records, counted by their numbers, have 16 bits of
 // them in a short header, too: a peer that has lost track finds back by these.
-const resynchronize = 64
+const fullNumbers = 64
 
 // header is how many bytes come before what is sealed.
 func (w *writeEpoch) header(f form) int {

@@ -153,7 +153,7 @@ func TestShortHeadersResynchronize(t *testing.T) {
 			s.server.receive(s.client.seal("x"))
 		}
 		missed--
-		if most := 0; lost <= 127 && missed > most || missed >= resynchronize {
+		if most := 0; lost <= 127 && missed > most || missed >= fullNumbers {
 			t.Errorf("%d were lost, and then %d more", lost, missed)
 		}
 		s.server.read = nil

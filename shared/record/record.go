@@ -180,6 +180,10 @@ func (o *Opener) Resume(failed uint64) { o.failed = failed }
 // authenticate as it may (RFC 9147 4.5.3).
 func (o *Opener) LimitReached() bool { return o.failed >= o.limits.Integrity }
 
+// Spares reports whether one may be tried more than once: half of the limit is more
+// than 2^16 ahead. The short tags of CCM_8 never spare any.
+func (o *Opener) Spares() bool { return o.failed+1<<16 < o.limits.Integrity/2 }
+
 // NearLimit reports whether it met three quarters of them: time for the peer to
 // change its key.
 func (o *Opener) NearLimit() bool { return o.failed >= o.limits.Integrity/4*3 }
