@@ -56,7 +56,7 @@ func BenchmarkRecord(b *testing.B) {
 				client, server := with(c.change)
 				s := established(b, client, server)
 				data := make([]byte, size)
-				var burst [burstSize][]byte
+				var burst [BurstSize][]byte
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				Alternate(b, func() {
@@ -79,8 +79,8 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// burstSize is how many operations what Alternate measures does at once.
-const burstSize = 16
+// BurstSize is how many operations what Alternate measures does at once.
+const BurstSize = 16
 
 // Alternate measures ours and the floor by turns, so that whatever else the machine
 // does hits both, and reports "x-floor": the median of how many times as long ours
@@ -93,12 +93,12 @@ func Alternate(b *testing.B, ours, floor func()) {
 		for range bursts {
 			f()
 		}
-		return float64(time.Since(began)) / (bursts * burstSize)
+		return float64(time.Since(began)) / (bursts * BurstSize)
 	}
 	measure(ours)
 	measure(floor)
 	b.ResetTimer()
-	for n := 0; n < b.N; n += bursts * burstSize {
+	for n := 0; n < b.N; n += bursts * BurstSize {
 		o, f := measure(ours), measure(floor)
 		took, bare, ratio = append(took, o), append(bare, f), append(ratio, o/f)
 	}
@@ -125,7 +125,7 @@ func BareAEAD(b *testing.B, id uint16, size int) func() {
 	data, room := make([]byte, size), make([]byte, 0, size+aead.Overhead())
 	nonce, additional := make([]byte, aead.NonceSize()), make([]byte, headerSize12)
 	return func() {
-		for range burstSize {
+		for range BurstSize {
 			sealed := aead.Seal(room, nonce, data, additional)
 			if _, err := aead.Open(sealed[:0], nonce, sealed, additional); err != nil {
 				b.Fatal(err)
