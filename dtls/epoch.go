@@ -31,7 +31,7 @@ type readEpoch struct {
 	opened   bool           // a record has opened: the window means something
 	dies     time.Time      // zero while it is the newest
 
-	unopened   uint64 // records that didn't open since the last that did and was new
+	failures   uint64 // what opener.Failed said when the last record was accepted
 	replacing  bool   // the peer was asked for a KeyUpdate, to get away from it
 	additional []byte // scratch, of 1.2
 }

@@ -220,7 +220,7 @@ func (e *Engine) deliverRecord(r *readEpoch, kind protocol.ContentType, n protoc
 func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
 	newest := e.ids.expected() && (!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()
 	r.window.Mark(sequence)
-	r.opened, r.unopened = true, 0
+	r.opened, r.failures = true, r.opener.Failed()
 	if r.isEarly() {
 		return // anybody may have sent it again: the peer shows itself by others
 	}
@@ -238,7 +238,6 @@ func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
 // the peer is asked to change its keys; at the limit an old epoch ends, and with the
 // newest the association (RFC 9147 4.5.3).
 func (e *Engine) dropUnopened(r *readEpoch) error {
-	r.unopened++
 	switch {
 	case r.opener.LimitReached() && (r.isEarly() || !r.dies.IsZero()):
 		r.dies = e.now

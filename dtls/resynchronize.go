@@ -24,7 +24,7 @@ const lostAfter = 8
 // lost reports whether the peer's numbers may have gone on without us, as only those of
 // the newest epoch do.
 func (r *readEpoch) lost() bool {
-	return r.unopened >= lostAfter && r.dies.IsZero() && r.opener.Spares()
+	return r.opener.Failed()-r.failures >= lostAfter && r.dies.IsZero() && r.opener.Spares()
 }
 
 // seek returns the number to open a record with, which has so many bytes of it: the

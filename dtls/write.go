@@ -11,7 +11,7 @@ import (
 )
 
 // Write makes one record of p in buf and returns its length: the datagram to
-// send. The KeyUpdate that the peer wants to see before more data goes into the
+// send. They must not overlap. The KeyUpdate that the peer wants to see before more data goes into the
 // same datagram, if buf and the MTU have room for it. Write fails before the
 // association is open, after Close, with ErrEarlyDataRejected until
 // ForgetEarlyData, with ErrNotReserved, and with ErrTooLong if the record doesn't fit
