@@ -11,9 +11,9 @@ import (
 )
 
 // Write makes one record of p in buf and returns its length: the datagram to
-// send. They must not overlap. The KeyUpdate that the peer wants to see before more data goes into the
-// same datagram, if buf and the MTU have room for it. Write fails before the
-// association is open, after Close, with ErrEarlyDataRejected until
+// send. The two must not overlap. The KeyUpdate that the peer wants to see before
+// more data goes into the same datagram, if buf and the MTU have room for it. Write
+// fails before the association is open, after Close, with ErrEarlyDataRejected until
 // ForgetEarlyData, with ErrNotReserved, and with ErrTooLong if the record doesn't fit
 // into buf or p is longer than ConnectionState.MaxPlaintext.
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
