@@ -237,7 +237,7 @@ func (d *side) pester(genuine []byte) {
 		for _, b := range all {
 			d.Receive(buf[:copy(buf, b)], d.s.now)
 		}
-	}); n != 0 {
+	}); n != 0 && !RaceDetector {
 		t.Errorf("%s: %v allocations for %d datagrams of garbage", d.name, n, len(all))
 	}
 }
