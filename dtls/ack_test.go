@@ -97,7 +97,7 @@ func (d *side) record(epoch uint64, kind protocol.ContentType, payload []byte) [
 		d.s.t.Fatalf("%s: no epoch %d", d.name, epoch)
 	}
 	buf := make([]byte, len(payload)+maxOverhead)
-	n, err := w.finish(buf[:w.size(copy(w.payload(buf), payload))], kind, len(payload))
+	n, err := w.finish(buf, w.form(), kind, payload, 0)
 	if err != nil {
 		d.s.t.Fatal(err)
 	}

@@ -105,6 +105,7 @@ func (r *readEpoch) code(c *wire.Codec, s *suite.Suite) {
 		}
 		*r = *made
 		r.opener.Resume(failed)
+		r.failures = failed
 	}
 	r.window.Code(c)
 	c.Flag(&r.opened)

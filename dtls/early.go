@@ -81,8 +81,12 @@ func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
 	if w == nil {
 		w = e.newest()
 	}
-	if w.sealer.NearLimit() || w.size(len(p)) > e.budget.left() { // no KeyUpdate yet
+	size := w.size(len(p))
+	switch {
+	case w.sealer.NearLimit() || size > e.budget.left(): // no KeyUpdate yet
 		return 0, ErrNoEarlyData
+	case size > len(buf) || len(p) > e.machine.SendLimit(w.number):
+		return 0, ErrTooLong
 	}
 	e.now = now
 	n, err := e.seal(w, buf, p)

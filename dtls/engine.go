@@ -196,17 +196,15 @@ func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 
 // Deadline is when Expire is due next; zero when no timer runs.
 func (e *Engine) Deadline() time.Time {
-	return earliest(e.retransmitDeadline(), e.ackDeadline(), e.pathDeadline(), e.storeDeadline())
+	return earlier(earlier(e.retransmitDeadline(), e.ackDeadline()), earlier(e.pathDeadline(), e.storeDeadline()))
 }
 
-// earliest is the first of some times, as far as they are set.
-func earliest(times ...time.Time) (first time.Time) {
-	for _, t := range times {
-		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
-			first = t
-		}
+// earlier is the first of two times, as far as they are set.
+func earlier(t, u time.Time) time.Time {
+	if t.IsZero() || !u.IsZero() && u.Before(t) {
+		return u
 	}
-	return first
+	return t
 }
 
 // Expire does what is due at now: sends the unacknowledged flight again, or an

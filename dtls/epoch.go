@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/godwit-dtls/godwit/replay"
@@ -32,6 +31,7 @@ type readEpoch struct {
 	opened   bool           // a record has opened: the window means something
 	dies     time.Time      // zero while it is the newest
 
+	failures   uint64 // what opener.Failed said when the last record was accepted
 	replacing  bool   // the peer was asked for a KeyUpdate, to get away from it
 	additional []byte // scratch, of 1.2
 }
@@ -45,6 +45,8 @@ func (r *readEpoch) expects() uint64 {
 }
 
 // A writeEpoch protects our records of one epoch. Epoch 0 has no sealer.
+//
+//	header, with its connection ID | explicit nonce | payload | type, zeros | tag
 type writeEpoch struct {
 	number     uint64
 	version    protocol.Version // in the record header of 1.2 and plaintext
@@ -56,7 +58,6 @@ type writeEpoch struct {
 	updating   bool           // a KeyUpdate was asked for, to get away from it
 	padding    int            // Config.RecordPadding
 	short      bool           // Config.ShortRecordHeaders, in 1.3
-	last       bool           // the record under way is the last of its datagram
 	least      int            // bytes of payload that a record has at least, with the zeros behind it
 	ids        *connectionIDs // whose newest remote one our records carry; nil: none
 	additional []byte         // scratch, of 1.2
@@ -70,36 +71,32 @@ func (w *writeEpoch) id() []byte {
 	return w.ids.remote
 }
 
-// header is how many bytes come before what is sealed, and prefix how many of
-// explicit nonce then come before the payload.
-func (w *writeEpoch) header() int {
+// form is that of the next record's header in 1.3, where another record may follow.
+func (w *writeEpoch) form() form {
+	if w.short && w.next%fullNumbers != fullNumbers-1 {
+		return shortForm
+	}
+	return longForm
+}
+
+// lastForm is form where the record is the last of its datagram.
+func (w *writeEpoch) lastForm() form {
+	if w.short {
+		return w.form() & withoutLength
+	}
+	return w.form()
+}
+
+// fullNumbers is which of our records, counted by their numbers, have 16 bits of
+// them in a short header, too: a peer that has lost track finds back by these.
+const fullNumbers = 64
+
+// header is how many bytes come before what is sealed.
+func (w *writeEpoch) header(f form) int {
 	if w.mask != nil {
-		return w.form().size() + len(w.id())
+		return f.size() + len(w.id())
 	}
 	return headerSize12 + len(w.id())
-}
-
-// form is that of the next record's header.
-func (w *writeEpoch) form() form {
-	f := longForm
-	if w.short && w.next%resynchronize != resynchronize-1 {
-		f = shortForm
-	}
-	if w.short && w.last {
-		f &= withoutLength
-	}
-	return f
-}
-
-// resynchronize is which of our records, counted by their numbers, have 16 bits of
-// them in a short header, too: a peer that has lost track finds back by these.
-const resynchronize = 64
-
-func (w *writeEpoch) prefix() int {
-	if w.sealer == nil {
-		return 0
-	}
-	return w.sealer.Prefix()
 }
 
 // typeLen is what 1.3 seals beside the payload, and 1.2 with a connection ID: the
@@ -111,94 +108,103 @@ func (w *writeEpoch) typeLen() int {
 	return 0
 }
 
-// size is the length of a record with n bytes of payload.
+// size is the length of a record with n bytes of payload, where another may follow.
 func (w *writeEpoch) size(n int) int {
+	header := w.header(w.form())
 	if w.sealer == nil {
-		return w.header() + n
+		return header + n
 	}
-	return w.header() + w.sealer.SealedLen(max(n, w.least)+w.typeLen())
+	return header + w.sealer.SealedLen(max(n, w.least)+w.typeLen())
 }
 
 // room is the most payload that a record of n bytes can have; negative if it
 // can't have any.
 func (w *writeEpoch) room(n int) int {
+	n -= w.header(w.form())
 	if w.sealer == nil {
-		return n - w.header()
+		return n
 	}
-	room := w.sealer.Room(n-w.header()) - w.typeLen()
-	if room < w.least {
+	if n = w.sealer.Room(n) - w.typeLen(); n < w.least {
 		return -1
 	}
-	return room
+	return n
 }
 
 // payload is the part of b in which a record that begins there has its payload.
-func (w *writeEpoch) payload(b []byte) []byte { return b[w.header()+w.prefix():] }
+func (w *writeEpoch) payload(b []byte, f form) []byte {
+	start := w.header(f)
+	if w.sealer != nil {
+		start += w.sealer.Prefix()
+	}
+	return b[start:]
+}
 
-// finish makes a record of the n bytes of payload that stand in b (see
-// payload), and returns its length. Padding takes no more than b has room for. The sequence number is used up. The last
-// one is kept for the alert that says so.
-func (w *writeEpoch) finish(b []byte, kind protocol.ContentType, n int) (int, error) {
-	if w.next > maxSequence12 || w.next == maxSequence12 && kind != protocol.Alert {
+// finish makes a record in b of payload p, which may lie there already (see payload), and
+// of so many zeros of padding, and returns its length. The sequence number is used up. The
+// last one is kept for the alert that says so.
+func (w *writeEpoch) finish(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) (n int, err error) {
+	if w.next >= maxSequence12 && (w.next > maxSequence12 || kind != protocol.Alert) {
 		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
 	}
-	number := protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
-	id, f, header, start := w.id(), w.form(), w.header(), w.header()+w.prefix()
-	if w.typeLen() > 0 {
-		n, kind = w.wrap(b, kind, n), protocol.ConnectionID
+	switch {
+	case w.mask != nil:
+		n = w.seal13(b, f, kind, p, zeros)
+	case w.sealer != nil:
+		n = w.seal12(b, kind, p, zeros)
+	default:
+		putHeader12(b, kind, w.version, w.nextNumber(), len(p))
+		n = headerSize12 + copy(b[headerSize12:], p)
 	}
 	w.next++
-	switch {
-	case w.sealer == nil:
-		putHeader12(b, kind, w.version, number, n)
-		return start + n, nil
-	case w.mask == nil:
-		w.additional = appendAdditional12(w.additional[:0], kind, number, id, n)
-		sealed := w.sealer.Seal(b[header:start+n], w.additional, number12(number))
-		putIdentified12(b, kind, w.version, number, id, len(sealed))
-		return header + len(sealed), nil
-	}
-	hidden := putHeader13(b, f, number.Epoch, number.Sequence, id, w.sealer.SealedLen(n))
-	sealed := w.sealer.Seal(b[header:start+n], b[:header], number.Sequence)
-	w.mask.Apply(hidden, sealed)
-	return header + len(sealed), nil
+	return n, nil
 }
 
-// finishLast is finish for the last record of a datagram, which needs no length.
-func (w *writeEpoch) finishLast(b []byte, kind protocol.ContentType, n int) (int, error) {
-	if !w.short {
-		return w.finish(b, kind, n)
-	}
-	payload := w.payload(b)[:n]
-	w.last = true
-	copy(w.payload(b), payload) // two bytes further ahead
-	// Padding has no more room for that.
-	size, err := w.finish(b[:len(b)-2], kind, n)
-	w.last = false
-	return size, err
+func (w *writeEpoch) nextNumber() protocol.RecordNumber {
+	return protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
 }
 
-// wrap makes a DTLSInnerPlaintext of n bytes of payload (RFC 9147 4, RFC 9146 4),
-// and returns its length: content, type, zeros.
-func (w *writeEpoch) wrap(b []byte, kind protocol.ContentType, n int) int {
-	inner := w.payload(b)
-	inner[n] = byte(kind)
-	padded := max(n, w.least)
-	if w.padding > 0 {
-		padded = max(padded, n+record.Padding(n, w.padding, w.room(len(b))))
+func (w *writeEpoch) seal12(b []byte, kind protocol.ContentType, p []byte, zeros int) int {
+	id, number := w.id(), w.nextNumber()
+	header := headerSize12 + len(id)
+	if len(id) > 0 {
+		p, kind = wrap(b[header+w.sealer.Prefix():], p, kind, zeros), protocol.ConnectionID
 	}
-	clear(inner[n+1 : padded+1])
-	return padded + 1
+	w.additional = appendAdditional12(w.additional[:0], kind, number, id, len(p))
+	sealed := w.sealer.Seal(b[:header], p, w.additional, number12(number))
+	putIdentified12(b, kind, w.version, number, id, len(sealed)-header)
+	return len(sealed)
+}
+
+func (w *writeEpoch) seal13(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) int {
+	header := w.header(f)
+	inner := wrap(b[header:], p, kind, max(zeros, w.least-len(p)))
+	hidden := w.putHeader13(b, f, w.sealer.SealedLen(len(inner)))
+	sealed := w.sealer.Seal(b[:header], inner, b[:header], w.next)
+	w.mask.Apply(hidden, sealed[header:])
+	return len(sealed)
+}
+
+// wrap makes a DTLSInnerPlaintext in b (RFC 9147 4, RFC 9146 4): content, type, zeros.
+func wrap(b, content []byte, kind protocol.ContentType, zeros int) []byte {
+	n := copy(b, content)
+	b[n] = byte(kind)
+	if zeros <= 0 {
+		return b[:n+1]
+	}
+	clear(b[n+1 : n+1+zeros])
+	return b[:n+1+zeros]
 }
 
 // unwrap takes a DTLSInnerPlaintext apart.
 func unwrap(inner []byte) (kind protocol.ContentType, content []byte, err error) {
-	content = bytes.TrimRight(inner, "\x00") // padding, RFC 9846 5.4
-	if len(content) == 0 {
+	last := len(inner) - 1
+	for last >= 0 && inner[last] == 0 { // padding, RFC 9846 5.4
+		last--
+	}
+	if last < 0 {
 		return 0, nil, alert.Peerf(alert.UnexpectedMessage, "%w", alert.NoContentType)
 	}
-	last := len(content) - 1
-	return protocol.ContentType(content[last]), content[:last], nil
+	return protocol.ContentType(inner[last]), inner[:last], nil
 }
 
 // newReadEpoch and newWriteEpoch put a key of the handshake to use.

@@ -196,8 +196,8 @@ func forged12(kind protocol.ContentType, epoch, sequence uint64, body []byte) []
 // protected.
 func firstRecord(datagram []byte) (size int, protected bool) {
 	if isUnified(datagram[0]) {
-		h, _, _ := parseHeader13(datagram, 0)
-		return len(h.raw) + len(h.body), true
+		h, _ := parseHeader13(datagram, 0)
+		return h.end, true
 	}
 	h, _, _ := parseHeader12(datagram)
 	return headerSize12 + len(h.body), h.number.Epoch > 0
@@ -237,7 +237,7 @@ func (d *side) pester(genuine []byte) {
 		for _, b := range all {
 			d.Receive(buf[:copy(buf, b)], d.s.now)
 		}
-	}); n != 0 {
+	}); n != 0 && !RaceDetector {
 		t.Errorf("%s: %v allocations for %d datagrams of garbage", d.name, n, len(all))
 	}
 }

@@ -112,9 +112,9 @@ func (g *greeter) parsed() (in *hello, wait bool) {
 
 // carriesHello reports whether a record begins with a part of a ClientHello. It
 // is plaintext, and before the first answer the version may be 1.0.
-func (r header12) carriesHello() bool {
-	return r.kind == protocol.Handshake && r.number.Epoch == 0 && (r.version == protocol.VersionDTLS10 || r.version == protocol.VersionDTLS12) &&
-		len(r.body) > 0 && protocol.HandshakeType(r.body[0]) == protocol.ClientHello
+func (h header12) carriesHello() bool {
+	return h.kind == protocol.Handshake && h.number.Epoch == 0 && (h.version == protocol.VersionDTLS10 || h.version == protocol.VersionDTLS12) &&
+		len(h.body) > 0 && protocol.HandshakeType(h.body[0]) == protocol.ClientHello
 }
 
 // beginsHello reports whether a datagram begins with a part of a ClientHello.

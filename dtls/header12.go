@@ -29,27 +29,26 @@ type header12 struct {
 
 // parseHeader12 takes the first record off a datagram.
 func parseHeader12(in []byte) (h header12, rest []byte, ok bool) {
-	return parseIdentified12(in, 0)
+	rest, ok = h.parse(in, 0)
+	return h, rest, ok
 }
 
-// parseIdentified12 takes a record with a connection ID of idLen bytes.
-func parseIdentified12(in []byte, idLen int) (h header12, rest []byte, ok bool) {
+// parse takes the first record, with a connection ID of idLen bytes, off a datagram.
+func (h *header12) parse(in []byte, idLen int) (rest []byte, ok bool) {
 	size := headerSize12 + idLen
 	if len(in) < size {
-		return h, nil, false
+		return nil, false
 	}
-	length := int(binary.BigEndian.Uint16(in[size-2:]))
-	if len(in)-size < length {
-		return h, nil, false
+	end := size + int(binary.BigEndian.Uint16(in[size-2:]))
+	if len(in) < end {
+		return nil, false
 	}
 	number := binary.BigEndian.Uint64(in[3:])
-	h = header12{
-		kind:    protocol.ContentType(in[0]),
-		version: protocol.Version(binary.BigEndian.Uint16(in[1:])),
-		number:  protocol.RecordNumber{Epoch: number >> 48, Sequence: number & maxSequence12},
-		body:    in[size : size+length],
-	}
-	return h, in[size+length:], true
+	h.kind = protocol.ContentType(in[0])
+	h.version = protocol.Version(binary.BigEndian.Uint16(in[1:]))
+	h.number = protocol.RecordNumber{Epoch: number >> 48, Sequence: number & maxSequence12}
+	h.body = in[size:end]
+	return in[end:], true
 }
 
 // idAt12 is where the connection ID stands in a header.

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"encoding/binary"
+	"math"
 )
 
 // The unified header of DTLS 1.3 (RFC 9147 4):
@@ -32,23 +33,13 @@ const (
 )
 
 // size is how many bytes the header has, without its connection ID.
-func (f form) size() int {
-	size := 2
-	if f&bitNumber16 != 0 {
-		size++
-	}
-	if f&bitLength != 0 {
-		size += 2
-	}
-	return size
-}
+func (f form) size() int { return 2 + int(f&bitNumber16)/bitNumber16 + 2*int(f&bitLength)/bitLength }
 
-// A header13 is a parsed unified header.
+// A header13 says where the parts of a record stand in its datagram.
 type header13 struct {
-	raw    []byte // the header's bytes: the additional data, once unmasked
-	epoch  byte   // its low two bits
-	number []byte // where the encrypted number stands in raw
-	body   []byte
+	number int // the encrypted number, of one or two bytes
+	body   int // behind the header
+	end    int // of the record
 }
 
 // isUnified reports whether a record's first byte begins a unified header.
@@ -58,49 +49,45 @@ func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
 // byte.
 func hasID(first byte) bool { return first&bitCID != 0 }
 
-// parseHeader13 takes the first record off a datagram. Its connection ID, if it
+// parseHeader13 finds the first record of a datagram. Its connection ID, if it
 // has one, has idLen bytes.
-func parseHeader13(in []byte, idLen int) (h header13, rest []byte, ok bool) {
+func parseHeader13(in []byte, idLen int) (h header13, ok bool) {
 	first := in[0]
-	at, numberSize := 1, 1
+	h = header13{number: 1, end: len(in)}
 	if hasID(first) {
-		at += idLen
+		h.number += idLen
 	}
-	if first&bitNumber16 != 0 {
-		numberSize = 2
+	h.body = h.number - 1 + form(first).size()
+	if first&bitLength != 0 && h.body <= len(in) {
+		h.end = h.body + int(binary.BigEndian.Uint16(in[h.body-2:]))
 	}
-	size := at + numberSize
-	if first&bitLength != 0 {
-		size += 2
-	}
-	if len(in) < size {
-		return h, nil, false
-	}
-	length := len(in) - size
-	if first&bitLength != 0 {
-		if length = int(binary.BigEndian.Uint16(in[size-2:])); length > len(in)-size {
-			return h, nil, false
-		}
-	}
-	h = header13{raw: in[:size:size], epoch: first & epochBits, number: in[at : at+numberSize], body: in[size : size+length]}
-	return h, in[size+length:], true
+	return h, h.body <= h.end && h.end <= len(in)
 }
 
-// putHeader13 writes a header into the first bytes of b, as many as its form and
-// the connection ID have. The number, which it returns, is still readable, as it is
-// authenticated (RFC 9147 4).
-func putHeader13(b []byte, f form, epoch, sequence uint64, id []byte, length int) (number []byte) {
-	b[0] = unifiedBits | byte(f) | byte(epoch)&epochBits
-	if len(id) > 0 {
-		b[0] |= bitCID
+// numberIn is where the encrypted number stands.
+func (h header13) numberIn(in []byte) []byte {
+	if in[0]&bitNumber16 != 0 {
+		return in[h.number : h.number+2]
 	}
-	at := 1 + copy(b[1:], id)
+	return in[h.number : h.number+1]
+}
+
+// putHeader13 writes the header of the next record into the first bytes of b, as many
+// as its form and connection ID have. The number, which it returns, is still readable,
+// as it is authenticated (RFC 9147 4).
+func (w *writeEpoch) putHeader13(b []byte, f form, length int) (number []byte) {
+	b[0] = unifiedBits | byte(f) | byte(w.number)&epochBits
+	at := 1
+	if id := w.id(); len(id) > 0 {
+		b[0] |= bitCID
+		at += copy(b[1:], id)
+	}
 	end := at + 1
 	if f&bitNumber16 != 0 {
-		binary.BigEndian.PutUint16(b[at:], uint16(sequence))
+		binary.BigEndian.PutUint16(b[at:], uint16(w.next))
 		end++
 	} else {
-		b[at] = byte(sequence)
+		b[at] = byte(w.next)
 	}
 	if f&bitLength != 0 {
 		binary.BigEndian.PutUint16(b[end:], uint16(length))
@@ -110,18 +97,19 @@ func putHeader13(b []byte, f form, epoch, sequence uint64, id []byte, length int
 
 // rebuild returns the full sequence number whose low bits stand in truncated,
 // one or two bytes: the one closest to the next that is expected
-// (RFC 9147 4.2.2).
+// (RFC 9147 4.2.2), of two the one ahead.
 func rebuild(truncated []byte, next uint64) uint64 {
 	low, span := uint64(truncated[0]), uint64(1<<8)
 	if len(truncated) == 2 {
-		low, span = uint64(binary.BigEndian.Uint16(truncated)), 1<<16
+		low, span = low<<8|uint64(truncated[1]), 1<<16
 	}
-	n := next&^(span-1) | low
-	switch {
-	case n > next && n-next > span/2 && n >= span:
-		return n - span
-	case n < next && next-n > span/2 && n+span > n:
-		return n + span
+	most := next + span/2
+	if most < next {
+		most = math.MaxUint64
+	}
+	n := most - (most-low)&(span-1)
+	if n > most { // below zero
+		n += span
 	}
 	return n
 }

@@ -78,9 +78,9 @@ func TestKeyUpdateAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, rest, _ := parseHeader13(buf[:n], 0)
-		if shared := len(rest) > 0; shared != c.shared || s.server.Pending() == c.shared || h.epoch != 3 {
-			t.Errorf("%s: shared %v, epoch %d", c.name, shared, h.epoch)
+		h, _ := parseHeader13(buf[:n], 0)
+		if shared := n > h.end; shared != c.shared || s.server.Pending() == c.shared || buf[0]&epochBits != 3 {
+			t.Errorf("%s: shared %v, epoch %d", c.name, shared, buf[0]&epochBits)
 		}
 		if s.client.receive(buf[:n]); len(s.client.read) != 1 {
 			t.Errorf("%s: the data is not read (%v)", c.name, s.client.err)

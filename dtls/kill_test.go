@@ -81,17 +81,19 @@ func (k *killing) watch(d *side, e *Engine, datagram []byte) {
 	id := e.ids.remote
 	for rest := bytes.Clone(datagram); len(rest) > 0; {
 		if isUnified(rest[0]) {
-			h, more, ok := parseHeader13(rest, len(id))
-			if rest = more; !ok {
+			h, ok := parseHeader13(rest, len(id))
+			if !ok {
 				k.t.Fatalf("%s sent what is no record", d.name)
 			}
-			w := e.writeEpochByBits(h.epoch)
+			header, body, hidden := rest[:h.body], rest[h.body:h.end], h.numberIn(rest)
+			w := e.writeEpochByBits(rest[0] & epochBits)
 			tap := k.tap(w, e)
-			if !tap.mask.Apply(h.number, h.body) {
-				k.t.Fatalf("%s sent a record of %d bytes", d.name, len(h.body))
+			if !tap.mask.Apply(hidden, body) {
+				k.t.Fatalf("%s sent a record of %d bytes", d.name, len(body))
 			}
-			number := rebuild(h.number, tap.expects())
-			if _, err := tap.opener.Open(h.body, h.raw, number); err != nil {
+			rest = rest[h.end:]
+			number := rebuild(hidden, tap.expects())
+			if _, err := tap.opener.Open(body, header, number); err != nil {
 				k.t.Fatalf("%s: record %d of epoch %d: %v", d.name, number, w.number, err)
 			}
 			k.once(d, tap, w, number)
@@ -101,7 +103,8 @@ func (k *killing) watch(d *side, e *Engine, datagram []byte) {
 		if protocol.ContentType(rest[0]) != protocol.ConnectionID {
 			carried = nil
 		}
-		h, more, ok := parseIdentified12(rest, len(carried))
+		var h header12
+		more, ok := h.parse(rest, len(carried))
 		if rest = more; !ok {
 			k.t.Fatalf("%s sent what is no record", d.name)
 		}

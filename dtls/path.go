@@ -301,7 +301,8 @@ func (e *Engine) Migrate(to Path, now time.Time) error {
 
 // checksPath reports whether there is something to say about paths.
 func (e *Engine) checksPath() bool {
-	return e.err == nil && !e.closing.sent && !e.newest().exhausted() && (len(e.paths.answers) > 0 || e.paths.challengeDue(e.now))
+	due := len(e.paths.answers) > 0 || e.paths.challengeDue(e.now)
+	return due && e.err == nil && !e.closing.sent && !e.newest().exhausted()
 }
 
 // transmitCheck writes it into a datagram of its own, as it goes where it says. Where

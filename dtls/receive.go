@@ -33,7 +33,8 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 	if protocol.ContentType(in[0]) == protocol.ConnectionID {
 		return e.receiveIdentified12(in)
 	}
-	h, rest, ok := parseHeader12(in)
+	var h header12
+	rest, ok := h.parse(in, 0)
 	switch {
 	case !ok || h.version != protocol.VersionDTLS12 && h.version != protocol.VersionDTLS10:
 		return nil, e.drop(dropHeader)
@@ -45,10 +46,12 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 		return rest, e.drop(dropEpoch)
 	case e.ids.expected(): // RFC 9146 3
 		return rest, e.drop(dropConnectionID)
-	case e.readEpoch(h.number.Epoch) == nil:
+	}
+	r := e.readEpoch(h.number.Epoch)
+	if r == nil {
 		return rest, e.hold(in[:len(in)-len(rest)])
 	}
-	return rest, e.receive12(h, nil)
+	return rest, e.receive12(&h, r, nil)
 }
 
 // receiveUnified takes a record of 1.3 off a datagram. Each datagram carries our
@@ -62,18 +65,19 @@ func (e *Engine) receiveUnified(in []byte) (rest []byte, err error) {
 		}
 		id, e.ids.here = e.ids.local[used], true
 	}
-	h, rest, ok := parseHeader13(in, len(id))
+	h, ok := parseHeader13(in, len(id))
 	if !ok || e.version != 0 && !e.version.Is13() {
 		return nil, e.drop(dropHeader)
 	}
-	r := e.readEpochByBits(h.epoch)
+	record, rest := in[:h.end], in[h.end:]
+	r := e.readEpochByBits(in[0] & epochBits)
 	switch {
 	case r == nil:
-		return rest, e.hold(in[:len(in)-len(rest)])
+		return rest, e.hold(record)
 	case e.ids.expected() && !e.ids.here && !r.isEarly():
 		return rest, e.drop(dropConnectionID)
 	}
-	return rest, e.receive13(h, r, used)
+	return rest, e.receive13(record, h, r, used)
 }
 
 // receiveIdentified12 takes a record of type tls12_cid off a datagram (RFC 9146 4).
@@ -86,16 +90,19 @@ func (e *Engine) receiveIdentified12(in []byte) (rest []byte, err error) {
 		return nil, e.drop(dropConnectionID)
 	}
 	id := e.ids.local[used]
-	h, rest, ok := parseIdentified12(in, len(id))
+	var h header12
+	rest, ok := h.parse(in, len(id))
 	switch {
 	case !ok || h.version != protocol.VersionDTLS12:
 		return nil, e.drop(dropHeader)
 	case e.version != protocol.VersionDTLS12 || h.number.Epoch == 0:
 		return rest, e.drop(dropEpoch)
-	case e.readEpoch(h.number.Epoch) == nil:
+	}
+	r := e.readEpoch(h.number.Epoch)
+	if r == nil {
 		return rest, e.hold(in[:len(in)-len(rest)])
 	}
-	return rest, e.receive12(h, id)
+	return rest, e.receive12(&h, r, id)
 }
 
 // maxHeld is as much as a datagram has on most paths, in bytes.
@@ -143,8 +150,7 @@ func (e *Engine) receivePlain(h header12) error {
 
 // receive12 opens a record of 1.2 (RFC 6347 4.1.2), with its connection ID if it
 // has one (RFC 9146 5).
-func (e *Engine) receive12(h header12, id []byte) error {
-	r := e.readEpoch(h.number.Epoch)
+func (e *Engine) receive12(h *header12, r *readEpoch, id []byte) error {
 	switch {
 	case len(h.body) > maxRecordBody+2048: // RFC 5246 6.2.3
 		return e.drop(dropHeader)
@@ -157,65 +163,64 @@ func (e *Engine) receive12(h header12, id []byte) error {
 	if err != nil {
 		return e.dropUnopened(r)
 	}
-	kind, size := h.kind, headerSize12+len(id)+len(h.body)
+	size := headerSize12 + len(id) + len(h.body)
 	e.accept(r, h.number.Sequence, 0, size)
-	if err := e.checkLength(h.number, len(plaintext)-min(1, len(id))); err != nil { // beside an ID there is the type
-		return err
-	}
-	if len(id) > 0 {
-		if kind, plaintext, err = unwrap(plaintext); err != nil {
-			return err
-		}
-	}
-	e.traceRecord(handshake.Received, kind, h.number, size)
-	return e.deliverRecord(r, kind, h.number, plaintext)
+	return e.deliverRecord(r, h.kind, h.number, plaintext, size)
 }
 
 // receive13 opens a record of 1.3 (RFC 9147 4). It carries the connection ID of
 // ours that used says, or none.
-func (e *Engine) receive13(h header13, r *readEpoch, used int) error {
+func (e *Engine) receive13(record []byte, h header13, r *readEpoch, used int) error {
+	header, body, hidden := record[:h.body:h.body], record[h.body:], h.numberIn(record)
 	switch {
-	case len(h.body) > maxRecordBody+256: // RFC 9846 5.2
+	case len(body) > maxRecordBody+256: // RFC 9846 5.2
 		return e.drop(dropHeader)
-	case !r.mask.Apply(h.number, h.body):
+	case !r.mask.Apply(hidden, body):
 		return e.drop(dropHeader)
 	}
-	number := protocol.RecordNumber{Epoch: r.number, Sequence: rebuild(h.number, r.expects())}
-	inner, err := r.opener.Open(h.body, h.raw, number.Sequence)
+	number := protocol.RecordNumber{Epoch: r.number, Sequence: rebuild(hidden, r.expects())}
+	if r.lost() {
+		number.Sequence = r.seek(header, body, number.Sequence, len(hidden))
+	}
+	inner, err := r.opener.Open(body, header, number.Sequence)
 	switch {
 	case err != nil:
 		return e.dropUnopened(r)
 	case !r.window.Fresh(number.Sequence):
 		return e.drop(dropReplay)
 	}
-	size := len(h.raw) + len(h.body)
-	e.accept(r, number.Sequence, used, size)
-	if err := e.checkLength(number, len(inner)-1); err != nil {
-		return err
-	}
-	kind, plaintext, err := unwrap(inner)
-	if err != nil {
-		return err
-	}
-	e.traceRecord(handshake.Received, kind, number, size)
-	return e.deliverRecord(r, kind, number, plaintext)
+	e.accept(r, number.Sequence, used, len(record))
+	return e.deliverRecord(r, protocol.ConnectionID, number, inner, len(record))
 }
 
-// checkLength refuses a record that opened and has more content and padding, which
-// counts (RFC 9846 5.4), than it may.
-func (e *Engine) checkLength(n protocol.RecordNumber, length int) error {
-	if most := e.machine.ReceiveLimit(n.Epoch); length > most {
+// deliverRecord takes the content of a record of size bytes that has opened. Where its
+// type says ConnectionID, as all of 1.3 do, the content's own is encrypted with it.
+func (e *Engine) deliverRecord(r *readEpoch, kind protocol.ContentType, n protocol.RecordNumber, content []byte, size int) (err error) {
+	length := len(content)
+	if kind == protocol.ConnectionID {
+		length--
+	}
+	if most := e.machine.ReceiveLimit(n.Epoch); length > most { // content and padding, RFC 9846 5.4
 		return alert.Peerf(alert.RecordOverflow, "%w: record %v has %d bytes, more than %d", alert.PlaintextTooLong, n, length, most)
 	}
-	return nil
+	if kind == protocol.ConnectionID {
+		if kind, content, err = unwrap(content); err != nil {
+			return err
+		}
+	}
+	e.traceRecord(handshake.Received, kind, n, size)
+	if n.Sequence >= r.limit {
+		return e.park(kind, n, content)
+	}
+	return e.dispatch(kind, n, content)
 }
 
 // accept notes that a record of size bytes has opened, which carries the
 // connection ID that used says.
 func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
-	newest := (!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()
+	newest := e.ids.expected() && (!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()
 	r.window.Mark(sequence)
-	r.opened = true
+	r.opened, r.failures = true, r.opener.Failed()
 	if r.isEarly() {
 		return // anybody may have sent it again: the peer shows itself by others
 	}
@@ -223,7 +228,7 @@ func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
 	if e.early.reads && r.number >= handshake.LevelApplication {
 		e.dropEarly()
 	}
-	if newest && e.ids.expected() {
+	if newest {
 		e.ids.noteUse(used)
 		e.observe(size)
 	}

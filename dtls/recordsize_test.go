@@ -8,6 +8,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/record"
 )
 
 func recordSizeLimit(client, server int) func(client, server *Config) {
@@ -142,8 +143,7 @@ func TestRecordOverflow(t *testing.T) {
 func (d *side) sealInto(buf []byte, data string) []byte {
 	d.s.t.Helper()
 	w := d.newest()
-	copy(w.payload(buf), data)
-	n, err := w.finish(buf, protocol.ApplicationData, len(data))
+	n, err := w.finish(buf, w.form(), protocol.ApplicationData, []byte(data), record.Padding(len(data), w.padding, w.room(len(buf))))
 	if err != nil {
 		d.s.t.Fatal(err)
 	}

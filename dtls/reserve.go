@@ -36,8 +36,6 @@ var (
 	// and Resume and try again. It may wrap the Store's error. A Conn's Write waits by
 	// itself, and returns it only with that error.
 	ErrNotReserved = errors.New("dtls: no record numbers are reserved in the Store")
-
-	errUnsaved = errors.New("dtls: a KeyUpdate must be stored before it is sent")
 )
 
 // reserved is what the Store knows of one epoch's numbers.
@@ -140,12 +138,8 @@ func (e *Engine) notReserved() error {
 	return ErrNotReserved
 }
 
-// deliverRecord dispatches a record that has opened, or keeps it until its number is
-// reserved.
-func (e *Engine) deliverRecord(from *readEpoch, kind protocol.ContentType, n protocol.RecordNumber, body []byte) error {
-	if n.Sequence < from.limit {
-		return e.dispatch(kind, n, body)
-	}
+// park keeps a record that has opened until its number is reserved.
+func (e *Engine) park(kind protocol.ContentType, n protocol.RecordNumber, body []byte) error {
 	r := e.reserve
 	size := len(body) + parkedOverhead
 	if r.parkedSize+size > maxBacklog {
@@ -165,11 +159,17 @@ func (e *Engine) deliverParked() error {
 	waiting := e.reserve.parked
 	e.reserve.parked, e.reserve.parkedSize = nil, 0
 	for _, p := range waiting {
-		if from := e.readEpoch(p.number.Epoch); from != nil {
-			e.paths.from = p.from
-			if err := e.deliverRecord(from, p.kind, p.number, p.body); err != nil {
-				return err
-			}
+		from, err := e.readEpoch(p.number.Epoch), error(nil)
+		e.paths.from = p.from
+		switch {
+		case from == nil:
+		case p.number.Sequence >= from.limit:
+			err = e.park(p.kind, p.number, p.body)
+		default:
+			err = e.dispatch(p.kind, p.number, p.body)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -35,12 +35,7 @@ func (handshakeTimeoutError) Error() string {
 
 // schedule sets the timer to what is due first.
 func (c *Conn) schedule() {
-	next := c.engine.Deadline()
-	for _, t := range [...]time.Time{c.pollAt, c.handshakeLimit(), c.saveAt()} {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
-	}
+	next := earlier(earlier(c.engine.Deadline(), c.pollAt), earlier(c.handshakeLimit(), c.saveAt()))
 	switch {
 	case next.Equal(c.armed):
 	case next.IsZero():

@@ -7,6 +7,7 @@ import (
 	"github.com/godwit-dtls/godwit/retransmit"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/record"
 )
 
 // Pending reports whether Transmit has something to give.
@@ -103,20 +104,16 @@ func (d *datagram) room(w *writeEpoch) int {
 }
 
 // payload is where the next record of w has its payload.
-func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:]) }
-
-// space is what the next record of w may take at the beginning of b.
-func (e *Engine) space(w *writeEpoch, b []byte) []byte {
-	return b[:min(len(b), w.size(e.machine.SendLimit(w.number)))]
-}
+func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:], w.form()) }
 
 // finish makes a record of n bytes of payload.
 func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool {
-	finish := w.finish
+	b, f := d.buf[d.n:], w.form()
+	payload := w.payload(b, f)[:n]
 	if d.ends() {
-		finish = w.finishLast
+		f = w.lastForm() // the payload moves ahead, where there is no length
 	}
-	size, err := finish(d.e.space(w, d.buf[d.n:]), kind, n)
+	size, err := w.finish(b, f, kind, payload, d.e.padding(w, n, len(b)))
 	if err != nil {
 		if d.e.err == nil {
 			d.e.fail(err)
@@ -126,6 +123,16 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 	d.e.traceRecord(handshake.Sent, kind, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, size)
 	d.n += size
 	return true
+}
+
+// padding is how many zeros follow n bytes of payload in a record of w, which may
+// take size bytes. It is no reason to send more than the path or the peer takes.
+func (e *Engine) padding(w *writeEpoch, n, size int) int {
+	if w.padding == 0 {
+		return 0
+	}
+	size = min(size, max(e.mtu, w.size(n)))
+	return record.Padding(n, w.padding, min(w.room(size), e.machine.SendLimit(w.number)))
 }
 
 // addACK acknowledges what was received, the newest if not all fit. What was

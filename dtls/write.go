@@ -11,9 +11,9 @@ import (
 )
 
 // Write makes one record of p in buf and returns its length: the datagram to
-// send. The KeyUpdate that the peer wants to see before more data goes into the
-// same datagram, if buf and the MTU have room for it. Write fails before the
-// association is open, after Close, with ErrEarlyDataRejected until
+// send. The two must not overlap. The KeyUpdate that the peer wants to see before
+// more data goes into the same datagram, if buf and the MTU have room for it. Write
+// fails before the association is open, after Close, with ErrEarlyDataRejected until
 // ForgetEarlyData, with ErrNotReserved, and with ErrTooLong if the record doesn't fit
 // into buf or p is longer than ConnectionState.MaxPlaintext.
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
@@ -21,6 +21,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, e.err
 	}
 	w := e.newest()
+	size := w.size(len(p))
 	switch {
 	case !e.machine.Open():
 		return 0, errNotOpen
@@ -28,32 +29,33 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errClosed
 	case e.machine.EarlyRejected():
 		return 0, ErrEarlyDataRejected
-	case len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf):
+	case size > len(buf) || len(p) > e.machine.SendLimit(w.number):
 		return 0, ErrTooLong
 	}
 	e.now = now
-	first, err := e.answer(buf, w.size(len(p)))
-	switch {
-	case err == errUnsaved || err == nil && w.exhausted():
+	first := 0
+	if e.machine.OwesUpdate() {
+		var err error
+		if first, err = e.answer(buf, size); err != nil {
+			return 0, err
+		}
+	}
+	if w.exhausted() {
 		return 0, e.notReserved()
-	case err != nil:
-		return 0, e.fail(err)
 	}
 	n, err := e.seal(w, buf[first:], p)
 	if err != nil {
 		return 0, err
 	}
-	return first + n, e.guardKeys(w)
+	if w.sealer.NearLimit() {
+		err = e.guardKeys(w)
+	}
+	return first + n, err
 }
 
-// seal makes one record of application data in buf.
+// seal makes one record of application data in buf, where it fits.
 func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
-	if len(p) > e.machine.SendLimit(w.number) || w.size(len(p)) > len(buf) {
-		return 0, ErrTooLong
-	}
-	copy(w.payload(buf), p)
-	// Padding is no reason to send more than the path takes.
-	n, err := w.finishLast(e.space(w, buf[:min(len(buf), max(e.mtu, w.size(len(p))))]), protocol.ApplicationData, len(p))
+	n, err := w.finish(buf, w.lastForm(), protocol.ApplicationData, p, e.padding(w, len(p), len(buf)))
 	if err != nil {
 		return 0, e.fail(err)
 	}
@@ -64,15 +66,15 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 // answer puts the KeyUpdate that must precede data into buf, if there is room
 // beside a record of size bytes. Transmit gives it otherwise.
 func (e *Engine) answer(buf []byte, size int) (int, error) {
-	due, err := e.machine.BeforeData()
-	if due && err == nil && e.unsaved() {
-		return 0, errUnsaved
+	if err := e.machine.AnswerUpdate(); err != nil {
+		return 0, e.fail(err)
+	}
+	if e.unsaved() {
+		return 0, e.notReserved()
 	}
 	d := datagram{e: e, buf: buf[:max(0, min(len(buf), e.mtu)-size)], followed: true}
-	if due && err == nil {
-		d.addFlight()
-	}
-	return d.n, err
+	d.addFlight()
+	return d.n, nil
 }
 
 var (
@@ -84,11 +86,9 @@ var (
 )
 
 // guardKeys changes our keys well before their AEAD has protected as much as it
-// safely can (RFC 9147 4.5.3): at three quarters of it.
+// safely can (RFC 9147 4.5.3): at three quarters of it, where NearLimit says so.
 func (e *Engine) guardKeys(w *writeEpoch) error {
 	switch {
-	case !w.sealer.NearLimit():
-		return nil
 	case !e.version.Is13():
 		if e.config.CloseAtLimit && w.sealer.LimitReached() {
 			return e.fail(alert.Localf(alert.InternalError, "the AEAD's confidentiality limit is reached (Config.CloseAtLimit)"))

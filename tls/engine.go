@@ -182,9 +182,10 @@ func (e *Engine) Write(p []byte, now time.Time) error {
 		return ErrEarlyDataRejected
 	}
 	e.now = now
-	_, err := e.machine.BeforeData()
-	if err = e.settle(err); err != nil {
-		return e.fail(err)
+	if e.machine.OwesUpdate() {
+		if err := e.settle(e.machine.AnswerUpdate()); err != nil {
+			return e.fail(err)
+		}
 	}
 	for len(p) > 0 {
 		n := min(len(p), e.maxFragment())

@@ -48,9 +48,6 @@ func newWriteLevel(k handshake.TrafficKey) (w writeLevel, err error) {
 	return w, err
 }
 
-// explicit is room for the explicit nonce or IV that the Sealer writes.
-var explicit [16]byte
-
 // append appends one record of a fragment of at most maxPlaintext bytes to out.
 // It allocates only to grow out.
 func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.ContentType, fragment []byte) ([]byte, error) {
@@ -61,27 +58,27 @@ func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.Con
 	if w.sequence == math.MaxUint64 {
 		return out, alert.Localf(alert.InternalError, "the sequence numbers of a key are used up") // RFC 9846 5.3
 	}
-	start, length := len(out), w.sealer.SealedLen(len(fragment))
-	outer, zeros := content, 0
+	start, zeros, length := len(out), 0, len(fragment)
+	outer := content
 	if w.is13 {
 		zeros = record.Padding(len(fragment), w.padding, w.most)
-		outer, length = protocol.ApplicationData, w.sealer.SealedLen(len(fragment)+1+zeros)
+		outer, length = protocol.ApplicationData, length+1+zeros
 	}
+	length = w.sealer.SealedLen(length)
 	out = slices.Grow(out, headerSize+length)
 	out = header{outer, protocol.VersionTLS12, length}.append(out)
-	body := append(out[start+headerSize:], explicit[:w.sealer.Prefix()]...)
-	body = append(body, fragment...)
 	additional := out[start:]
-	if w.is13 {
-		body = append(body, byte(content)) // TLSInnerPlaintext, RFC 9846 5.2
-		body = body[:len(body)+zeros]
-		clear(body[len(body)-zeros:])
+	if w.is13 { // TLSInnerPlaintext, RFC 9846 5.2
+		inner := append(append(out, fragment...), byte(content))
+		inner = inner[len(out) : len(inner)+zeros]
+		clear(inner[len(fragment)+1:])
+		fragment = inner
 	} else {
 		additional = w.additional12(content, len(fragment))
 	}
-	body = w.sealer.Seal(body, additional, w.sequence)
+	out = w.sealer.Seal(out, fragment, additional, w.sequence)
 	w.sequence++
-	return out[:start+headerSize+len(body)], nil
+	return out, nil
 }
 
 // A readLevel removes the protection of what the peer writes.

@@ -39,7 +39,7 @@ func (m misdeed) records(n int, content protocol.ContentType, fragment string) {
 func (m misdeed) outer(content protocol.ContentType, plaintext string) {
 	w := &m.write
 	out := header{content, protocol.VersionTLS12, w.sealer.SealedLen(len(plaintext))}.append(nil)
-	m.out = append(m.out, append(out, w.sealer.Seal([]byte(plaintext), out, w.sequence)...)...)
+	m.out = append(m.out, w.sealer.Seal(out, []byte(plaintext), out, w.sequence)...)
 	w.sequence++
 }
 

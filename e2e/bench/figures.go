@@ -32,8 +32,8 @@ func figures() []figure {
 		{"rec64_dtls13_x_floor", atMost(2.4), timesFloor(64, godwitDTLS13)},
 		{"rec1200_dtls12_x_floor", atMost(1.25), timesFloor(1200, godwitDTLS12)},
 		{"rec1200_dtls13_x_floor", atMost(1.4), timesFloor(1200, godwitDTLS13)},
-		{"rec1200_dtls12_allocs", atMost(0), whole(medianOf(recordsOf(1200), godwitDTLS12, allocations))},
-		{"rec1200_dtls13_allocs", atMost(0), whole(medianOf(recordsOf(1200), godwitDTLS13, allocations))},
+		{"rec1200_dtls12_allocs", atMost(0), whole(medianOf(enginesOf(1200), godwitDTLS12, allocations))},
+		{"rec1200_dtls13_allocs", atMost(0), whole(medianOf(enginesOf(1200), godwitDTLS13, allocations))},
 		{"rec8192_tls12_x_floor", atMost(1.2), timesFloor(8192, godwitTLS12)},
 		{"rec8192_tls13_x_floor", atMost(1.2), timesFloor(8192, godwitTLS13)},
 
@@ -81,10 +81,11 @@ func times(contest string, q quantity, a, b peer) derived {
 	}
 }
 
-// timesFloor is how many times as long a record takes as its cryptography alone.
+// timesFloor is how many times as long a record takes between Engines as its
+// cryptography alone.
 func timesFloor(size int, p peer) derived {
 	return func(r results) float64 {
-		return r.ratio(subject{recordsOf(size), p.name(), cost}, subject{recordsOf(size), p.name(), floorCost})
+		return r.ratio(subject{enginesOf(size), p.name(), cost}, subject{enginesOf(size), p.name(), floorCost})
 	}
 }
 

@@ -44,6 +44,7 @@ const (
 )
 
 func recordsOf(size int) string  { return fmt.Sprintf("records of %d bytes", size) }
+func enginesOf(size int) string  { return fmt.Sprintf("records of %d bytes, Engines", size) }
 func clientsAtOnce(n int) string { return fmt.Sprintf("%d clients at once", n) }
 
 // recordSizes are those of the table, in bytes.
@@ -57,7 +58,9 @@ const (
 // fullPlan is every peer in every contest.
 func fullPlan(peers []peer) (plan []contest) {
 	for _, size := range recordSizes {
-		plan = append(plan, records(size, 25, 40*time.Millisecond, peers...))
+		plan = append(plan,
+			records(size, 25, 40*time.Millisecond, peers...),
+			engines(size, 25, 40*time.Millisecond, godwitDTLS12, godwitDTLS13, godwitTLS12, godwitTLS13))
 	}
 	return append(plan,
 		handshakes(fullHandshakes, handshake{}, 15, 150*time.Millisecond, peers...),
@@ -75,9 +78,9 @@ func fullPlan(peers []peer) (plan []contest) {
 // quickPlan is what the figures need.
 func quickPlan() []contest {
 	return []contest{
-		records(64, 25, 30*time.Millisecond, godwitDTLS12, godwitDTLS13),
-		records(1200, 25, 30*time.Millisecond, godwitDTLS12, godwitDTLS13),
-		records(8192, 15, 30*time.Millisecond, godwitTLS12, godwitTLS13),
+		engines(64, 25, 30*time.Millisecond, godwitDTLS12, godwitDTLS13),
+		engines(1200, 25, 30*time.Millisecond, godwitDTLS12, godwitDTLS13),
+		engines(8192, 25, 30*time.Millisecond, godwitTLS12, godwitTLS13),
 		handshakes(fullHandshakes, handshake{}, 13, 60*time.Millisecond, godwitDTLS12, godwitDTLS13, pionDTLS12, cryptoTLS12, cryptoTLS13),
 		handshakes(hybridHandshakes, handshake{group: tls.X25519MLKEM768}, 9, 50*time.Millisecond, godwitDTLS13, cryptoTLS13),
 		handshakes(resumedHandshakes, handshake{resumes: true}, 9, 40*time.Millisecond, godwitDTLS12, godwitDTLS13, cryptoTLS12, cryptoTLS13),
@@ -96,6 +99,16 @@ func records(size, rounds int, turn time.Duration, peers ...peer) contest {
 		name: recordsOf(size), peers: peers, rounds: rounds, turn: turn, procs: 1,
 		begin: func(p peer, _ int) (task, error) { return p.records(size) },
 	}
+}
+
+func engines(size, rounds int, turn time.Duration, peers ...inProcess) contest {
+	c := records(size, rounds, turn)
+	c.name = enginesOf(size)
+	c.begin = func(p peer, _ int) (task, error) { return p.(inProcess).stack.(godwit).engines(size) }
+	for _, p := range peers {
+		c.peers = append(c.peers, p)
+	}
+	return c
 }
 
 func handshakes(name string, h handshake, rounds int, turn time.Duration, peers ...peer) contest {

@@ -15,7 +15,9 @@ type row struct {
 // rows are those of the table, in order.
 func rows() (all []row) {
 	for _, size := range recordSizes {
-		all = append(all, row{fmt.Sprintf("record of %d bytes, ns (x floor)", size), recordCell(size)})
+		all = append(all,
+			row{fmt.Sprintf("record of %d bytes, ns (x floor)", size), recordCell(recordsOf(size))},
+			row{"between Engines", recordCell(enginesOf(size))})
 	}
 	return append(all,
 		row{"allocations for a record of 1200 bytes", cellOf(recordsOf(1200), allocations, 1, 1)},
@@ -86,8 +88,7 @@ func with(cell, more string) string {
 
 // recordCell compares with the peer's own cryptography: OpenSSL's is another than
 // Go's.
-func recordCell(size int) func(results, string) string {
-	contest := recordsOf(size)
+func recordCell(contest string) func(results, string) string {
 	return func(r results, peer string) string {
 		times := r.ratio(subject{contest, peer, cost}, subject{contest, peer, floorCost})
 		return with(number(r.median(subject{contest, peer, cost}), 1, 0), number(times, 1, 2))

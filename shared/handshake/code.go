@@ -30,6 +30,7 @@ func (m *Machine) Code(c *wire.Codec) {
 	}
 	if c.Reads() && c.Err() == nil {
 		m.flow = opened
+		m.settleLimits()
 	}
 }
 

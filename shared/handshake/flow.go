@@ -237,6 +237,7 @@ func (m *Machine) expects() Reply {
 func (m *Machine) open() {
 	if m.flow != opened {
 		m.flow = opened
+		m.settleLimits()
 		m.forget()
 		m.layer.Finish()
 	}

@@ -26,8 +26,7 @@ func (p *pair) update(side *peer, request message.KeyUpdateRequest) {
 // data is what precedes data that both sides write.
 func (p *pair) data() {
 	for _, side := range []*peer{p.client, p.server} {
-		_, err := side.m.BeforeData()
-		side.fail(err)
+		side.fail(side.m.AnswerUpdate())
 	}
 	p.run()
 }

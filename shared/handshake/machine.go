@@ -96,9 +96,10 @@ type Machine struct {
 	}
 	request demand // the server's, read by the client
 
-	protocol string      // ALPN
-	srtp     srtp        // as agreed
-	sizes    recordSizes // of records, as agreed
+	protocol string        // ALPN
+	srtp     srtp          // as agreed
+	sizes    recordSizes   // of records, as agreed
+	settled  settledLimits // what they come to, once open
 
 	hidden    *hidden     // the client's inner hello (ech.go)
 	decoy     []byte      // what looks like one

@@ -45,15 +45,18 @@ func (m *Machine) KeyUpdate(request message.KeyUpdateRequest) error {
 	return m.latch(m.post())
 }
 
-// BeforeData is called before application data is written: the KeyUpdate that
-// the peer asked for must precede it, and a side that is silent answers any
-// number of requests with one (RFC 9846 4.7.3). It reports whether one was due.
-func (m *Machine) BeforeData() (answer bool, err error) {
+// OwesUpdate reports whether AnswerUpdate must precede application data: the peer
+// has asked for a KeyUpdate. A side that is silent answers any number of requests
+// with one (RFC 9846 4.7.3).
+func (m *Machine) OwesUpdate() bool { return m.answerDue }
+
+// AnswerUpdate writes the KeyUpdate that the peer has asked for, if it has.
+func (m *Machine) AnswerUpdate() error {
 	if !m.answerDue {
-		return false, nil
+		return nil
 	}
 	m.answerDue, m.updateDue = false, true
-	return true, m.latch(m.post())
+	return m.latch(m.post())
 }
 
 // updatable says why no further KeyUpdate of ours is possible, if so.

@@ -39,6 +39,35 @@ type recordSizes struct {
 // (RFC 9146 4), which counts in every limit but that of max_fragment_length (RFC 9146
 // 5.3).
 func (m *Machine) SendLimit(level uint64) int {
+	if m.flow == opened && level >= m.settled.from {
+		return m.settled.send
+	}
+	return m.sendLimit(level)
+}
+
+// ReceiveLimit is the largest that it may send.
+func (m *Machine) ReceiveLimit(level uint64) int {
+	if m.flow == opened && level >= m.settled.from {
+		return m.settled.receive
+	}
+	return m.receiveLimit(level)
+}
+
+// settledLimits are those of an open connection, which are asked for with each record.
+type settledLimits struct {
+	from          uint64 // the level: those below have others
+	send, receive int
+}
+
+func (m *Machine) settleLimits() {
+	from := LevelHandshake
+	if !m.version.Is13() {
+		from = LevelEncrypted
+	}
+	m.settled = settledLimits{from, m.sendLimit(from), m.receiveLimit(from)}
+}
+
+func (m *Machine) sendLimit(level uint64) int {
 	limit := m.sizes.theirs
 	switch {
 	case level == LevelPlain && limit != 0 && !m.version.Is13():
@@ -49,8 +78,7 @@ func (m *Machine) SendLimit(level uint64) int {
 	return m.limit(level, m.lengthOf(limit))
 }
 
-// ReceiveLimit is the largest that it may send.
-func (m *Machine) ReceiveLimit(level uint64) int { return m.limit(level, m.lengthOf(m.sizes.ours)) }
+func (m *Machine) receiveLimit(level uint64) int { return m.limit(level, m.lengthOf(m.sizes.ours)) }
 
 // limit is what counts at a level; negotiated is record_size_limit as a length,
 // positive if there is one.

@@ -11,16 +11,19 @@ import (
 
 const (
 	nonceLen  = 12 // of all AEADs of the table
-	numberLen = 8  // of a record number in a nonce
+	numberLen = 8  // of a record number, at the end of a nonce
 	blockLen  = 16
 )
 
-// An aead protects with an AEAD.
+// An aead protects with an AEAD. A nonce is the IV with a number XORed into its end
+// (RFC 9846 5.3, RFC 7905 2). Where that number is on the wire, the explicit nonce,
+// the IV is a salt and then zeros (RFC 5288 3): there it comes to the same.
 type aead struct {
-	aead   cipher.AEAD
-	params *suite.AEAD
-	iv     [nonceLen]byte // the salt, then zeros
-	nonce  [nonceLen]byte // scratch: an argument of an interface's method escapes
+	aead     cipher.AEAD
+	explicit int            // bytes of explicit nonce before the ciphertext: 8 or none
+	shortest int            // body that can be one
+	ivEnd    uint64         // of the IV
+	nonce    [nonceLen]byte // scratch: an argument of an interface's method escapes
 }
 
 func newAEAD(s *suite.Suite, k keys.RecordKey) (*aead, error) {
@@ -31,43 +34,33 @@ func newAEAD(s *suite.Suite, k keys.RecordKey) (*aead, error) {
 	if n := made.NonceSize(); n != nonceLen {
 		return nil, fmt.Errorf("record: %s expects a nonce of %d bytes, got %d", s.Name, nonceLen, n)
 	}
-	a := &aead{aead: made, params: s.AEAD}
-	copy(a.iv[:], k.IV)
+	a := &aead{aead: made, explicit: s.AEAD.ExplicitLen}
+	a.shortest = a.explicit + s.AEAD.TagLen
+	copy(a.nonce[:], k.IV)
+	a.ivEnd = binary.BigEndian.Uint64(a.nonce[nonceLen-numberLen:])
 	return a, nil
 }
 
-func (a *aead) prefix() int         { return a.params.ExplicitLen }
-func (a *aead) sealedLen(n int) int { return a.params.ExplicitLen + n + a.params.TagLen }
-func (a *aead) room(n int) int      { return n - a.params.ExplicitLen - a.params.TagLen }
-
-func (a *aead) seal(body, additional []byte, number uint64) []byte {
-	explicit, plaintext := body[:a.params.ExplicitLen], body[a.params.ExplicitLen:]
-	if len(explicit) > 0 {
-		binary.BigEndian.PutUint64(explicit, number)
+func (a *aead) seal(dst, plaintext, additional []byte, number uint64) []byte {
+	if a.explicit > 0 {
+		dst = binary.BigEndian.AppendUint64(dst, number)
 	}
-	a.setNonce(explicit, number)
-	return a.aead.Seal(explicit, a.nonce[:], plaintext, additional)
+	return a.aead.Seal(dst, a.nonceOf(number), plaintext, additional)
 }
 
 func (a *aead) open(body, additional []byte, number uint64) ([]byte, bool) {
-	if a.room(len(body)) < 0 {
+	if len(body) < a.shortest {
 		return nil, false
 	}
-	explicit, ciphertext := body[:a.params.ExplicitLen], body[a.params.ExplicitLen:]
-	a.setNonce(explicit, number)
-	plaintext, err := a.aead.Open(ciphertext[:0], a.nonce[:], ciphertext, additional)
+	if a.explicit > 0 { // the peer's choice: it needn't be the record number
+		number = binary.BigEndian.Uint64(body)
+	}
+	ciphertext := body[a.explicit:]
+	plaintext, err := a.aead.Open(ciphertext[:0], a.nonceOf(number), ciphertext, additional)
 	return plaintext, err == nil
 }
 
-// setNonce makes the nonce of a body. With an explicit part it is the salt and
-// that part, as it is on the wire (RFC 5288 3). Without one it is the IV with
-// the number XORed into its end (RFC 9846 5.3, RFC 7905 2).
-func (a *aead) setNonce(explicit []byte, number uint64) {
-	a.nonce = a.iv
-	if len(explicit) > 0 {
-		copy(a.nonce[a.params.SaltLen:], explicit)
-		return
-	}
-	tail := a.nonce[nonceLen-numberLen:]
-	binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)^number)
+func (a *aead) nonceOf(number uint64) []byte {
+	binary.BigEndian.PutUint64(a.nonce[nonceLen-numberLen:], a.ivEnd^number)
+	return a.nonce[:]
 }

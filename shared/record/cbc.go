@@ -28,6 +28,7 @@ import (
 type cbc struct {
 	mode    blockMode
 	mac     *mac
+	shape   shape
 	expects [maxMACLen]byte // scratch: what open computes
 	came    [maxMACLen]byte // and what it finds
 }
@@ -58,41 +59,36 @@ func newCBC(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []byte) ci
 	if err != nil {
 		return nil, fmt.Errorf("record: %s: %w", s.Name, err)
 	}
-	return &cbc{mode: m, mac: mac}, nil
+	return &cbc{mode: m, mac: mac, shape: shapeOf(s)}, nil
 }
-
-func (c *cbc) prefix() int { return ivLen }
-
-// sealedLen counts the least padding that fills the last block, of one byte or
-// more with its length.
-func (c *cbc) sealedLen(n int) int { return ivLen + (n+c.mac.size+blockLen)/blockLen*blockLen }
-
-func (c *cbc) room(n int) int { return n/blockLen*blockLen - ivLen - c.mac.size - 1 }
 
 // seal draws the IV at random, as each must be unpredictable (RFC 5246
 // 6.2.3.2). The record number is a part of the additional data.
-func (c *cbc) seal(body, additional []byte, _ uint64) []byte {
-	rand.Read(body[:ivLen]) // never fails
-	return c.sealUnder(body, additional)
+func (c *cbc) seal(dst, content, additional []byte, _ uint64) []byte {
+	var iv [ivLen]byte
+	rand.Read(iv[:]) // never fails
+	return c.sealUnder(iv, dst, content, additional)
 }
 
-// sealUnder is seal with the IV that is there.
-func (c *cbc) sealUnder(body, additional []byte) []byte {
-	content := body[ivLen:]
-	size := c.sealedLen(len(content))
-	body = c.mac.append(body, additional, content)
-	padding := size - len(body) - 1
+// sealUnder is seal with an IV.
+func (c *cbc) sealUnder(iv [ivLen]byte, dst, content, additional []byte) []byte {
+	start := len(dst)
+	dst = append(append(dst, iv[:]...), content...)
+	size := c.shape.SealedLen(len(content))
+	dst = c.mac.append(dst, additional, content)
+	padding := start + size - len(dst) - 1
 	for range padding + 1 {
-		body = append(body, byte(padding))
+		dst = append(dst, byte(padding))
 	}
+	body := dst[start:]
 	c.mode.SetIV(body[:ivLen])
 	c.mode.CryptBlocks(body[ivLen:], body[ivLen:])
-	return body
+	return dst
 }
 
 func (c *cbc) open(body, additional []byte, _ uint64) ([]byte, bool) {
 	// What these compare, everybody can see.
-	if len(body)%blockLen != 0 || len(body) < c.sealedLen(0) {
+	if len(body)%blockLen != 0 || len(body) < c.shape.SealedLen(0) {
 		return nil, false
 	}
 	text := body[ivLen:]

@@ -10,7 +10,7 @@ package record
 
 import (
 	"crypto/cipher"
-	"crypto/subtle"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -24,12 +24,35 @@ var ErrOpen = errors.New("record: does not authenticate")
 
 // A protection is one suite's way with the bodies of records.
 type protection interface {
-	prefix() int         // bytes before the plaintext, which seal writes
-	sealedLen(n int) int // of a body, for n bytes of plaintext
-	room(n int) int      // the longest plaintext for a body of n bytes
-	seal(body, additional []byte, number uint64) []byte
+	seal(dst, plaintext, additional []byte, number uint64) []byte
 	open(body, additional []byte, number uint64) ([]byte, bool)
 }
+
+// A shape is what a suite adds to the plaintext of a body: a prefix, and a suffix
+// with which it fills blocks. The suffix is the tag, or the MAC and the least padding
+// of CBC, its length byte.
+type shape struct {
+	prefix, suffix int // bytes
+	block          int // a power of two
+}
+
+func shapeOf(s *suite.Suite) shape {
+	if s.CBC != nil {
+		return shape{ivLen, s.CBC.MACLen() + 1, blockLen}
+	}
+	return shape{s.AEAD.ExplicitLen, s.AEAD.TagLen, 1}
+}
+
+// Prefix is the number of bytes between header and ciphertext: the explicit
+// nonce, 8 bytes for GCM and CCM in 1.2, the IV of CBC, else 0.
+func (s *shape) Prefix() int { return s.prefix }
+
+// SealedLen is the length of a sealed body with n bytes of plaintext.
+func (s *shape) SealedLen(n int) int { return s.prefix + (n+s.suffix+s.block-1)&^(s.block-1) }
+
+// Room is the most plaintext whose sealed body has at most n bytes; negative if
+// there is none.
+func (s *shape) Room(n int) int { return n&^(s.block-1) - s.prefix - s.suffix }
 
 // newProtection makes the protection of one direction. The mode is the one of a
 // CBC suite.
@@ -57,6 +80,7 @@ func newProtection(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []b
 // A Sealer protects the records of one direction with one key. It counts them,
 // for the limits of the suite.
 type Sealer struct {
+	shape
 	protection protection
 	limits     suite.Limits
 	records    uint64
@@ -69,24 +93,12 @@ func NewSealer(s *suite.Suite, k keys.RecordKey) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sealer{protection: p, limits: limits}, nil
+	return &Sealer{shape: shapeOf(s), protection: p, limits: limits}, nil
 }
 
-// Prefix is the number of bytes between header and ciphertext: the explicit
-// nonce, 8 bytes for GCM and CCM in 1.2, the IV of CBC, else 0.
-func (s *Sealer) Prefix() int { return s.protection.prefix() }
-
-// SealedLen is the length of a sealed body with n bytes of plaintext.
-func (s *Sealer) SealedLen(n int) int { return s.protection.sealedLen(n) }
-
-// Room is the most plaintext whose sealed body has at most n bytes; negative if
-// there is none.
-func (s *Sealer) Room(n int) int { return s.protection.room(n) }
-
-// Seal protects a body in place. body[:Prefix] is room for the explicit nonce or
-// IV, which Seal writes, and body[Prefix:] is the plaintext. Seal returns the
-// body extended by what follows the ciphertext; it allocates only if the capacity
-// lacks.
+// Seal appends a sealed body to dst. The plaintext lies behind dst already, where Prefix
+// and nothing else is between, or in other memory. Seal allocates only if the
+// capacity lacks.
 //
 // The number is the record's: in 1.2 over datagrams epoch<<48 | sequence, else
 // the sequence number. It must not repeat under one key: the explicit nonce is
@@ -94,11 +106,11 @@ func (s *Sealer) Room(n int) int { return s.protection.room(n) }
 //
 // In 1.2 the last two bytes of additional are the length of the plaintext
 // (RFC 5246 6.2.3.1, 6.2.3.3).
-func (s *Sealer) Seal(body, additional []byte, number uint64) []byte {
+func (s *Sealer) Seal(dst, plaintext, additional []byte, number uint64) []byte {
 	s.records++
 	// One block more, for the tag: it is encrypted as well.
-	s.blocks += uint64(len(body)-s.protection.prefix()+blockLen-1)/blockLen + 1
-	return s.protection.seal(body, additional, number)
+	s.blocks += uint64(len(plaintext)+blockLen-1)/blockLen + 1
+	return s.protection.seal(dst, plaintext, additional, number)
 }
 
 // Sealed is how many records were sealed, and how many blocks of 16 bytes: to be
@@ -124,6 +136,7 @@ func (s *Sealer) NearLimit() bool {
 // An Opener removes the protection of the records of one direction and key. It
 // counts those that don't authenticate, for the limit of the suite.
 type Opener struct {
+	shape      shape
 	protection protection
 	limits     suite.Limits
 	failed     uint64
@@ -135,12 +148,12 @@ func NewOpener(s *suite.Suite, k keys.RecordKey) (*Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{protection: p, limits: limits}, nil
+	return &Opener{shape: shapeOf(s), protection: p, limits: limits}, nil
 }
 
 // PlaintextLen is the most plaintext that a body of n bytes can have, and what it
 // has unless the suite is one of CBC: the length for the additional data of 1.2.
-func (o *Opener) PlaintextLen(n int) int { return max(0, o.protection.room(n)) }
+func (o *Opener) PlaintextLen(n int) int { return max(0, o.shape.Room(n)) }
 
 // Open removes the protection of a body in place: explicit nonce or IV, if any,
 // ciphertext and what follows it. It returns the plaintext, a part of body. The
@@ -166,6 +179,10 @@ func (o *Opener) Resume(failed uint64) { o.failed = failed }
 // LimitReached reports whether the key met as many records that don't
 // authenticate as it may (RFC 9147 4.5.3).
 func (o *Opener) LimitReached() bool { return o.failed >= o.limits.Integrity }
+
+// Spares reports whether one may be tried more than once: half of the limit is more
+// than 2^16 ahead. The short tags of CCM_8 never spare any.
+func (o *Opener) Spares() bool { return o.failed+1<<16 < o.limits.Integrity/2 }
 
 // NearLimit reports whether it met three quarters of them: time for the peer to
 // change its key.
@@ -195,14 +212,18 @@ func NewMask(s *suite.Suite, key []byte) (*Mask, error) {
 }
 
 // Apply hides a record number that is in the clear, or uncovers one that is
-// hidden, in place: 1 or 2 bytes as they are on the wire, and at most 16. The
-// ciphertext is what follows the header, sealed. It reports false, and changes
-// nothing, if that is shorter than 16 bytes.
+// hidden, in place: 1 or 2 bytes as they are on the wire. The ciphertext is what
+// follows the header, sealed. It reports false, and changes nothing, if that is
+// shorter than 16 bytes.
 func (m *Mask) Apply(number, ciphertext []byte) bool {
 	if len(ciphertext) < suite.SampleLen {
 		return false
 	}
 	m.fill(m.mask[:], ciphertext[:suite.SampleLen])
-	subtle.XORBytes(number, number, m.mask[:])
+	if len(number) == 1 {
+		number[0] ^= m.mask[0]
+	} else {
+		binary.BigEndian.PutUint16(number, binary.BigEndian.Uint16(number)^binary.BigEndian.Uint16(m.mask[:]))
+	}
 	return true
 }

@@ -65,7 +65,10 @@ func TestRoundTrip(t *testing.T) {
 			plaintext := bytes.Repeat([]byte{byte(i + 1)}, size)
 			number := uint64(1)<<48 | uint64(i)
 			body := unsealed(sealer, plaintext)
-			sealed := sealer.Seal(body, additional, number)
+			sealed := sealer.Seal(body[:0], body[sealer.Prefix():], additional, number)
+			if apart := sealer.Seal([]byte("before"), plaintext, additional, number); s.CBC == nil && string(apart) != "before"+string(sealed) {
+				t.Fatalf("%d bytes: sealed apart they are %x, in place %x", size, apart, sealed)
+			}
 			if len(sealed) != sealer.SealedLen(size) {
 				t.Fatalf("%d bytes became %d, expected %d", size, len(sealed), sealer.SealedLen(size))
 			}
@@ -93,7 +96,7 @@ func TestSealWithoutCapacity(t *testing.T) {
 	each(t, func(t *testing.T, s *suite.Suite) {
 		sealer, opener := pair(t, s)
 		body := bytes.Clone(unsealed(sealer, []byte("plaintext")))
-		sealed := sealer.Seal(body[:len(body):len(body)], []byte("header"), 5)
+		sealed := sealer.Seal(body[:0:len(body)], body[sealer.Prefix():], []byte("header"), 5)
 		if opened, err := opener.Open(sealed, []byte("header"), 5); err != nil || string(opened) != "plaintext" {
 			t.Errorf("got %q, %v", opened, err)
 		}
@@ -104,7 +107,7 @@ func TestEveryBitMatters(t *testing.T) {
 	each(t, func(t *testing.T, s *suite.Suite) {
 		sealer, opener := pair(t, s)
 		additional := []byte("header")
-		sealed := sealer.Seal(unsealed(sealer, []byte("some plaintext of 27 bytes.")), additional, 7)
+		sealed := sealer.Seal(nil, []byte("some plaintext of 27 bytes."), additional, 7)
 		failed := uint64(0)
 		refused := func(what string, body, additional []byte, number uint64) {
 			t.Helper()
@@ -150,7 +153,7 @@ func TestExplicitNonce(t *testing.T) {
 	s := suite.ByID(suite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
 	sealer, opener := pair(t, s)
 	const number = 3<<48 | 0x0000_1234_5678_9abc // epoch 3
-	sealed := sealer.Seal(unsealed(sealer, []byte("plaintext")), []byte("header"), number)
+	sealed := sealer.Seal(nil, []byte("plaintext"), []byte("header"), number)
 	if want := unhex(t, "0003123456789abc"); !bytes.Equal(sealed[:8], want) {
 		t.Errorf("explicit nonce %x, expected epoch and sequence number %x", sealed[:8], want)
 	}
@@ -179,7 +182,7 @@ func TestExplicitNonce(t *testing.T) {
 func TestXORNonceOf12(t *testing.T) {
 	s := suite.ByID(suite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256)
 	sealer, _ := pair(t, s)
-	sealed := sealer.Seal(unsealed(sealer, []byte("plaintext")), []byte("header"), 1<<48|0x0102)
+	sealed := sealer.Seal(nil, []byte("plaintext"), []byte("header"), 1<<48|0x0102)
 	aead, err := s.AEAD.New(testKey(s).Key)
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +238,7 @@ func TestRFC8448(t *testing.T) {
 		}
 		record := unhex(t, c.record)
 		header, body := record[:5], record[5:]
-		if got := sealer.Seal(unsealed(sealer, c.plaintext), header, c.number); !bytes.Equal(got, body) {
+		if got := sealer.Seal(nil, c.plaintext, header, c.number); !bytes.Equal(got, body) {
 			t.Errorf("%s: sealed %x, want %x", c.name, got, body)
 		}
 		if got, err := opener.Open(body, header, c.number); err != nil || !bytes.Equal(got, c.plaintext) {
@@ -306,7 +309,7 @@ func TestLimits(t *testing.T) {
 		if records, _ := sealer.Sealed(); records != want || sealer.LimitReached() {
 			t.Errorf("after %d records: counted %d, limit reached: %v", want, records, sealer.LimitReached())
 		}
-		sealer.Seal(unsealed(sealer, []byte("p")), nil, want)
+		sealer.Seal(nil, []byte("p"), nil, want)
 	}
 	if !sealer.LimitReached() {
 		t.Error("three records of three are sealed, and no limit is reached")
@@ -336,7 +339,7 @@ func TestLimits(t *testing.T) {
 		if sealer.LimitReached() {
 			t.Errorf("the limit is reached after %d blocks of 8", want)
 		}
-		sealer.Seal(unsealed(sealer, make([]byte, size)), nil, uint64(number))
+		sealer.Seal(nil, make([]byte, size), nil, uint64(number))
 		want += []uint64{1, 2, 2, 3}[number] // those of the plaintext, and the tag's
 		if _, blocks := sealer.Sealed(); blocks != want {
 			t.Errorf("counted %d blocks, expected %d", blocks, want)
@@ -425,7 +428,7 @@ func TestNoAllocations(t *testing.T) {
 			}
 			buf := make([]byte, sealer.SealedLen(size))
 			var sealed []byte
-			expectAllocations(t, "Seal", most, func() { sealed = sealer.Seal(buf[:size+sealer.Prefix()], header, 1) })
+			expectAllocations(t, "Seal", most, func() { sealed = sealer.Seal(buf[:0], buf[sealer.Prefix():][:size], header, 1) })
 			// Opening overwrites the body, so that it opens only once.
 			once := bytes.Clone(sealed)
 			expectAllocations(t, "Open", most, func() {
@@ -464,7 +467,7 @@ func expectAllocations(t *testing.T, what string, most int, f func()) {
 func FuzzOpen(f *testing.F) {
 	for i, s := range suite.Table {
 		sealer, _ := pair(f, s)
-		f.Add(uint8(i), uint64(9), []byte("header"), sealer.Seal(unsealed(sealer, []byte("plaintext")), []byte("header"), 9))
+		f.Add(uint8(i), uint64(9), []byte("header"), sealer.Seal(nil, []byte("plaintext"), []byte("header"), 9))
 		f.Add(uint8(i), uint64(1)<<63, []byte{}, make([]byte, sealer.SealedLen(0)))
 	}
 	f.Fuzz(func(t *testing.T, row uint8, number uint64, additional, body []byte) {
@@ -481,14 +484,14 @@ func FuzzOpen(f *testing.F) {
 			if sealer.Prefix() > 0 {
 				number = binary.BigEndian.Uint64(body) // the wire's counts, not ours
 			}
-			if again := sealer.Seal(unsealed(sealer, opened), additional, number); !bytes.Equal(again, body) {
+			if again := sealer.Seal(nil, opened, additional, number); !bytes.Equal(again, body) {
 				t.Errorf("opened %x, which was not sealed", body)
 			}
 		} else if err != ErrOpen || opened != nil || opener.Failed() != 1 {
 			t.Errorf("got %x, %v, %d failures", opened, err, opener.Failed())
 		}
 
-		sealed := sealer.Seal(unsealed(sealer, body), additional, number)
+		sealed := sealer.Seal(nil, body, additional, number)
 		if opened, err := opener.Open(sealed, additional, number); err != nil || !bytes.Equal(opened, body) {
 			t.Errorf("%d bytes don't survive sealing: %v", len(body), err)
 		}
