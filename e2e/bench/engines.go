@@ -86,18 +86,7 @@ func (t *engineTask) connect() error {
 	return nil
 }
 
-// run measures the bare AEAD for half of the time, as recordTask does.
-func (t *engineTask) run(d time.Duration) (sample, error) {
-	bare, err := t.cipher.run(d / 2)
-	if err != nil {
-		return nil, err
-	}
-	s, err := measure(d/2, t.exchange)
-	if err == nil {
-		s[floorCost] = bare[cost]
-	}
-	return s, err
-}
+func (t *engineTask) run(d time.Duration) (sample, error) { return t.cipher.beside(d, t.exchange) }
 
 func (t *engineTask) exchange() (int, error) {
 	now := time.Now()

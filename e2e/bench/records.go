@@ -36,19 +36,7 @@ func (p inProcess) records(size int) (task, error) {
 	return &recordTask{pair: established, data: make([]byte, size), buf: make([]byte, size), cipher: newBareAEAD(size)}, nil
 }
 
-// run measures the bare AEAD for half of the time, so that a ratio to it is as
-// fresh as can be.
-func (t *recordTask) run(d time.Duration) (sample, error) {
-	bare, err := t.cipher.run(d / 2)
-	if err != nil {
-		return nil, err
-	}
-	s, err := measure(d/2, t.exchange)
-	if err == nil {
-		s[floorCost] = bare[cost]
-	}
-	return s, err
-}
+func (t *recordTask) run(d time.Duration) (sample, error) { return t.cipher.beside(d, t.exchange) }
 
 func (t *recordTask) exchange() (int, error) {
 	for range inFlight {
@@ -109,3 +97,17 @@ func (b *bareAEAD) run(d time.Duration) (sample, error) {
 }
 
 func (b *bareAEAD) close() {}
+
+// beside measures exchange, and the bare AEAD for half of the time, so that a ratio to
+// it is as fresh as can be.
+func (b *bareAEAD) beside(d time.Duration, exchange func() (operations int, err error)) (sample, error) {
+	bare, err := b.run(d / 2)
+	if err != nil {
+		return nil, err
+	}
+	s, err := measure(d/2, exchange)
+	if err == nil {
+		s[floorCost] = bare[cost]
+	}
+	return s, err
+}
