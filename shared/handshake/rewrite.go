@@ -51,7 +51,7 @@ func (m *Machine) saidClientHello(meant, said []byte) error {
 	if err := after.Parse(said, m.transport); err != nil {
 		return err
 	}
-	if err := m.checkBindable(&before, &after); err != nil {
+	if err := checkBindable(&before, &after); err != nil {
 		return err
 	}
 	m.random.client, m.hello.sessionID = after.Random, after.SessionID
@@ -65,7 +65,7 @@ func (m *Machine) saidClientHello(meant, said []byte) error {
 
 // checkBindable wants pre_shared_key as it was, and last: its binders are written
 // over what was said.
-func (m *Machine) checkBindable(before, after *message.ClientHello) error {
+func checkBindable(before, after *message.ClientHello) error {
 	meant, offers := before.Extensions.Find(protocol.ExtPreSharedKey)
 	said, _ := after.Extensions.Find(protocol.ExtPreSharedKey)
 	last, _ := after.Extensions.Last()
