@@ -260,3 +260,51 @@ func TestConcurrentHandshake(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// What several write at once doesn't overtake the flight that the first of them shares a
+// datagram with: the peer couldn't open it, and would drop it.
+func TestConcurrentFirstWrites(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		client, server := configs(t, version)
+		a, b := newLAN().link()
+		c, err := dtls.Client(slowLink{a}, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := dtls.Server(slowLink{b}, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		defer s.Close()
+		var all sync.WaitGroup
+		for _, end := range []*dtls.Conn{c, s} {
+			for range 4 {
+				all.Go(func() {
+					if _, err := end.Write([]byte("one of four")); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Go(func() {
+				for range 4 {
+					expectRead(t, end, "one of four")
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// A slowLink lets others go first when it is to write a datagram that begins with
+// something else than data of 1.2, as one with a flight and data does.
+type slowLink struct{ net.Conn }
+
+func (l slowLink) Write(b []byte) (int, error) {
+	if b[0] != 23 {
+		for range 100 {
+			runtime.Gosched()
+		}
+	}
+	return l.Conn.Write(b)
+}

@@ -41,8 +41,15 @@ func (c *Conn) write(seal sealing, p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := c.link.send(out.room[:n], to); err != nil && !c.lost(err) {
-		return 0, err
+	if n == 0 { // seal has sent it
+		return len(p), nil
+	}
+	if err := c.link.send(out.room[:n], to); err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err := c.lost(err); err != nil {
+			return 0, err
+		}
 	}
 	return len(p), nil
 }
@@ -64,15 +71,13 @@ func (c *Conn) handshakeToWrite() error {
 	return err
 }
 
-// lost counts an error of sending that is a loss like any other.
-func (c *Conn) lost(err error) bool {
-	if tooBig(err) || !transient(err) {
-		return false
+// lost counts an error of sending data that is a loss like any other, and returns others.
+func (c *Conn) lost(err error) error {
+	if err == nil || tooBig(err) || !transient(err) {
+		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.engine.stats.LinkErrors++
-	return true
+	return nil
 }
 
 const (
@@ -86,7 +91,8 @@ const (
 // A sealing is Engine.Write or WriteEarly.
 type sealing func(e *Engine, buf, p []byte, now time.Time) (int, error)
 
-// seal makes a record of p in buf, and says where it goes.
+// seal makes a record of p in buf, and says where it goes. What shares the datagram of a
+// flight it sends itself, before anybody else can seal what the peer couldn't open yet.
 func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,6 +119,9 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 		c.schedule()
 	case c.engine.needsStore():
 		c.schedule()
+	}
+	if first > 0 {
+		return 0, Path{}, c.lost(c.link.send(buf[:n], c.engine.Path()))
 	}
 	return n, c.engine.Path(), nil
 }
