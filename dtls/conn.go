@@ -30,6 +30,9 @@ type Conn struct {
 	opened  atomic.Bool // the handshake is complete: Read and Write needn't ask
 	waiting atomic.Bool // somebody waits for a datagram
 
+	alarms *alarms // the Listener's, or its own
+	alarm  alarm
+
 	mu      sync.Mutex // guards what follows; methods that don't lock it are called with it
 	turn    sync.Cond  // of mu: reading, working or saving became false
 	reading bool       // somebody has the right to read the link
@@ -46,8 +49,7 @@ type Conn struct {
 	handshakeBy time.Time // when the handshake must be over
 	pollAt      time.Time // when to read the link if nobody does
 	lingerUntil time.Time // until when a Conn that is closed repeats its last flight
-	timer       *time.Timer
-	armed       time.Time // when timer fires; zero when it doesn't
+	armed       time.Time // when tick will run at the latest; zero: never
 	held        *packet   // what the engine's unread data lies in
 	backlog     [][]byte  // data that came while nobody read
 	backlogSize int
@@ -64,7 +66,7 @@ func Client(link net.Conn, config *Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(&connLink{conn: link}, engine), nil
+	return newConn(&connLink{conn: link}, engine, new(alarms)), nil
 }
 
 // Server returns the server's side of an association over link, as Client does
@@ -75,11 +77,11 @@ func Server(link net.Conn, config *Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(&connLink{conn: link}, engine), nil
+	return newConn(&connLink{conn: link}, engine, new(alarms)), nil
 }
 
-func newConn(l link, e *Engine) *Conn {
-	c := &Conn{link: l, engine: e, config: e.config, role: e.machine.Role()}
+func newConn(l link, e *Engine, a *alarms) *Conn {
+	c := &Conn{link: l, engine: e, config: e.config, role: e.machine.Role(), alarms: a}
 	c.turn.L = &c.mu
 	if f := c.config.LoggerFactory; f != nil {
 		c.log = f.NewLogger("dtls")

@@ -24,6 +24,7 @@ type Listener struct {
 	greeter greeter
 	accepts chan *Conn
 	done    chan struct{} // closed by Close
+	alarms  alarms        // of all Conns
 
 	mu         sync.RWMutex
 	conns      map[*peer]struct{}       // that share the socket

@@ -40,7 +40,7 @@ func (l *Listener) newPeer(engine *Engine, at Path) *peer {
 	p := &peer{listener: l, path: at, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
 	engine.paths.current, engine.paths.moved = at, p.move
 	engine.ids.register, engine.ids.retire = p.register, p.retire
-	p.conn = newConn(p, engine)
+	p.conn = newConn(p, engine, &l.alarms)
 	p.conn.onOpen, p.conn.onEnd = p.opened, p.leave
 	return p
 }

@@ -80,8 +80,8 @@ func (u *unheard) WriteTo(b []byte, _ net.Addr) (int, error) {
 	return len(b), nil
 }
 
-// heap is how much is in use, once nothing that isn't used is left.
-func heap() (inUse, allocations uint64) {
+// heapInUse is how much is in use, once nothing that isn't used is left.
+func heapInUse() (inUse, allocations uint64) {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.GC()
@@ -109,7 +109,7 @@ func TestMillionSpoofedHellos(t *testing.T) {
 				t.Errorf("%v allocations for each", n)
 			}
 			count, out := million()/len(spoofs), 0
-			before, allocations := heap()
+			before, allocations := heapInUse()
 			for n := range count {
 				last := greet(n)
 				if last.welcome != nil || last.wait != spoof.split || (last.reply == nil) != spoof.split {
@@ -117,7 +117,7 @@ func TestMillionSpoofedHellos(t *testing.T) {
 				}
 				out += len(last.reply)
 			}
-			after, more := heap()
+			after, more := heapInUse()
 			more -= allocations
 			if grown := int64(after) - int64(before); grown > 4096 {
 				t.Errorf("the heap grew by %d bytes", grown)
@@ -157,10 +157,10 @@ func TestSpoofedHellosAtListener(t *testing.T) {
 				}
 			}
 			spoofs()
-			before, _ := heap()
+			before, _ := heapInUse()
 			socket.bytes = 0
 			spoofs()
-			after, _ := heap()
+			after, _ := heapInUse()
 			if grown := int64(after) - int64(before); grown > 16<<10 {
 				t.Errorf("the heap grew by %d bytes", grown)
 			}
@@ -228,11 +228,11 @@ func TestSpoofedHellosOverUDP(t *testing.T) {
 				}
 			}
 			flood()
-			before, _ := heap()
+			before, _ := heapInUse()
 			for range 8 {
 				flood()
 			}
-			after, _ := heap()
+			after, _ := heapInUse()
 			if grown := int64(after) - int64(before); grown > 64<<10 {
 				t.Errorf("the heap grew by %d bytes", grown)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 )
 
-// The timer of a Conn repeats what got no answer, limits the handshake, and reads
+// The alarm of a Conn repeats what got no answer, limits the handshake, and reads
 // the link when nobody else does.
 
 const (
@@ -33,21 +33,20 @@ func (handshakeTimeoutError) Error() string {
 	return "dtls: the handshake took longer than Config.HandshakeTimeout"
 }
 
-// schedule sets the timer to what is due first.
+// schedule sets the alarm to what is due first. One that rings before that stays: it is
+// set again then, which costs less than to move it with each record.
 func (c *Conn) schedule() {
-	next := earlier(earlier(c.engine.Deadline(), c.pollAt), earlier(c.handshakeLimit(), c.saveAt()))
-	switch {
-	case next.Equal(c.armed):
-	case next.IsZero():
-		c.armed = next
-		c.timer.Stop()
-	case c.timer == nil:
-		c.armed = next
-		c.timer = time.AfterFunc(time.Until(next), c.tick)
-	default:
-		c.armed = next
-		c.timer.Reset(time.Until(next))
+	next := c.due()
+	if next.IsZero() || !c.armed.IsZero() && !next.Before(c.armed) {
+		return
 	}
+	c.armed = next
+	c.alarms.set(c, next)
+}
+
+// due is when the timer has something to do, zero if nothing is due ever.
+func (c *Conn) due() time.Time {
+	return earlier(earlier(c.engine.Deadline(), c.pollAt), earlier(c.handshakeLimit(), c.saveAt()))
 }
 
 // await starts the clock for a Conn that was accepted and that nobody drives
@@ -78,12 +77,19 @@ func (c *Conn) handshakeLimit() time.Time {
 	return c.handshakeBy
 }
 
-// tick runs when the timer fires: it reads the link if nobody else does, and
-// does what is due.
+// tick runs when the alarm rings: if it is time, it reads the link if nobody else does,
+// and does what is due.
 func (c *Conn) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.armed, c.pollAt = time.Time{}, time.Time{}
+	c.armed = time.Time{}
+	if due := c.due(); due.IsZero() || time.Now().Before(due) {
+		if !c.ended {
+			c.schedule()
+		}
+		return
+	}
+	c.pollAt = time.Time{}
 	c.readAside()
 	if c.ended {
 		return
@@ -205,9 +211,7 @@ var past = time.Unix(1, 0)
 func (c *Conn) end() error {
 	if !c.ended {
 		c.ended = true
-		if c.timer != nil {
-			c.timer.Stop()
-		}
+		c.alarms.cancel(c)
 		c.link.setReadDeadline(past)
 		if c.onEnd != nil {
 			c.onEnd()
