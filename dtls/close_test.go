@@ -239,6 +239,33 @@ func TestCloseDoesNotLinger(t *testing.T) {
 	})
 }
 
+// Nor once the peer has said goodbye, though it may not have said that it has our
+// tickets.
+func TestCloseAfterGoodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, dtls.VersionDTLS13)
+		client.ClientSessionCache = dtls.NewLRUClientSessionCache(1)
+		l := newLAN()
+		c, s := established(t, l, client, server)
+		from := c.LocalAddr().(*net.UDPAddr).AddrPort()
+		l.filter(func(d datagram) error {
+			if d.from == from {
+				return errLost // with the ACK of the tickets
+			}
+			return nil
+		})
+		send(t, s, c, "what brings the tickets")
+		time.Sleep(time.Second)
+		l.filter(nil)
+		c.Close()
+		_, err := s.Read(make([]byte, 10))
+		expectError(t, "Read", err, io.EOF)
+		s.Close()
+		_, err = s.NetConn().Write([]byte("x"))
+		expectError(t, "the link", err, net.ErrClosed)
+	})
+}
+
 // --- Nobody reads
 
 // A Conn that is only written to still answers the peer's KeyUpdate and takes

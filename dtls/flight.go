@@ -52,8 +52,10 @@ func (e *Engine) Outstanding() bool {
 }
 
 // unfinished reports whether the peer may miss our last flight of the handshake, or
-// what came after it.
-func (e *Engine) unfinished() bool { return e.machine.Open() && e.Outstanding() }
+// what came after it. Who has said goodbye has no use for either.
+func (e *Engine) unfinished() bool {
+	return e.machine.Open() && e.Outstanding() && !e.closing.received
+}
 
 // retransmitDeadline is when our flight goes out again, zero if no timer says so.
 func (e *Engine) retransmitDeadline() time.Time {
