@@ -64,7 +64,7 @@ func Client(link net.Conn, config *Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(&connLink{conn: link}, engine), nil
+	return newConn(newConnLink(link), engine), nil
 }
 
 // Server returns the server's side of an association over link, as Client does
@@ -75,7 +75,7 @@ func Server(link net.Conn, config *Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(&connLink{conn: link}, engine), nil
+	return newConn(newConnLink(link), engine), nil
 }
 
 func newConn(l link, e *Engine) *Conn {
