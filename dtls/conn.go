@@ -66,7 +66,7 @@ func Client(link net.Conn, config *Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(&connLink{conn: link}, engine, new(alarms)), nil
+	return newConn(newConnLink(link), engine, new(alarms)), nil
 }
 
 // Server returns the server's side of an association over link, as Client does
@@ -77,7 +77,7 @@ func Server(link net.Conn, config *Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(&connLink{conn: link}, engine, new(alarms)), nil
+	return newConn(newConnLink(link), engine, new(alarms)), nil
 }
 
 func newConn(l link, e *Engine, a *alarms) *Conn {

@@ -70,7 +70,7 @@ func Import(link net.Conn, config *Config, blob, key []byte) (*Conn, error) {
 	if err := engine.claimNow(time.Now()); err != nil {
 		return nil, err
 	}
-	c := newConn(&connLink{conn: link}, engine, new(alarms))
+	c := newConn(newConnLink(link), engine, new(alarms))
 	c.goOn()
 	return c, nil
 }

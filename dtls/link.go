@@ -3,6 +3,8 @@ package dtls
 import (
 	"errors"
 	"net"
+	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +19,9 @@ type link interface {
 	// send sends one datagram; it does not keep p. A link with one peer needs no
 	// path.
 	send(p []byte, to Path) error
+	// sendRuns sends runs until a datagram can't be sent, and returns how many were
+	// before that.
+	sendRuns(runs []run) (n int, err error)
 	// wake lets a receive that waits, or the next one, return an empty packet, unless
 	// there is a datagram.
 	wake()
@@ -28,7 +33,10 @@ type link interface {
 
 // A connLink is a link over any net.Conn that preserves datagrams.
 type connLink struct {
-	conn     net.Conn
+	conn   net.Conn
+	socket *socket // conn, if it reads and writes in batches
+	queue  queue   // what was read, and not received yet; whoever reads has it
+
 	mu       sync.Mutex // never held while waiting
 	deadline time.Time  // the caller's
 	pollEnd  time.Time  // that of poll while it runs, unless the caller's is before it
@@ -39,7 +47,32 @@ type connLink struct {
 // with a datagram waiting.
 const pollTime = 100 * time.Microsecond
 
+func newConnLink(conn net.Conn) *connLink {
+	return &connLink{conn: conn, socket: connectedSocket(conn)}
+}
+
 func (l *connLink) receive() (*packet, error) {
+	if l.queue.first != nil {
+		if l.late() {
+			return nil, os.ErrDeadlineExceeded
+		}
+		return l.queue.take(), nil
+	}
+	return l.read()
+}
+
+// late reports whether the caller's deadline has passed.
+func (l *connLink) late() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.deadline.IsZero() && !time.Now().Before(l.deadline)
+}
+
+// read waits for the next datagram.
+func (l *connLink) read() (*packet, error) {
+	if l.socket != nil {
+		return l.readBatch()
+	}
 	p := newPacket(largePacket)
 	n, err := l.conn.Read(p.room)
 	if err != nil && !l.awoke(err) {
@@ -50,11 +83,35 @@ func (l *connLink) receive() (*packet, error) {
 	return p, nil
 }
 
+// readBatch waits for the next datagrams, and keeps those behind the first.
+func (l *connLink) readBatch() (*packet, error) {
+	in, err := l.socket.receive()
+	if err != nil {
+		if l.awoke(err) {
+			return newPacket(0), nil
+		}
+		return nil, err
+	}
+	defer in.release()
+	for _, r := range in.runs {
+		for datagram := range slices.Chunk(r.data, r.size) {
+			l.queue.add(datagram, Path{})
+		}
+	}
+	if l.queue.first == nil { // they were empty
+		return newPacket(0), nil
+	}
+	return l.queue.take(), nil
+}
+
 func (l *connLink) poll() *packet {
+	if p := l.queue.take(); p != nil {
+		return p
+	}
 	if l.beginPoll() != nil {
 		return nil // it might wait forever
 	}
-	p, err := l.receive()
+	p, err := l.read()
 	l.endPoll()
 	if err != nil {
 		return nil
@@ -83,6 +140,21 @@ func (l *connLink) endPoll() {
 func (l *connLink) send(p []byte, _ Path) error {
 	_, err := l.conn.Write(p)
 	return err
+}
+
+func (l *connLink) sendRuns(runs []run) (n int, err error) {
+	if l.socket != nil {
+		return l.socket.send(runs)
+	}
+	for _, r := range runs {
+		for datagram := range slices.Chunk(r.data, r.size) {
+			if err := l.send(datagram, r.path); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+	return n, nil
 }
 
 func (l *connLink) wake() {

@@ -67,10 +67,18 @@ func Listen(network, address string, config *Config) (*Listener, error) {
 
 func listenPacket(network, address string, config *Config) (net.PacketConn, error) {
 	if config.Net == nil {
-		return net.ListenPacket(network, address)
+		pc, err := net.ListenPacket(network, address)
+		if udp, ok := pc.(*net.UDPConn); ok {
+			udp.SetReadBuffer(readBuffer) // or as much of it as the system allows
+		}
+		return pc, err
 	}
 	return config.Net.ListenPacket(network, address)
 }
+
+// readBuffer is how many bytes of datagrams may wait in a socket that serves many
+// peers, who don't know of each other.
+const readBuffer = 4 << 20
 
 // NewListener accepts associations on a socket whose addresses are UDP's. The
 // Listener owns it from now on.
@@ -95,7 +103,7 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 		recovering: map[string][]*packet{},
 		ids:        map[string]*peer{},
 	}
-	go l.serve()
+	go l.read()
 	return l
 }
 
@@ -185,21 +193,29 @@ func (l *Listener) closeIfUnused() {
 
 // --- The goroutine that reads the socket
 
-func (l *Listener) serve() {
-	in := newPacket(largePacket)
-	defer in.release()
+func (l *Listener) read() {
 	for {
-		n, from, err := l.socket.read(in.room)
-		if err != nil {
-			if transient(err) {
-				l.stats.dropped.Add(1)
-				continue
-			}
+		in, err := l.socket.receive()
+		switch {
+		case err == nil:
+			l.take(in)
+			in.release()
+		case transient(err):
+			l.stats.dropped.Add(1)
+		default:
 			l.lose(err)
 			return
 		}
-		l.stats.datagrams.Add(1)
-		l.route(in.room[:n], from)
+	}
+}
+
+// take takes the datagrams of a batch.
+func (l *Listener) take(in *batch) {
+	for _, r := range in.runs {
+		for datagram := range slices.Chunk(r.data, r.size) {
+			l.stats.datagrams.Add(1)
+			l.route(datagram, r.path)
+		}
 	}
 }
 

@@ -5,9 +5,10 @@ import "sync"
 // A packet is a buffer for one datagram. Packets come in two sizes, so that
 // what waits in a queue holds little more memory than it has bytes.
 type packet struct {
-	data []byte // the datagram
-	path Path   // that it came by
-	room []byte // the whole buffer
+	data []byte  // the datagram
+	path Path    // that it came by
+	room []byte  // the whole buffer
+	next *packet // in a queue
 }
 
 // The sizes of packets, in bytes: what most paths carry, and one record of the
@@ -43,4 +44,34 @@ func (p *packet) release() {
 	case largePacket:
 		largePackets.Put(p)
 	}
+}
+
+// copyPacket returns a packet with a copy of a datagram.
+func copyPacket(datagram []byte, from Path) *packet {
+	p := newPacket(len(datagram))
+	p.data, p.path = p.room[:copy(p.room, datagram)], from
+	return p
+}
+
+// A queue holds packets in order.
+type queue struct{ first, last *packet }
+
+// add adds a copy of a datagram.
+func (q *queue) add(datagram []byte, from Path) {
+	p := copyPacket(datagram, from)
+	if q.first == nil {
+		q.first = p
+	} else {
+		q.last.next = p
+	}
+	q.last = p
+}
+
+// take takes the first packet; nil if there is none.
+func (q *queue) take() *packet {
+	p := q.first
+	if p != nil {
+		q.first, p.next = p.next, nil
+	}
+	return p
 }

@@ -47,9 +47,7 @@ func (l *Listener) newPeer(engine *Engine, at Path) *peer {
 
 // push takes a copy of a datagram for the Conn, if there is room.
 func (p *peer) push(datagram []byte, from Path) bool {
-	in := newPacket(len(datagram))
-	in.path = from
-	in.data = in.room[:copy(in.room, datagram)]
+	in := copyPacket(datagram, from)
 	select {
 	case p.in <- in:
 		p.conn.nudge()
@@ -99,6 +97,21 @@ func (p *peer) wake() {
 // send sends or drops a datagram at once, so that a deadline matters only if it
 // has passed.
 func (p *peer) send(b []byte, to Path) error {
+	if err := p.mute(); err != nil {
+		return err
+	}
+	return p.listener.socket.write(b, to)
+}
+
+func (p *peer) sendRuns(runs []run) (n int, err error) {
+	if err := p.mute(); err != nil {
+		return 0, err
+	}
+	return p.listener.socket.send(runs)
+}
+
+// mute is why nothing can be sent, or nil.
+func (p *peer) mute() error {
 	if by := p.writeBy.Load(); by != nil && !by.IsZero() && !time.Now().Before(*by) {
 		return os.ErrDeadlineExceeded
 	}
@@ -106,7 +119,7 @@ func (p *peer) send(b []byte, to Path) error {
 	case <-p.done:
 		return p.gone
 	default:
-		return p.listener.socket.write(b, to)
+		return nil
 	}
 }
 

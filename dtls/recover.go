@@ -34,9 +34,7 @@ func (l *Listener) recover(datagram []byte, from Path) bool {
 	if len(waiting) == maxAwaiting || !known && (len(l.recovering) == maxRecoveries || l.full()) {
 		return false
 	}
-	p := newPacket(len(datagram))
-	p.data, p.path = p.room[:copy(p.room, datagram)], from
-	l.recovering[string(id)] = append(waiting, p)
+	l.recovering[string(id)] = append(waiting, copyPacket(datagram, from))
 	if !known {
 		go l.recoverID(string(id))
 	}

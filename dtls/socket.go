@@ -12,9 +12,10 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// A socket reads and writes the datagrams of a Listener. On a *net.UDPConn this
-// doesn't allocate; other PacketConns may, and are asked for nothing but
-// ReadFrom and WriteTo with a *net.UDPAddr.
+// A socket reads and writes the datagrams of a Listener, or of a Conn whose link is
+// a *net.UDPConn. On that this doesn't allocate, and where the system can, many
+// datagrams are read and written by one call (batch_linux.go); other PacketConns may
+// allocate, and are asked for nothing but ReadFrom and WriteTo with a *net.UDPAddr.
 //
 // A host may have many addresses. A *net.UDPConn that is bound to none of them
 // tells with each datagram which one it came to, and answers from there: the
@@ -23,11 +24,14 @@ type socket struct {
 	pc  net.PacketConn
 	udp *net.UDPConn // pc, if it is one
 
+	connected  bool // to the one peer
 	tellsLocal bool // control messages come with each datagram
+	batching
 
 	// Only the reading goroutine uses these.
 	control [128]byte
 	locals  map[string]netip.Addr // by the control messages that told it
+	single  *batch                // where datagrams are read one by one
 
 	mu      sync.RWMutex
 	sources map[netip.Addr][]byte // the control messages that choose a source
@@ -46,6 +50,7 @@ func newSocket(pc net.PacketConn) *socket {
 	s.udp, _ = pc.(*net.UDPConn)
 	bound, ok := pc.LocalAddr().(*net.UDPAddr)
 	if s.udp == nil || !ok || !bound.IP.IsUnspecified() {
+		s.startBatching()
 		return s
 	}
 	// Which of the two works depends on the socket's family; on dual-stack
@@ -55,7 +60,68 @@ func newSocket(pc net.PacketConn) *socket {
 	s.tellsLocal = err4 == nil || err6 == nil
 	s.locals = make(map[string]netip.Addr)
 	s.sources = make(map[netip.Addr][]byte)
+	s.startBatching()
 	return s
+}
+
+// connectedSocket is the socket of a Conn; nil if it has no more to offer than c.
+func connectedSocket(c net.Conn) *socket {
+	udp, ok := c.(*net.UDPConn)
+	if !ok || udp.RemoteAddr() == nil {
+		return nil
+	}
+	s := &socket{pc: udp, udp: udp, connected: true}
+	if !s.startBatching() {
+		return nil
+	}
+	return s
+}
+
+// A batch is what one call has read. It has buffers of its own, until it is released.
+type batch struct {
+	runs []run
+	room []byte
+	messages
+	pool *sync.Pool // nil: it's the socket's own
+}
+
+func (b *batch) release() {
+	b.runs = b.runs[:0]
+	if b.pool != nil {
+		b.pool.Put(b)
+	}
+}
+
+// receive waits for the next datagrams; one goroutine may read at a time. Its errors
+// are those of read.
+func (s *socket) receive() (*batch, error) {
+	if s.batches() {
+		return s.readBatch()
+	}
+	if s.single == nil {
+		s.single = &batch{room: make([]byte, largePacket)}
+	}
+	n, p, err := s.read(s.single.room)
+	s.single.runs = append(s.single.runs[:0], run{s.single.room[:n], max(n, 1), p})
+	return s.single, err
+}
+
+// send sends runs until a datagram can't be sent, and returns how many were before
+// that. Its error is that of write.
+func (s *socket) send(runs []run) (n int, err error) {
+	for len(runs) > 0 {
+		sent := s.writeBatch(runs)
+		if sent == 0 { // what the system refuses together may go alone
+			r := &runs[0]
+			if err := s.write(r.data[:min(r.size, len(r.data))], r.path); err != nil {
+				return n, err
+			}
+			sent = 1
+		}
+		n += sent
+		runs = skip(runs, sent)
+	}
+	return n, nil
 }
 
 func (s *socket) localAddr() net.Addr { return s.pc.LocalAddr() }
@@ -92,6 +158,8 @@ func (s *socket) read(b []byte) (n int, p Path, err error) {
 // number of goroutines may write.
 func (s *socket) write(b []byte, p Path) (err error) {
 	switch {
+	case s.connected:
+		_, err = s.udp.Write(b)
 	case s.udp == nil:
 		_, err = s.pc.WriteTo(b, net.UDPAddrFromAddrPort(p.Remote))
 	case p.Local.IsValid():
