@@ -70,7 +70,7 @@ type Engine struct {
 	reserve  *reservation // nil without a Store
 	closing  closing
 	err      error
-	stats    Stats
+	stats    counters
 }
 
 // closing is how far the end of the association has come.
@@ -166,6 +166,7 @@ func (timeoutError) Temporary() bool { return false }
 
 // Start lets a client speak first. A server's Engine needs no Start.
 func (e *Engine) Start(now time.Time) error {
+	e.stats.begin(now)
 	return e.call(now, func() error { return e.machine.Start(now) })
 }
 
@@ -183,6 +184,8 @@ func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 	}
 	e.now, e.paths.from, e.ids.here = now, from, false
 	e.budget.receive(len(datagram))
+	e.stats.datagramsReceived++
+	e.stats.bytesReceived += uint64(len(datagram))
 	e.inbox.reset()
 	e.traceDatagram(handshake.Received, len(datagram))
 	for rest := datagram; len(rest) > 0; {

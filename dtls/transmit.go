@@ -59,7 +59,9 @@ func (e *Engine) transmit(d datagram) (n int, to Path) {
 		e.budget.send(n)
 	}
 	if n > 0 {
-		e.stats.DatagramsSent++
+		if !d.followed {
+			e.stats.datagramsSent++ // otherwise whoever follows, or doesn't
+		}
 		e.traceDatagram(handshake.Sent, n)
 	}
 	return n, to
@@ -120,6 +122,7 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 		}
 		return false
 	}
+	d.e.stats.sendRecord(size)
 	d.e.traceRecord(handshake.Sent, kind, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, size)
 	d.n += size
 	return true
