@@ -102,7 +102,7 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 	first := c.beginDatagram(buf, len(p)+c.config.RecordPadding)
 	n, err := make(c.engine, buf[first:], p, time.Now())
 	if n += first; err != nil && first > 0 {
-		c.engine.stats.datagramsSent++
+		c.engine.endDatagram(0)
 		c.sendFlight(buf[:first], c.engine.Path())
 	}
 	if c.engine.Pending() || c.engine.backoff.Armed() { // a KeyUpdate, or the alert for err
@@ -136,7 +136,7 @@ func (c *Conn) beginDatagram(buf []byte, size int) int {
 		if n == 0 || to == c.engine.Path() && !c.engine.Pending() && n+size+overhead <= min(len(buf), c.engine.mtu) {
 			return n
 		}
-		c.engine.stats.datagramsSent++
+		c.engine.endDatagram(0)
 		c.sendFlight(buf[:n], to)
 	}
 	return 0

@@ -62,6 +62,7 @@ type Engine struct {
 	ids   connectionIDs
 	paths paths
 
+	followed int // bytes of the datagram that data is about to follow in
 	mtu      int
 	exactMTU bool // it was set: timeouts don't lower it
 	inbox    inbox

@@ -124,6 +124,8 @@ func (l *layer) Version(v protocol.Version) {
 // anyway.
 func (l *layer) SkipEarly(int) {}
 
+func (l *layer) Trace(v Event) { (*Engine)(l).trace(v) }
+
 // Finish ends the handshake. Either the peer's last flight answers ours, which
 // is then not needed any more, and nothing but an ACK answers theirs; or the one
 // that we are in answers theirs.

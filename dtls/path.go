@@ -276,8 +276,8 @@ func (e *Engine) Candidate(n int) (to Path, ok bool) {
 		return Path{}, false
 	}
 	c.sent += n
-	e.stats.datagramsSent++
 	e.stats.bytesSent += uint64(n)
+	e.endDatagram(n)
 	return c.candidate, true
 }
 

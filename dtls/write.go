@@ -47,20 +47,19 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	e.endDatagram(first + n)
 	if w.sealer.NearLimit() {
 		err = e.guardKeys(w)
 	}
 	return first + n, err
 }
 
-// seal makes one record of application data in buf, where it fits: a datagram, with
-// what goes before it.
+// seal makes one record of application data in buf, where it fits.
 func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 	n, err := w.finish(buf, w.lastForm(), protocol.ApplicationData, p, e.padding(w, len(p), len(buf)))
 	if err != nil {
 		return 0, e.fail(err)
 	}
-	e.stats.datagramsSent++
 	e.stats.sendRecord(n)
 	e.traceRecord(handshake.Sent, protocol.ApplicationData, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, n)
 	return n, nil
