@@ -40,8 +40,9 @@ var layers = []struct {
 	{"shared/session", []string{"shared/protocol", "shared/suite", "shared/wire"}},
 	{"shared/ech", []string{"shared/alert", "shared/message", "shared/protocol", "shared/wire"}},
 	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/connectionid", "shared/ech", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
-	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
-	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"shared/qlog", []string{"shared/handshake"}},
+	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 }
 
 // outside is what the library may import from beyond the standard library.

@@ -326,7 +326,7 @@ func (c *Conn) receiveError(err error) error {
 	case ended != nil:
 		return ended
 	case transient(err):
-		c.engine.stats.LinkErrors++
+		c.engine.stats.count(linkFailed)
 		return nil
 	case err == io.EOF:
 		return io.ErrUnexpectedEOF // only the peer's close_notify ends the data

@@ -76,7 +76,7 @@ func (c *Conn) lost(err error) error {
 	if err == nil || tooBig(err) || !transient(err) {
 		return err
 	}
-	c.engine.stats.LinkErrors++
+	c.engine.stats.count(linkFailed)
 	return nil
 }
 
@@ -102,6 +102,7 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 	first := c.beginDatagram(buf, len(p)+c.config.RecordPadding)
 	n, err := make(c.engine, buf[first:], p, time.Now())
 	if n += first; err != nil && first > 0 {
+		c.engine.endDatagram(0)
 		c.sendFlight(buf[:first], c.engine.Path())
 	}
 	if c.engine.Pending() || c.engine.backoff.Armed() { // a KeyUpdate, or the alert for err
@@ -135,6 +136,7 @@ func (c *Conn) beginDatagram(buf []byte, size int) int {
 		if n == 0 || to == c.engine.Path() && !c.engine.Pending() && n+size+overhead <= min(len(buf), c.engine.mtu) {
 			return n
 		}
+		c.engine.endDatagram(0)
 		c.sendFlight(buf[:n], to)
 	}
 	return 0
@@ -177,7 +179,7 @@ func (c *Conn) sendFlight(datagram []byte, to Path) {
 	case tooBig(err):
 		c.engine.shrink(len(datagram))
 	case transient(err):
-		c.engine.stats.LinkErrors++
+		c.engine.stats.count(linkFailed)
 	case timedOut(err):
 	case err != nil && !c.engine.Open() && c.err() == nil:
 		c.fail(err)

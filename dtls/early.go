@@ -91,6 +91,7 @@ func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
 	e.now = now
 	n, err := e.seal(w, buf, p)
 	if err == nil {
+		e.endDatagram(n)
 		e.machine.WroteEarly(len(p))
 		e.budget.send(n)
 	}

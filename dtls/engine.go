@@ -62,6 +62,7 @@ type Engine struct {
 	ids   connectionIDs
 	paths paths
 
+	followed int // bytes of the datagram that data is about to follow in
 	mtu      int
 	exactMTU bool // it was set: timeouts don't lower it
 	inbox    inbox
@@ -70,7 +71,7 @@ type Engine struct {
 	reserve  *reservation // nil without a Store
 	closing  closing
 	err      error
-	stats    Stats
+	stats    counters
 }
 
 // closing is how far the end of the association has come.
@@ -166,6 +167,7 @@ func (timeoutError) Temporary() bool { return false }
 
 // Start lets a client speak first. A server's Engine needs no Start.
 func (e *Engine) Start(now time.Time) error {
+	e.stats.begin(now)
 	return e.call(now, func() error { return e.machine.Start(now) })
 }
 
@@ -183,6 +185,8 @@ func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 	}
 	e.now, e.paths.from, e.ids.here = now, from, false
 	e.budget.receive(len(datagram))
+	e.stats.datagramsReceived++
+	e.stats.bytesReceived += uint64(len(datagram))
 	e.inbox.reset()
 	e.traceDatagram(handshake.Received, len(datagram))
 	for rest := datagram; len(rest) > 0; {

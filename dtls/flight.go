@@ -69,7 +69,7 @@ func (e *Engine) retransmitDeadline() time.Time {
 func (e *Engine) repeat() {
 	e.rewind()
 	e.repeats++
-	e.stats.Retransmits++
+	e.stats.count(retransmitted)
 }
 
 func (e *Engine) rewind() {

@@ -142,6 +142,7 @@ func (in *hello) datagram() []byte {
 type greeting struct {
 	reply   []byte // valid until the next call
 	welcome *welcome
+	refused bool // the cookie that it brought
 }
 
 // answer judges a hello from an address that is not validated.
@@ -166,9 +167,9 @@ func (g *greeter) answer(in *hello, from netip.AddrPort, now time.Time) greeting
 		reply = g.challenge(in, from, now)
 	}
 	if len(reply) > amplification*in.size {
-		return greeting{}
+		reply = nil
 	}
-	return greeting{reply: reply}
+	return greeting{reply: reply, refused: v != 0}
 }
 
 // maxHelloSeq is the highest message_seq that a ClientHello can lawfully have:

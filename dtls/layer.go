@@ -49,6 +49,9 @@ func (l *layer) Flush(reply handshake.Reply) {
 	if !(*Engine)(l).machine.Open() {
 		l.answer()
 	}
+	if reply == handshake.AwaitReply {
+		l.stats.roundTrips++
+	}
 	if reply == handshake.AwaitReply || l.version.Is13() {
 		(*Engine)(l).pace()
 		l.backoff.Arm(l.now)
@@ -75,6 +78,9 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 		w.ids = &l.ids
 		l.writes = append(l.writes, w)
 	}
+	if w.number > handshake.LevelApplication {
+		l.stats.count(keysUpdated)
+	}
 	(*Engine)(l).trace(handshake.Event{Kind: handshake.EventKey, Direction: handshake.Sent, Number: protocol.RecordNumber{Epoch: w.number}})
 	return nil
 }
@@ -99,6 +105,9 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 		}
 	}
 	l.reads = append(l.reads, r)
+	if r.number > handshake.LevelApplication {
+		l.stats.count(peerKeysUpdated)
+	}
 	(*Engine)(l).trace(handshake.Event{Kind: handshake.EventKey, Direction: handshake.Received, Number: protocol.RecordNumber{Epoch: r.number}})
 	return nil
 }
@@ -115,10 +124,13 @@ func (l *layer) Version(v protocol.Version) {
 // anyway.
 func (l *layer) SkipEarly(int) {}
 
+func (l *layer) Trace(v Event) { (*Engine)(l).trace(v) }
+
 // Finish ends the handshake. Either the peer's last flight answers ours, which
 // is then not needed any more, and nothing but an ACK answers theirs; or the one
 // that we are in answers theirs.
 func (l *layer) Finish() {
+	l.stats.complete(l.now)
 	(*Engine)(l).finishEarly()
 	if !l.flushed {
 		l.answer()

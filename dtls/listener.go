@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/connectionid"
@@ -32,19 +31,11 @@ type Listener struct {
 	candidates map[netip.AddrPort]*peer // those that may replace one of them: see restart.go,
 	ids        map[string]*peer         // and by the connection IDs that we gave them
 	recovering map[string][]*packet     // by IDs that are looked for in the Store: see recover.go
+	handshakes HandshakeStats
 	closed     bool
 	err        error // why the socket was lost
 
-	stats struct{ datagrams, challenges, dropped, recovered atomic.Uint64 }
-}
-
-// ListenerStats counts what a Listener did.
-type ListenerStats struct {
-	Datagrams   uint64 // received
-	Challenges  uint64 // hellos answered with a cookie or an alert
-	Dropped     uint64 // datagrams from nobody, or for a full queue
-	Recovered   uint64 // connections of other processes that were found in Config.Store
-	Connections int    // Conns that share the socket now
+	stats listenerCounters
 }
 
 // maxAccepts is how many validated clients wait for Accept; more are left to
@@ -102,6 +93,7 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 		candidates: map[netip.AddrPort]*peer{},
 		recovering: map[string][]*packet{},
 		ids:        map[string]*peer{},
+		handshakes: newHandshakeStats(),
 	}
 	go l.read()
 	return l
@@ -140,19 +132,6 @@ func (l *Listener) SetCookieKeys(keys [][32]byte) { l.greeter.cookies.set(keys, 
 
 // Addr is the socket's address.
 func (l *Listener) Addr() net.Addr { return l.socket.localAddr() }
-
-// Stats returns the counters.
-func (l *Listener) Stats() ListenerStats {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return ListenerStats{
-		Datagrams:   l.stats.datagrams.Load(),
-		Challenges:  l.stats.challenges.Load(),
-		Dropped:     l.stats.dropped.Load(),
-		Recovered:   l.stats.recovered.Load(),
-		Connections: len(l.conns),
-	}
-}
 
 // Close stops accepting. Conns that were accepted go on; the socket closes with
 // the last of them. Those that wait for Accept are closed.
@@ -213,7 +192,8 @@ func (l *Listener) read() {
 func (l *Listener) take(in *batch) {
 	for _, r := range in.runs {
 		for datagram := range slices.Chunk(r.data, r.size) {
-			l.stats.datagrams.Add(1)
+			l.stats.datagramsReceived.Add(1)
+			l.stats.bytesReceived.Add(uint64(len(datagram)))
 			l.route(datagram, r.path)
 		}
 	}
@@ -285,7 +265,11 @@ func (l *Listener) greet(datagram []byte, from Path, at seats) {
 		l.count(!p.conn.opened.Load() && p.push(in.datagram(), from))
 		return
 	}
-	switch g := l.greeter.answer(in, from.Remote, now); {
+	g := l.greeter.answer(in, from.Remote, now)
+	if g.refused {
+		l.stats.cookiesRefused.Add(1)
+	}
+	switch {
 	case g.welcome != nil && g.welcome.budget > 0 && at.handshaking():
 		l.count(false) // only a cookie says that it is the same client
 	case g.welcome != nil:
@@ -295,7 +279,7 @@ func (l *Listener) greet(datagram []byte, from Path, at seats) {
 		})
 	case g.reply != nil && !at.disturbs(in, g.reply):
 		l.stats.challenges.Add(1)
-		l.socket.write(g.reply, from) // lost or not, the client asks again
+		l.send(g.reply, from) // lost or not, the client asks again
 	default:
 		l.count(false)
 	}

@@ -256,7 +256,7 @@ func (e *Engine) move(to Path) {
 	if e.paths.moved != nil {
 		e.paths.moved(from, to)
 	}
-	e.stats.Moves++
+	e.stats.count(moved)
 	if e.version.Is13() {
 		e.rotate() // as far as it goes
 	}
@@ -276,6 +276,8 @@ func (e *Engine) Candidate(n int) (to Path, ok bool) {
 		return Path{}, false
 	}
 	c.sent += n
+	e.stats.bytesSent += uint64(n)
+	e.endDatagram(n)
 	return c.candidate, true
 }
 

@@ -40,6 +40,7 @@ func (l *Listener) newPeer(engine *Engine, at Path) *peer {
 	p := &peer{listener: l, path: at, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
 	engine.paths.current, engine.paths.moved = at, p.move
 	engine.ids.register, engine.ids.retire = p.register, p.retire
+	engine.stats.totals = &l.stats.conns
 	p.conn = newConn(p, engine, &l.alarms)
 	p.conn.onOpen, p.conn.onEnd = p.opened, p.leave
 	return p
@@ -100,14 +101,14 @@ func (p *peer) send(b []byte, to Path) error {
 	if err := p.mute(); err != nil {
 		return err
 	}
-	return p.listener.socket.write(b, to)
+	return p.listener.send(b, to)
 }
 
 func (p *peer) sendRuns(runs []run) (n int, err error) {
 	if err := p.mute(); err != nil {
 		return 0, err
 	}
-	return p.listener.socket.send(runs)
+	return p.listener.sendRuns(runs)
 }
 
 // mute is why nothing can be sent, or nil.
@@ -146,6 +147,9 @@ func (p *peer) leave() {
 	defer l.mu.Unlock()
 	delete(l.conns, p)
 	l.vacate(p)
+	if !p.left && !p.conn.opened.Load() {
+		l.handshakes.Failed++
+	}
 	for _, id := range p.ids {
 		delete(l.ids, id)
 	}

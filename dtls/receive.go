@@ -144,6 +144,7 @@ func (e *Engine) receivePlain(h header12) error {
 	case e.authenticated:
 		return e.drop(dropPlaintext)
 	}
+	e.stats.receiveRecord()
 	e.traceRecord(handshake.Received, h.kind, h.number, headerSize12+len(h.body))
 	return e.dispatch(h.kind, h.number, h.body)
 }
@@ -208,6 +209,7 @@ func (e *Engine) deliverRecord(r *readEpoch, kind protocol.ContentType, n protoc
 			return err
 		}
 	}
+	e.stats.receiveRecord()
 	e.traceRecord(handshake.Received, kind, n, size)
 	if n.Sequence >= r.limit {
 		return e.park(kind, n, content)

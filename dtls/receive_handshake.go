@@ -17,6 +17,7 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 	if len(payload) == 0 {
 		return alert.Peerf(alert.UnexpectedMessage, "%w: %v is an empty handshake record", alert.UnexpectedRecord, n)
 	}
+	e.stats.begin(e.now)
 	complete, known := true, e.version != 0 // complete: nothing in it was discarded
 	for len(payload) > 0 {
 		h, body, rest, err := fragment.Parse(payload)

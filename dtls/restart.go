@@ -111,6 +111,7 @@ func (p *peer) opened() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p.identity = identity
+	l.handshakes.complete(p.conn.engine.stats.handshakeTime)
 	l.settle(p)
 }
 

@@ -239,7 +239,7 @@ func TestSpoofedHellosOverUDP(t *testing.T) {
 			if out > amplification*in || l.Stats().Connections != 0 {
 				t.Errorf("%d bytes in, %d out, %+v", in, out, l.Stats())
 			}
-			if challenges := l.Stats().Challenges; spoof.split && challenges != 0 || !spoof.split && challenges != l.Stats().Datagrams {
+			if challenges := l.Stats().Challenges; spoof.split && challenges != 0 || !spoof.split && challenges != l.Stats().DatagramsReceived {
 				t.Errorf("%+v", l.Stats())
 			}
 		})
@@ -250,9 +250,9 @@ func TestSpoofedHellosOverUDP(t *testing.T) {
 // under way in it.
 func waitForDatagrams(t testing.TB, l *Listener, n int) {
 	t.Helper()
-	for began := time.Now(); l.Stats().Datagrams < uint64(n); runtime.Gosched() {
+	for began := time.Now(); l.Stats().DatagramsReceived < uint64(n); runtime.Gosched() {
 		if time.Since(began) > 10*time.Second {
-			t.Fatalf("%d datagrams of %d came through", l.Stats().Datagrams, n)
+			t.Fatalf("%d datagrams of %d came through", l.Stats().DatagramsReceived, n)
 		}
 	}
 }

@@ -41,7 +41,8 @@ func (e *Engine) Transmit(buf []byte) int {
 // TransmitTo is Transmit with the path that the datagram goes to.
 func (e *Engine) TransmitTo(buf []byte) (n int, to Path) { return e.transmit(datagram{e: e, buf: buf}) }
 
-// transmitBefore is TransmitTo for a datagram that a record of data may follow in.
+// transmitBefore is TransmitTo for a datagram that a record of data may follow in. If
+// none does, endDatagram(0) says so.
 func (e *Engine) transmitBefore(buf []byte) (n int, to Path) {
 	return e.transmit(datagram{e: e, buf: buf, followed: true})
 }
@@ -58,11 +59,20 @@ func (e *Engine) transmit(d datagram) (n int, to Path) {
 		n, to = d.n, e.paths.current
 		e.budget.send(n)
 	}
-	if n > 0 {
-		e.stats.DatagramsSent++
-		e.traceDatagram(handshake.Sent, n)
+	switch {
+	case d.followed:
+		e.followed = n
+	case n > 0:
+		e.endDatagram(n)
 	}
 	return n, to
+}
+
+// endDatagram notes that a datagram is complete: n bytes, behind those of transmitBefore.
+func (e *Engine) endDatagram(n int) {
+	e.stats.datagramsSent++
+	e.traceDatagram(handshake.Sent, e.followed+n)
+	e.followed = 0
 }
 
 // datagramSize is how large our datagrams may be: up to the MTU, but no larger
@@ -120,6 +130,7 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 		}
 		return false
 	}
+	d.e.stats.sendRecord(size)
 	d.e.traceRecord(handshake.Sent, kind, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, size)
 	d.n += size
 	return true

@@ -47,6 +47,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	e.endDatagram(first + n)
 	if w.sealer.NearLimit() {
 		err = e.guardKeys(w)
 	}
@@ -59,6 +60,7 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 	if err != nil {
 		return 0, e.fail(err)
 	}
+	e.stats.sendRecord(n)
 	e.traceRecord(handshake.Sent, protocol.ApplicationData, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, n)
 	return n, nil
 }

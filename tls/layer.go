@@ -148,6 +148,8 @@ func (l *layer) ConnectionIDs(handshake.ConnectionIDs) error { return nil }
 // something else: one that opens, or the second ClientHello.
 func (l *layer) SkipEarly(n int) { l.skip = skip{true, n} }
 
+func (l *layer) Trace(v Event) { (*Engine)(l).trace(v) }
+
 // Finish ends the handshake. In 1.2 no keys change behind its last message, and
 // yet nothing may come with that.
 func (l *layer) Finish() {

@@ -1,15 +1,25 @@
 package tls
 
 import (
+	"io"
+
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/qlog"
 )
+
+// NewQlog returns a Config.Trace that writes a qlog (draft-ietf-quic-qlog-main-schema, as
+// JSON text sequences) to w: one of a client or of a server, whose connections may share
+// it. Each event is one Write, which Config.Trace waits for; what w doesn't take is lost,
+// and the connection goes on. The events are in docs/observability.md. They name no
+// secrets and no data, but say when who sent how much.
+func NewQlog(w io.Writer) func(Event) { return qlog.Trace(w, "tls") }
 
 // Config.Trace. Without it, these cost a comparison.
 
 func (e *Engine) trace(v Event) {
-	v.Time, v.Role = e.now, e.machine.Role()
+	v.Time, v.Role, v.Engine = e.now, e.machine.Role(), e.machine.Number()
 	e.config.Trace(v)
 }
 

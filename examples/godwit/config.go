@@ -241,14 +241,9 @@ func (o *options) openKeyLog() error {
 	return err
 }
 
-func (o *options) openTrace() error {
-	if o.traceFile == "" {
-		return nil
-	}
-	f, err := os.Create(o.traceFile)
-	if err == nil {
-		o.config.Trace = traceTo(f)
-		o.files = append(o.files, f)
+func (o *options) openTrace() (err error) {
+	if o.traceFile != "" {
+		o.config.Trace, err = o.createTrace(o.traceFile)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -82,6 +83,19 @@ func (o *options) listen() (net.Listener, error) {
 		return tls.Listen("tcp", o.address, &o.config)
 	}
 	return dtls.Listen("udp", o.address, &o.config)
+}
+
+// createTrace returns a Config.Trace that writes a qlog.
+func (o *options) createTrace(file string) (func(dtls.Event), error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	o.files = append(o.files, f)
+	if o.transport == protocol.Stream {
+		return tls.NewQlog(f), nil
+	}
+	return dtls.NewQlog(f), nil
 }
 
 // handshakeContext bounds the handshake.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
@@ -48,6 +50,7 @@ type answered struct {
 func demo(ctx context.Context, o *options, con *console) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, fmt.Errorf("not done after %v: try less loss or another seed", demoPatience))
 	defer cancel()
+	defer o.close()
 	d, err := newDemonstration(o)
 	if err != nil {
 		return err
@@ -77,10 +80,13 @@ func newDemonstration(o *options) (*demonstration, error) {
 		rekeyed:  make(chan handshake.Direction, 2),
 		answered: make(chan answered, 1),
 	}
-	if err := d.configure(o.config); err != nil {
+	err := d.configure(o.config)
+	if err == nil {
+		err = d.openTraces(o)
+	}
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	if d.listener, err = dtls.Listen("udp", "127.0.0.1:0", &d.server); err != nil {
 		return nil, err
 	}
@@ -115,6 +121,26 @@ func (d *demonstration) configure(common dtls.Config) error {
 	d.client.PeerFingerprints = []string{fingerprint(server.Certificate[0])}
 	if err := d.client.Validate(handshake.Client, protocol.Datagram); err != nil {
 		return usageError{err}
+	}
+	return nil
+}
+
+// openTraces lets both sides write their qlogs too, for trace.sqlog into
+// trace-client.sqlog and trace-server.sqlog.
+func (d *demonstration) openTraces(o *options) error {
+	if o.traceFile == "" {
+		return nil
+	}
+	suffix := filepath.Ext(o.traceFile)
+	for role, config := range map[handshake.Role]*dtls.Config{handshake.Client: &d.client, handshake.Server: &d.server} {
+		write, err := o.createTrace(fmt.Sprintf("%s-%v%s", strings.TrimSuffix(o.traceFile, suffix), role, suffix))
+		if err != nil {
+			return usageError{err}
+		}
+		config.Trace = func(e dtls.Event) {
+			d.trace(e)
+			write(e)
+		}
 	}
 	return nil
 }

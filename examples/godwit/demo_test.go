@@ -31,8 +31,8 @@ func TestDemo(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			picture := filepath.Join(t.TempDir(), "ladder.svg")
-			r := godwit(t, nil, append([]string{"demo", "-svg", picture}, strings.Fields(test.flags)...)...).expect(t, 0)
+			picture, trace := filepath.Join(t.TempDir(), "ladder.svg"), filepath.Join(t.TempDir(), "trace")
+			r := godwit(t, nil, append([]string{"demo", "-svg", picture, "-trace", trace + ".sqlog"}, strings.Fields(test.flags)...)...).expect(t, 0)
 			for _, text := range append(test.shows, "ClientHello", "CertificateVerify", "Finished", "application data", "Alert close_notify") {
 				if !strings.Contains(r.stdout, text) {
 					t.Errorf("the ladder lacks %q", text)
@@ -47,6 +47,11 @@ func TestDemo(t *testing.T) {
 				t.Log("\n" + r.stdout)
 			}
 			checkSVG(t, picture, test.shows[0])
+			for role, name := range map[string]string{"client": "dtls:message_sent", "server": "dtls:message_received"} {
+				if !message(readTrace(t, trace+"-"+role+".sqlog"), name, "ClientHello") {
+					t.Errorf("the qlog of the %s lacks ClientHello", role)
+				}
+			}
 		})
 	}
 }

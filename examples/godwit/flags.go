@@ -105,7 +105,7 @@ var flagTable = []struct {
 	{talks, "no-ems", "", "take 1.2 peers without extended_master_secret", boolean(func(o *options) *bool { return &o.config.InsecureAllowMissingEMS })},
 	{talks, "export", "LABEL:LEN", "export LEN bytes of keying material, for -json", setExporter},
 	{talks, "keylog", "FILE", "append the secrets in NSS key log format", text(func(o *options) *string { return &o.keyLogFile })},
-	{talks, "trace", "FILE", "write one JSON object per event", text(func(o *options) *string { return &o.traceFile })},
+	{all, "trace", "FILE", "write a qlog of every event (docs/observability.md); demo writes two, trace-client.sqlog and trace-server.sqlog for trace.sqlog", text(func(o *options) *string { return &o.traceFile })},
 	{talks, "key-update", "", "change the keys of both directions after the handshake (1.3)", boolean(func(o *options) *bool { return &o.keyUpdate })},
 	{talks, "json", "", "print one JSON object per established connection when it ends", boolean(func(o *options) *bool { return &o.json })},
 	{talks, "timeout", "DURATION", "bound of the handshake, and in connect of each wait for a reply (default 10s)", setTimeout},

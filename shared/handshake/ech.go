@@ -367,9 +367,7 @@ func crossedOpen(m *Machine) error {
 
 // traceInner tells of an inner ClientHello, which no Layer sees.
 func (m *Machine) traceInner(d Direction, size int) {
-	if trace := m.config.Trace; trace != nil {
-		trace(Event{Time: m.now, Kind: EventInnerHello, Direction: d, Role: m.role, Message: protocol.ClientHello, Size: size, Length: size})
-	}
+	m.trace(Event{Kind: EventInnerHello, Direction: d, Message: protocol.ClientHello, Size: size, Length: size})
 }
 
 // validateECH checks what Config says of Encrypted Client Hello.

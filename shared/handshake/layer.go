@@ -63,6 +63,8 @@ type Layer interface {
 	// SkipEarly tells the server's layer that 0-RTT was offered and refused:
 	// up to n bytes of records that don't open are passed over (RFC 9846 4.3.10).
 	SkipEarly(n int)
+	// Trace gives Config.Trace, which is set, an event, and says when it was and whose.
+	Trace(Event)
 	// Finish says that the handshake is complete.
 	Finish()
 }

@@ -38,6 +38,7 @@ import (
 type Machine struct {
 	given     *Config // as it came
 	config    *Config // in force: GetConfigForClient may replace it
+	number    uint64  // Event.Engine
 	role      Role
 	transport protocol.Transport
 	layer     Layer
@@ -219,7 +220,7 @@ func NewServer(c *Config, t protocol.Transport, l Layer) *Machine {
 const usualBody = 512
 
 func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
-	m := &Machine{given: c, config: c, role: r, transport: t, layer: l, place: Place{At: Start}}
+	m := &Machine{given: c, config: c, number: numberOf(c), role: r, transport: t, layer: l, place: Place{At: Start}}
 	m.out = *wire.NewBuilder(make([]byte, 0, usualBody))
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
@@ -281,6 +282,7 @@ func (m *Machine) cross(e Edge, msg Message) error {
 	if !m.place.Move(e) {
 		return alert.Peerf(alert.IllegalParameter, "%w: %v", alert.Contradiction, e.To)
 	}
+	m.trace(Event{Kind: EventStep, Step: e.To})
 	if f := crossed[e.To]; f != nil {
 		return f(m)
 	}

@@ -73,6 +73,7 @@ func (p *peer) Send(m Message) {
 func (p *peer) Flush(r Reply)              { p.replies = append(p.replies, r) }
 func (p *peer) Version(v protocol.Version) { p.versions = append(p.versions, v) }
 func (p *peer) SkipEarly(n int)            { p.skipped += n }
+func (p *peer) Trace(v Event)              { p.m.given.Trace(v) }
 func (p *peer) Finish()                    { p.finished++ }
 
 func (p *peer) ConnectionIDs(c ConnectionIDs) error {

@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -20,10 +22,11 @@ const (
 	EventTimeout                     // the retransmission timer expired
 	EventKey                         // new keys: Epoch
 	EventInnerHello                  // a ClientHello that goes encrypted in another one
+	EventStep                        // the handshake has crossed a step of the graph: Step
 )
 
 func (k EventKind) String() string {
-	return [...]string{"datagram", "record", "message", "ack", "alert", "drop", "timeout", "key", "inner hello"}[k]
+	return [...]string{"datagram", "record", "message", "ack", "alert", "drop", "timeout", "key", "inner hello", "step"}[k]
 }
 
 // A Direction is seen from this side.
@@ -40,6 +43,7 @@ func (d Direction) String() string { return [...]string{"sent", "received"}[d] }
 // set follows from Kind.
 type Event struct {
 	Time      time.Time // of the call into the Engine
+	Engine    uint64    // which one: a random number, the same in all its events
 	Kind      EventKind
 	Direction Direction
 	Role      Role
@@ -54,4 +58,25 @@ type Event struct {
 	Alert     alert.Alert
 	Numbers   []protocol.RecordNumber // valid during the call only
 	Reason    string                  // of a drop
+	Step      Step
+}
+
+// trace tells of what no Layer sees. Without Config.Trace it costs a comparison.
+func (m *Machine) trace(v Event) {
+	if m.given.Trace != nil {
+		m.layer.Trace(v)
+	}
+}
+
+// Number is Event.Engine.
+func (m *Machine) Number() uint64 { return m.number }
+
+// numberOf is a fresh Event.Engine, if somebody wants to know it.
+func numberOf(c *Config) uint64 {
+	if c.Trace == nil {
+		return 0
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
 }
