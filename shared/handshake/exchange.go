@@ -139,7 +139,7 @@ func crossedClientKeyExchange(m *Machine) error {
 // deriveKeys12 derives the record keys of a master secret.
 func (m *Machine) deriveKeys12(master keys.Master12) {
 	s := &m.secrets12
-	s.master, s.handshake = master, master.Handshake()
-	s.client, s.server = s.handshake.KeyBlock(m.random.client, m.random.server, m.suite)
+	s.master = master
+	s.client, s.server = master.KeyBlock(m.random.client, m.random.server, m.suite)
 	m.logKey("CLIENT_RANDOM", m.secrets12.master.Bytes())
 }

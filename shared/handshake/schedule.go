@@ -15,7 +15,6 @@ import (
 // secrets12 are the secrets of 1.2 (RFC 5246 6.3, 8.1).
 type secrets12 struct {
 	master         keys.Master12
-	handshake      keys.Handshake12
 	client, server keys.RecordKey
 }
 
@@ -162,9 +161,9 @@ func (m *Machine) verifyData(r Role) []byte {
 	case m.version.Is13():
 		return m.secrets13.finishedServer.Finished(sum)
 	}
-	said := m.secrets12.handshake.ServerFinished
+	said := m.secrets12.master.ServerFinished
 	if r == Client {
-		said = m.secrets12.handshake.ClientFinished
+		said = m.secrets12.master.ClientFinished
 	}
 	data := said(sum)
 	if m.firstFinished == nil {

@@ -2,19 +2,14 @@
 // schedule of 1.3, where each secret has a type, so that a derivation in the
 // wrong order doesn't compile.
 //
-// Every secret is a value that is never modified. Methods of those that last may
-// be called from several goroutines; EarlySecret, HandshakeSecret, MasterSecret and
-// Handshake12 are for one at a time, that of their handshake.
+// Every secret is a value that is never modified. Its methods may be called from
+// several goroutines.
 //
 // Packages below shared carry no compatibility promise of their own.
 package keys
 
 import (
-	"crypto"
-	"crypto/sha256"
-	"crypto/sha512"
 	"fmt"
-	"hash"
 	"math"
 )
 
@@ -36,18 +31,6 @@ func checkExport(context []byte, n int) error {
 		return fmt.Errorf("keys: exporter length %d, expected 0 to %d", n, math.MaxUint16)
 	}
 	return nil
-}
-
-// newHash is h.New, but for those of the suites a plain function: a method value
-// takes memory each time.
-func newHash(h crypto.Hash) func() hash.Hash {
-	switch h {
-	case crypto.SHA256:
-		return sha256.New
-	case crypto.SHA384:
-		return sha512.New384
-	}
-	return h.New
 }
 
 // cut divides key material.

@@ -2,10 +2,8 @@ package keys
 
 import (
 	"crypto"
-	"crypto/hmac"
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -19,41 +17,17 @@ const (
 // PRF is the pseudorandom function of 1.2, P_hash over label and seed, cut to n
 // bytes (RFC 5246 5).
 func PRF(h crypto.Hash, secret []byte, label string, seed []byte, n int) []byte {
-	return newPRF(h, secret).expand(label, seed, n)
-}
-
-// A prf is PRF under one secret, whose HMAC is keyed once for all labels.
-type prf struct {
-	mac      hash.Hash
-	labelled []byte // label and seed
-	a        []byte // A(i); A(0) is label and seed
-	room     [160]byte
-}
-
-func newPRF(h crypto.Hash, secret []byte) *prf {
-	p := &prf{mac: hmac.New(newHash(h), secret)}
-	p.a, p.labelled = p.room[:0:h.Size()], p.room[h.Size():h.Size()]
-	return p
-}
-
-func (p *prf) expand(label string, seed []byte, n int) []byte {
-	p.labelled = append(append(p.labelled[:0], label...), seed...)
-	p.a = p.sum(p.a[:0], p.labelled)
-	out := make([]byte, 0, n+p.mac.Size()-1)
-	for len(out) < n {
-		out = p.sum(out, p.a, p.labelled)
-		p.a = p.sum(p.a[:0], p.a)
+	var room [128]byte // more than the protocol's own labels and seeds need
+	labelled := append(append(room[:0], label...), seed...)
+	out := make([]byte, 0, n+h.Size()-1)
+	a := appendHMAC(nil, h, secret, labelled) // A(1)
+	for {
+		out = appendHMAC(out, h, secret, a, labelled)
+		if len(out) >= n {
+			return out[:n:n]
+		}
+		a = appendHMAC(a[:0], h, secret, a)
 	}
-	return out[:n:n]
-}
-
-// sum appends the HMAC of parts to dst, of which they may be a part.
-func (p *prf) sum(dst []byte, parts ...[]byte) []byte {
-	p.mac.Reset()
-	for _, part := range parts {
-		p.mac.Write(part)
-	}
-	return p.mac.Sum(dst)
 }
 
 // A Master12 is the master secret of 1.2, with the hash of its suite's PRF.
@@ -82,20 +56,13 @@ func newMaster(h crypto.Hash, premaster []byte, label string, seed []byte) Maste
 // Bytes are the 48 bytes of the secret, for the key log and for sessions.
 func (m Master12) Bytes() []byte { return m.Secret[:] }
 
-// Handshake is what the handshake derives from m.
-func (m Master12) Handshake() Handshake12 { return Handshake12{newPRF(m.Hash, m.Secret[:])} }
-
-// A Handshake12 derives what a handshake of 1.2 needs of its master secret, for one
-// goroutine at a time.
-type Handshake12 struct{ *prf }
-
 // KeyBlock derives the keys of both directions (RFC 5246 6.3). An AEAD suite
 // has no MAC keys, a CBC suite no IVs.
-func (h Handshake12) KeyBlock(clientRandom, serverRandom []byte, s *suite.Suite) (client, server RecordKey) {
+func (m Master12) KeyBlock(clientRandom, serverRandom []byte, s *suite.Suite) (client, server RecordKey) {
 	macLen, keyLen, ivLen := s.Lengths()
 	// The server's random comes first here, unlike anywhere else.
 	seed := slices.Concat(serverRandom, clientRandom)
-	block := h.expand("key expansion", seed, 2*(macLen+keyLen+ivLen))
+	block := PRF(m.Hash, m.Secret[:], "key expansion", seed, 2*(macLen+keyLen+ivLen))
 	client.MAC, block = cut(block, macLen)
 	server.MAC, block = cut(block, macLen)
 	client.Key, block = cut(block, keyLen)
@@ -107,14 +74,14 @@ func (h Handshake12) KeyBlock(clientRandom, serverRandom []byte, s *suite.Suite)
 
 // ClientFinished is the verify_data of the client's Finished, 12 bytes
 // (RFC 5246 7.4.9).
-func (h Handshake12) ClientFinished(transcriptHash []byte) []byte {
-	return h.expand("client finished", transcriptHash, verifyDataLen)
+func (m Master12) ClientFinished(transcriptHash []byte) []byte {
+	return PRF(m.Hash, m.Secret[:], "client finished", transcriptHash, verifyDataLen)
 }
 
 // ServerFinished is the verify_data of the server's Finished, 12 bytes
 // (RFC 5246 7.4.9).
-func (h Handshake12) ServerFinished(transcriptHash []byte) []byte {
-	return h.expand("server finished", transcriptHash, verifyDataLen)
+func (m Master12) ServerFinished(transcriptHash []byte) []byte {
+	return PRF(m.Hash, m.Secret[:], "server finished", transcriptHash, verifyDataLen)
 }
 
 // reserved are the labels of the protocol's own derivations: exporting them

@@ -40,8 +40,8 @@ func TestPRF(t *testing.T) {
 func TestMaster(t *testing.T) {
 	m := Master(crypto.SHA256, premaster(), random11, random22)
 	expect(t, "master", m.Bytes(), "bf2551a89a700d5408b099b3d733fd2a9f44a59f47bec76b219de5796d273c6f8e1cf456a7689d195e9894b193822fc3")
-	expect(t, "client finished", m.Handshake().ClientFinished(hash33[:32]), "cb43203c1394dc74d06d04e4")
-	expect(t, "server finished", m.Handshake().ServerFinished(hash33[:32]), "560027025751339d74dca3d2")
+	expect(t, "client finished", m.ClientFinished(hash33[:32]), "cb43203c1394dc74d06d04e4")
+	expect(t, "server finished", m.ServerFinished(hash33[:32]), "560027025751339d74dca3d2")
 
 	extended := ExtendedMaster(crypto.SHA256, premaster(), hash33[:32])
 	expect(t, "extended, SHA-256", extended.Bytes(), "881442a3f9d240c81298d5aff79af1ff34761107d0045dc5184789181688389aaf85eadf1b31994dab80114e857d241e")
@@ -75,7 +75,7 @@ func TestKeyBlock(t *testing.T) {
 		},
 	} {
 		s := suite.ByID(c.suite)
-		client, server := c.master.Handshake().KeyBlock(random11, random22, s)
+		client, server := c.master.KeyBlock(random11, random22, s)
 		// RFC 5246 6.3: MAC keys, keys, IVs; the client's before the server's.
 		mac, key, iv := s.Lengths()
 		block := unhex(t, c.block)

@@ -2,13 +2,10 @@ package keys
 
 import (
 	"crypto"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"math"
 	"sync"
 
@@ -39,23 +36,20 @@ type secret struct {
 	value    []byte
 }
 
-// The first three are what the next derive from, each several times, and so they
-// keep their HMAC; the others are no more than their bytes, as some of them last
-// as long as a connection.
 type (
-	EarlySecret      struct{ *expander } // what a PSK gives, or none
-	HandshakeSecret  struct{ *expander } // and what the key exchange gives
-	MasterSecret     struct{ *expander } // "main secret" since RFC 9846
-	BinderKey        struct{ secret }    // proves that a PSK is known
-	TrafficSecret    struct{ secret }    // protects one direction in one epoch
-	ExporterSecret   struct{ secret }    // what applications derive from
-	ResumptionSecret struct{ secret }    // what tickets derive from
+	EarlySecret      struct{ secret } // what a PSK gives, or none
+	HandshakeSecret  struct{ secret } // and what the key exchange gives
+	MasterSecret     struct{ secret } // "main secret" since RFC 9846
+	BinderKey        struct{ secret } // proves that a PSK is known
+	TrafficSecret    struct{ secret } // protects one direction in one epoch
+	ExporterSecret   struct{ secret } // what applications derive from
+	ResumptionSecret struct{ secret } // what tickets derive from
 )
 
 // Early begins the schedule with a PSK, or with nil for none. Handshake begins it
 // without one.
 func (s Schedule) Early(psk []byte) EarlySecret {
-	return EarlySecret{s.extract(psk, nil).expander()}
+	return EarlySecret{s.extract(psk, nil)}
 }
 
 // BinderExternal is the binder_key of a PSK from outside the protocol.
@@ -104,7 +98,7 @@ func (h HandshakeSecret) ServerTraffic(transcriptHash []byte) TrafficSecret {
 // Handshake is Early(nil).Handshake(sharedSecret).
 func (s Schedule) Handshake(sharedSecret []byte) HandshakeSecret {
 	if salt := salts[s]; salt != nil {
-		return HandshakeSecret{s.extract(sharedSecret, salt()).expander()}
+		return HandshakeSecret{s.extract(sharedSecret, salt())}
 	}
 	return s.Early(nil).Handshake(sharedSecret)
 }
@@ -157,11 +151,11 @@ func (k BinderKey) Finished(transcriptHash []byte) []byte { return k.verifyData(
 // numbers (RFC 9147 4.2.3).
 func (t TrafficSecret) Key(s *suite.Suite) RecordKey {
 	keyLen, saltLen := s.AEAD.KeyLen, s.AEAD.SaltLen
-	x, all := t.expander(), make([]byte, 0, 2*keyLen+saltLen+t.schedule.Hash.Size())
-	all = x.expandLabel(all, "key", nil, keyLen)
-	all = x.expandLabel(all, "iv", nil, saltLen)
+	all := make([]byte, 0, 2*keyLen+saltLen+t.schedule.Hash.Size())
+	all = t.expandLabel(all, "key", nil, keyLen)
+	all = t.expandLabel(all, "iv", nil, saltLen)
 	if t.schedule.Transport == protocol.Datagram {
-		all = x.expandLabel(all, "sn", nil, keyLen)
+		all = t.expandLabel(all, "sn", nil, keyLen)
 	}
 	var k RecordKey
 	k.Key, all = cut(all, keyLen)
@@ -178,7 +172,7 @@ func (t TrafficSecret) Finished(transcriptHash []byte) []byte { return t.verifyD
 
 // Next is the secret after a KeyUpdate (RFC 9846 7.2).
 func (t TrafficSecret) Next() TrafficSecret {
-	return TrafficSecret{t.expander().derive("traffic upd", nil)}
+	return TrafficSecret{t.derive("traffic upd", nil)}
 }
 
 // Bytes is the secret itself, for the key log, and for a connection that goes on
@@ -198,7 +192,7 @@ func (e ExporterSecret) Export(label string, context []byte, n int) ([]byte, err
 	if longest := 255 * e.schedule.Hash.Size(); n > longest { // RFC 5869 2.3
 		return nil, fmt.Errorf("keys: exporter length %d, expected at most %d", n, longest)
 	}
-	exported := e.expander().derive(label, e.schedule.empty()).expander()
+	exported := e.derive(label, e.schedule.empty())
 	return exported.expandLabel(nil, "exporter", e.schedule.sum(context), n), nil
 }
 
@@ -211,20 +205,20 @@ func (r ResumptionSecret) Bytes() []byte { return r.value }
 // PSK is the key of the ticket with this nonce of at most 255 bytes
 // (RFC 9846 4.7.1), as long as the hash.
 func (r ResumptionSecret) PSK(nonce []byte) []byte {
-	return r.expander().derive("resumption", nonce).value
+	return r.derive("resumption", nonce).value
 }
 
 // Confirmation is what a server says with eight bytes to an encrypted ClientHello
 // with this random, under one of the labels of RFC 9849 7.2.
 func (s Schedule) Confirmation(random []byte, label string, transcriptHash []byte) []byte {
-	return s.extract(random, nil).expander().expandLabel(nil, label, transcriptHash, 8)
+	return s.extract(random, nil).expandLabel(nil, label, transcriptHash, 8)
 }
 
 // Import derives a PSK of n bytes, for the one protocol and KDF that an
 // ImportedIdentity names, from an external key (RFC 9258 5.1). The Schedule's hash
 // is the one that belongs to the external key.
 func (s Schedule) Import(key, identity []byte, n int) []byte {
-	return s.extract(key, nil).expander().expandLabel(nil, "derived psk", s.sum(identity), n)
+	return s.extract(key, nil).expandLabel(nil, "derived psk", s.sum(identity), n)
 }
 
 // Traffic, Exporter and Resumption are secrets again that Bytes gave: of a
@@ -241,18 +235,12 @@ func (s Schedule) extract(material, salt []byte) secret {
 	if len(material) == 0 {
 		material = make([]byte, s.Hash.Size())
 	}
-	value, err := hkdf.Extract(newHash(s.Hash), material, salt)
-	if err != nil {
-		panic("keys: " + err.Error()) // only a short key in FIPS 140-only mode
-	}
-	return secret{s, value}
+	return secret{s, appendHMAC(nil, s.Hash, salt, material)} // a key of zeros is an empty one
 }
 
 // sum is the hash of a whole message.
 func (s Schedule) sum(message []byte) []byte {
-	h := s.Hash.New()
-	h.Write(message)
-	return h.Sum(nil)
+	return appendSum(nil, s.Hash, message)
 }
 
 // empty is the hash of an empty transcript.
@@ -273,69 +261,47 @@ func (s Schedule) prefix() string { return prefixes[s.Transport] }
 // verifyData is the HMAC of a transcript under this secret's finished_key
 // (RFC 9846 4.5.3).
 func (s secret) verifyData(transcriptHash []byte) []byte {
-	mac := hmac.New(newHash(s.schedule.Hash), s.expander().derive("finished", nil).value)
-	mac.Write(transcriptHash)
-	return mac.Sum(nil)
-}
-
-// An expander is HKDF-Expand-Label under one secret, whose HMAC is keyed once for
-// all labels.
-type expander struct {
-	secret
-	mac  hash.Hash
-	used bool     // mac has to begin again
-	room [80]byte // of an info; labels of applications may need more
-}
-
-func (s secret) expander() *expander {
-	return &expander{secret: s, mac: hmac.New(newHash(s.schedule.Hash), s.value)}
+	return appendHMAC(nil, s.schedule.Hash, s.derive("finished", nil).value, transcriptHash)
 }
 
 // next is one step down the schedule: Derive-Secret(., "derived", ""), then
 // HKDF-Extract.
-func (x *expander) next(material []byte) *expander {
-	return x.schedule.extract(material, x.salt()).expander()
-}
+func (s secret) next(material []byte) secret { return s.schedule.extract(material, s.salt()) }
 
-func (x *expander) salt() []byte { return x.derive("derived", x.schedule.empty()).value }
+func (s secret) salt() []byte { return s.derive("derived", s.schedule.empty()).value }
 
 // derive is Derive-Secret of a transcript that is hashed already.
-func (x *expander) derive(label string, transcriptHash []byte) secret {
-	return secret{x.schedule, x.expandLabel(nil, label, transcriptHash, x.schedule.Hash.Size())}
+func (s secret) derive(label string, transcriptHash []byte) secret {
+	return secret{s.schedule, s.expandLabel(nil, label, transcriptHash, s.schedule.Hash.Size())}
 }
 
 // expandLabel appends n bytes of HKDF-Expand-Label (RFC 9846 7.1), whose info is
 //
 //	uint16 length; opaque label<7..255> = prefix + label; opaque context<0..255>
-func (x *expander) expandLabel(dst []byte, label string, context []byte, n int) []byte {
-	prefix := x.schedule.prefix()
+func (s secret) expandLabel(dst []byte, label string, context []byte, n int) []byte {
+	prefix := s.schedule.prefix()
 	if len(prefix)+len(label) > math.MaxUint8 || len(context) > math.MaxUint8 {
 		panic("keys: label or context too long") // bounded by Export and by the wire
 	}
-	info := binary.BigEndian.AppendUint16(x.room[:0], uint16(n))
+	var room [96]byte // labels of applications may need more
+	info := binary.BigEndian.AppendUint16(room[:0], uint16(n))
 	info = append(info, byte(len(prefix)+len(label)))
 	info = append(info, prefix...)
 	info = append(info, label...)
 	info = append(info, byte(len(context)))
 	info = append(info, context...)
-	return x.expand(dst, append(info, 0), n)
+	return s.expand(dst, append(info, 0), n)
 }
 
 // expand is HKDF-Expand (RFC 5869 2.3). The last byte of info is room for the
 // number of a block, of which there are at most 255: Export sees to that.
-func (x *expander) expand(dst, info []byte, n int) []byte {
+func (s secret) expand(dst, info []byte, n int) []byte {
 	begin := len(dst)
 	var block []byte // the one before
 	for len(dst) < begin+n {
-		if x.used {
-			x.mac.Reset()
-		}
-		x.used = true
-		x.mac.Write(block)
 		info[len(info)-1]++
-		x.mac.Write(info)
 		before := len(dst)
-		dst = x.mac.Sum(dst)
+		dst = appendHMAC(dst, s.schedule.Hash, s.value, block, info)
 		block = dst[before:]
 	}
 	return dst[:begin+n]
