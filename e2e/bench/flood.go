@@ -46,7 +46,7 @@ var (
 const floodPatience = 20 * time.Second
 
 func (p inProcess) flood(f flood, hellos, honest int) (task, error) {
-	e, err := p.socketEndpoints()
+	e, err := p.endpoints(f.shape.handshake)
 	return floodTask{p, f, hellos, listenerTask{e, honest, floodPatience}}, err
 }
 
