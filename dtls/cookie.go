@@ -53,7 +53,8 @@ type cookieJar struct {
 	made  time.Time   // when the first key was
 
 	sha256, sha384 hash.Hash
-	scratch        [128]byte
+	scratch        [4]byte
+	sealed         []byte // what the last MAC is over
 	mac            [sha256.Size]byte
 }
 
@@ -169,18 +170,20 @@ func (j *cookieJar) verify(v protocol.Version, cookie []byte, from netip.AddrPor
 	return false
 }
 
-// seal computes a cookie's MAC. Variable parts stand behind their length.
+// seal computes a cookie's MAC. Variable parts stand behind their length. All is
+// put together first: the hash takes many short writes for longer than one.
 func (j *cookieJar) seal(key hash.Hash, v protocol.Version, fields []byte, from netip.AddrPort, in *message.ClientHello) []byte {
-	key.Reset()
-	b := binary.BigEndian.AppendUint16(j.scratch[:0], uint16(v))
+	b := binary.BigEndian.AppendUint16(j.sealed[:0], uint16(v))
 	address := from.Addr().As16()
 	b = append(b, address[:]...)
 	b = binary.BigEndian.AppendUint16(b, from.Port())
-	key.Write(b)
 	for _, part := range [...][]byte{fields, in.Random, in.SessionID, in.CipherSuites, in.Compression} {
-		key.Write(binary.BigEndian.AppendUint16(j.scratch[:0], uint16(len(part))))
-		key.Write(part)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(part)))
+		b = append(b, part...)
 	}
+	j.sealed = b
+	key.Reset()
+	key.Write(b)
 	return key.Sum(j.mac[:0])[:cookieMACSize]
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 // The processes that a bench starts are this program again.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && (os.Args[1] == "receive" || os.Args[1] == "idle") {
+	if len(os.Args) == 4 && slices.Contains([]string{"receive", "idle", "target"}, os.Args[1]) {
 		main()
 		return
 	}
@@ -52,7 +53,7 @@ func TestQuick(t *testing.T) {
 		switch {
 		case !ok:
 			t.Errorf("%s is missing", f.key)
-		case strings.HasSuffix(f.key, "_allocs") || strings.HasSuffix(f.key, "_failures") || strings.HasSuffix(f.key, "_goroutines"):
+		case strings.HasSuffix(f.key, "_allocs") || strings.HasSuffix(f.key, "_failures") || strings.HasSuffix(f.key, "_goroutines") || strings.HasSuffix(f.key, "_growth_kib"):
 			if v < 0 || v > 10_000 {
 				t.Errorf("%s is %v", f.key, v)
 			}

@@ -51,9 +51,7 @@ func figures() []figure {
 		{"idle_dtls13_kib", atMost(6), scaled(1<<10, medianOf(idleConnections, godwitDTLS13, serverHeap))},
 		{"idle_dtls12_client_kib", noGoal, scaled(1<<10, medianOf(idleConnections, godwitDTLS12, clientHeap))},
 		{"idle_dtls13_client_kib", noGoal, scaled(1<<10, medianOf(idleConnections, godwitDTLS13, clientHeap))},
-		{"idle_goroutines", atMost(0), larger(
-			medianOf(idleConnections, godwitDTLS12, serverGoroutines),
-			medianOf(idleConnections, godwitDTLS13, serverGoroutines))},
+		{"idle_goroutines", atMost(0), ofBoth(idleConnections, serverGoroutines)},
 
 		{"udp_dtls13_us_per_packet", noGoal, scaled(1e3, slowerSide(singleDatagrams, godwitDTLS13))},
 		{"udp_dtls13_x_raw", atMost(1.2), larger(
@@ -64,6 +62,10 @@ func figures() []figure {
 
 		{"listener200_x_pion", atLeast(3), times(clientsAtOnce(200), perSecond, godwitDTLS13, pionDTLS12)},
 		{"listener200_failures", atMost(0), medianOf(clientsAtOnce(200), godwitDTLS13, failures)},
+
+		{"flood_us_per_hello", atMost(3), scaled(1e3, ofBoth(plainFlood, cost))},
+		{"flood_honest_failures", atMost(0), ofBoth(plainFlood, failures)},
+		{"flood_heap_growth_kib", atMost(1024), scaled(1<<10, ofBoth(plainFlood, serverHeap))},
 	}
 }
 
@@ -92,6 +94,11 @@ func timesFloor(size int, p peer) derived {
 // slowerSide is what a datagram costs whichever process it costs more.
 func slowerSide(contest string, p peer) derived {
 	return larger(medianOf(contest, p, cost), medianOf(contest, p, receiverCost))
+}
+
+// ofBoth is the larger one of both versions of DTLS.
+func ofBoth(contest string, q quantity) derived {
+	return larger(medianOf(contest, godwitDTLS12, q), medianOf(contest, godwitDTLS13, q))
 }
 
 func larger(a, b derived) derived {

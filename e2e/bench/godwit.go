@@ -45,6 +45,10 @@ func (g godwit) endpoints(h handshake) (endpoints, error) {
 			}
 			return c.(*dtls.Conn), nil
 		},
+		counted: func(l net.Listener) (uint64, int) {
+			s := l.(*dtls.Listener).Stats()
+			return s.Datagrams, s.Connections
+		},
 
 		writeBatch: godwitWriteBatch,
 		serve:      godwitServe,

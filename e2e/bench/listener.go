@@ -17,6 +17,7 @@ import (
 type listenerTask struct {
 	endpoints endpoints
 	clients   int
+	limit     time.Duration // how long a client waits for its echo, and the server for a handshake
 }
 
 // connectsEach is how often a client connects.
@@ -24,7 +25,9 @@ const connectsEach = 3
 
 func (p inProcess) listener(clients int) (task, error) {
 	e, err := p.socketEndpoints()
-	return listenerTask{e, clients}, err
+	// Some stacks never end if the wrong datagram is lost.
+	limit := time.Second + time.Duration(clients)*5*time.Millisecond
+	return listenerTask{e, clients, limit}, err
 }
 
 func (listenerTask) close() {}
@@ -36,18 +39,25 @@ func (t listenerTask) run(time.Duration) (sample, error) {
 	}
 	defer l.Close()
 	go t.echoAll(l)
+	return t.visitAll(l.Addr().String(), connectsEach, 0), nil
+}
+
+// visitAll lets every client connect a few times; they come one after the other, so
+// long apart.
+func (t listenerTask) visitAll(address string, times int, apart time.Duration) sample {
 	visits := make([][]visit, t.clients)
 	began := time.Now()
 	var clients sync.WaitGroup
 	for i := range visits {
 		clients.Go(func() {
-			for range connectsEach {
-				visits[i] = append(visits[i], t.visit(l.Addr().String()))
+			time.Sleep(time.Duration(i) * apart)
+			for range times {
+				visits[i] = append(visits[i], t.visit(address))
 			}
 		})
 	}
 	clients.Wait()
-	return summarize(slices.Concat(visits...), time.Since(began)), nil
+	return summarize(slices.Concat(visits...), time.Since(began))
 }
 
 // summarize says on standard error what went wrong first: the number alone helps
@@ -67,12 +77,6 @@ func summarize(visits []visit, took time.Duration) sample {
 	return sample{perSecond: served / took.Seconds(), longest: slowest, failures: failed}
 }
 
-// limit is how long a client waits for its echo before it counts as a failure: some
-// stacks never end if the wrong datagram is lost.
-func (t listenerTask) limit() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), time.Second+time.Duration(t.clients)*5*time.Millisecond)
-}
-
 // A visit is one connection of a client, and took until the echo came. In 1.3 a
 // client has its handshake behind it when the server may not.
 type visit struct {
@@ -83,7 +87,7 @@ type visit struct {
 func (t listenerTask) visit(address string) (v visit) {
 	began := time.Now()
 	defer func() { v.took = time.Since(began) }()
-	ctx, cancel := t.limit()
+	ctx, cancel := context.WithTimeout(context.Background(), t.limit)
 	defer cancel()
 	c, err := t.endpoints.dial(ctx, address)
 	if err != nil {
@@ -123,7 +127,7 @@ func (t listenerTask) echoAll(l net.Listener) {
 		}
 		go func() {
 			defer c.Close()
-			ctx, cancel := t.limit()
+			ctx, cancel := context.WithTimeout(context.Background(), t.limit)
 			defer cancel()
 			if c.(conn).HandshakeContext(ctx) == nil {
 				io.CopyBuffer(justWriter{c}, c, make([]byte, 2048))

@@ -37,6 +37,8 @@ func run(arguments []string, out, progress io.Writer) error {
 			return receive(out, arguments[1], arguments[2])
 		case "idle":
 			return rest(out, arguments[1], arguments[2])
+		case "target":
+			return beTarget(os.Stdin, out, arguments[1], arguments[2])
 		}
 	}
 	o, err := parseOptions(arguments)

@@ -52,4 +52,5 @@ const (
 	perSecond        quantity = "rate"  // handshakes
 	longest          quantity = "worst" // ns that a client waited for its echo
 	failures         quantity = "failures"
+	datagramsRead    quantity = "datagrams" // so far
 )

@@ -36,6 +36,9 @@ type endpoints struct {
 	// handshake, and dial after it.
 	listen func() (net.Listener, error)
 	dial   func(ctx context.Context, address string) (conn, error)
+	// What a listener counts: datagrams that it has read, and connections that there
+	// are. Nil where the stack doesn't tell.
+	counted func(l net.Listener) (datagrams uint64, connections int)
 	// Many datagrams at once; nil where the stack has no such calls.
 	writeBatch func(c conn, data [][]byte) error
 	serve      func(l net.Listener, handle func(data []byte)) error

@@ -34,6 +34,10 @@ func rows() (all []row) {
 		row{"200 clients at once, handshakes/s (longest, ms)", listenerCell(200)},
 		row{"1000 clients", listenerCell(1000)},
 		row{"5000 clients", listenerCell(5000)},
+		row{"spoofed hello, µs (hellos/s; honest clients' longest, ms)", floodCell(plainFlood)},
+		row{"sent faster than they are answered", floodCell(unboundedFlood)},
+		row{"with a forged cookie", floodCell(forgedFlood)},
+		row{"in two datagrams", floodCell(splitFlood)},
 	)
 }
 
@@ -124,10 +128,22 @@ func listenerCell(clients int) func(results, string) string {
 	contest := clientsAtOnce(clients)
 	return func(r results, peer string) string {
 		cell := with(cellOf(contest, perSecond, 1, 0)(r, peer), cellOf(contest, longest, 1e6, 0)(r, peer))
-		if failed := r.median(subject{contest, peer, failures}); failed > 0 {
-			cell += fmt.Sprintf(", %.0f failed", failed)
-		}
-		return cell
+		return cell + failed(r, contest, peer)
+	}
+}
+
+// failed is how many clients failed, if any did.
+func failed(r results, contest, peer string) string {
+	if n := r.median(subject{contest, peer, failures}); n > 0 {
+		return fmt.Sprintf(", %.0f failed", n)
+	}
+	return ""
+}
+
+func floodCell(contest string) func(results, string) string {
+	return func(r results, peer string) string {
+		rate, slowest := cellOf(contest, perSecond, 1, 0)(r, peer), cellOf(contest, longest, 1e6, 0)(r, peer)
+		return with(cellOf(contest, cost, 1e3, 2)(r, peer), strings.Trim(rate+"; "+slowest, "; ")) + failed(r, contest, peer)
 	}
 }
 

@@ -679,18 +679,22 @@ func (c *Config) highest(t protocol.Transport) protocol.Version {
 
 // suites are the enabled suites of the generation of v, most preferred first.
 func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
+	v = v.Over(protocol.Stream)
 	return func(yield func(*suite.Suite) bool) {
 		named := false
 		for _, id := range c.CipherSuites {
-			if s := suite.ByID(id); s.Version == v.Over(protocol.Stream) {
+			if s := suite.ByID(id); s.Version == v {
 				named = true
 				if !yield(s) {
 					return
 				}
 			}
 		}
+		if named {
+			return
+		}
 		for _, s := range suite.Table {
-			if !named && !s.Insecure() && s.Version == v.Over(protocol.Stream) && !yield(s) {
+			if s.Version == v && !s.Insecure() && !yield(s) {
 				return
 			}
 		}

@@ -46,9 +46,11 @@ func describeSuite(s *suite.Suite) *tls.CipherSuite {
 func (c *Config) common(v protocol.Version, offered message.Uint16s) iter.Seq[*suite.Suite] {
 	return func(yield func(*suite.Suite) bool) {
 		first := !c.ordersSuites(v) && prefersChaCha20(v, offered)
-		for s := range c.suites(v) {
-			if first && s.ChaCha20() && offered.Contains(s.ID) && !yield(s) {
-				return
+		if first {
+			for s := range c.suites(v) {
+				if s.ChaCha20() && offered.Contains(s.ID) && !yield(s) {
+					return
+				}
 			}
 		}
 		for s := range c.suites(v) {

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/binary"
 	"iter"
 	"slices"
 
@@ -91,14 +92,20 @@ func (r *reader) entries(field string, list []byte, leastValue int, why alert.Re
 }
 
 // nextEntry takes one entry off rest. It takes nothing if rest is empty or the
-// entry malformed.
+// entry malformed. Of each hello it is called some hundred times, of spoofed ones
+// too.
 func nextEntry(rest *cryptobyte.String) (key uint16, value []byte, ok bool) {
+	const header = 4
 	s := *rest
-	if !s.ReadUint16(&key) || !s.ReadUint16LengthPrefixed((*cryptobyte.String)(&value)) {
+	if len(s) < header {
 		return 0, nil, false
 	}
-	*rest = s
-	return key, value, true
+	end := header + int(binary.BigEndian.Uint16(s[2:]))
+	if len(s) < end {
+		return 0, nil, false
+	}
+	*rest = s[end:]
+	return binary.BigEndian.Uint16(s), s[header:end], true
 }
 
 func findEntry(list []byte, want uint16) (value []byte, found bool) {
