@@ -47,7 +47,7 @@ func (g godwit) endpoints(h handshake) (endpoints, error) {
 		},
 		counted: func(l net.Listener) (uint64, int) {
 			s := l.(*dtls.Listener).Stats()
-			return s.Datagrams, s.Connections
+			return s.DatagramsReceived, s.Connections
 		},
 
 		writeBatch: godwitWriteBatch,
