@@ -136,11 +136,11 @@ func readServerCertificate(m *Machine, body []byte) error {
 		return alert.Peerf(alert.DecodeError, "%w, which a server must", alert.NoCertificate)
 	case len(raw) == 0:
 		return alert.Peerf(alert.DecodeError, "the server's Certificate is empty")
-	case !m.config.takes(m.peer.shows):
-		return alert.Peerf(alert.UnsupportedCertificate, "%w: the server shows %v", alert.UnsupportedCertificateType, m.peer.shows)
+	case !m.config.takes(m.shown.as):
+		return alert.Peerf(alert.UnsupportedCertificate, "%w: the server shows %v", alert.UnsupportedCertificateType, m.shown.as)
 	}
 	if !m.place.Knows(Stapled) {
-		m.peer.shown = raw // see verifyUnstapled
+		m.shown.chain = raw // see verifyUnstapled
 		return nil
 	}
 	return m.verifyPeer(raw)
@@ -167,7 +167,7 @@ func (m *Machine) readChain(body []byte) ([][]byte, error) {
 	switch {
 	case m.version.Is13():
 		return m.readChain13(body)
-	case m.peer.shows == protocol.RawPublicKey:
+	case m.shown.as == protocol.RawPublicKey:
 		return readRawPublicKey12(body)
 	}
 	in, err := parse(&message.Certificate12{}, body)
@@ -207,14 +207,35 @@ type verified struct {
 	key    crypto.PublicKey // what the peer must prove to have
 }
 
+// peerIdentity is who the peer is, as a connection remembers it.
+type peerIdentity struct {
+	verified
+	staple     []byte
+	timestamps [][]byte
+	scheme     tls.SignatureScheme
+}
+
+// nobody is what all peers are that show nothing. It is never written to.
+var nobody peerIdentity
+
+func (p *peerIdentity) none() bool { return p.chain == nil && p.rawKey == nil }
+
+// peerShown is what it has shown of that.
+type peerShown struct {
+	as            CertificateType              // how it shows its key; X509, if nothing else was agreed
+	chain         [][]byte                     // its Certificate, before it is verified
+	delegated     *message.DelegatedCredential // that came with its certificate
+	stapleMayCome bool                         // 1.2: CertificateStatus may follow
+}
+
 // verifyPeer checks what the peer shows, as Config says, and asks the
 // application. It is nothing if the client has nothing to show.
 func (m *Machine) verifyPeer(raw [][]byte) error {
 	if m.hides(rejected) {
 		return m.verifyRejecting(raw)
 	}
-	c, role, state, s, shows := m.config, m.role, m.State(), m.suite, m.peer.shows
-	delegated, now := m.peer.delegated, m.now
+	c, role, state, s, shows := m.config, m.role, m.State(), m.suite, m.shown.as
+	delegated, now := m.shown.delegated, m.now
 	v, err := later(m, func() (v verified, err error) {
 		if len(raw) > 0 {
 			check := c.verifyChain
@@ -346,7 +367,7 @@ func (m *Machine) sign(content []byte) ([]byte, error) {
 // or that its delegated credential names.
 func (m *Machine) checkSignature(scheme uint16, content, signature []byte) error {
 	s, accepted := tls.SignatureScheme(scheme), m.acceptable()
-	if d := m.peer.delegated; d != nil {
+	if d := m.shown.delegated; d != nil {
 		accepted = []tls.SignatureScheme{tls.SignatureScheme(d.Scheme)}
 	}
 	if !slices.Contains(accepted, s) {

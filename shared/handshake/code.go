@@ -31,6 +31,7 @@ func (m *Machine) Code(c *wire.Codec) {
 	if c.Reads() && c.Err() == nil {
 		m.flow = opened
 		m.settleLimits()
+		m.forget()
 	}
 }
 
@@ -50,10 +51,10 @@ func (m *Machine) codeAgreed(c *wire.Codec) {
 	wire.Number(c, &m.srtp.profile)
 	c.Data(&m.srtp.identifier)
 	c.Text(&m.protocol)
-	c.Text(&m.hello.serverName)
-	c.Flag(&m.hello.extendedMasterSecret)
-	c.Flag(&m.hello.secureRenegotiation)
-	c.Flag(&m.hello.retried)
+	c.Text(&m.serverName)
+	c.Flag(&m.extendedMasterSecret)
+	c.Flag(&m.secureRenegotiation)
+	c.Flag(&m.retried)
 	c.Flag(&m.resumed)
 	c.Flag(&m.encrypted)
 	m.codeFacts(c, version)
@@ -136,22 +137,23 @@ func (m *Machine) codePeer(c *wire.Codec) {
 // codeSecrets codes what derives further secrets: keys that are in use are the
 // Layer's.
 func (m *Machine) codeSecrets(c *wire.Codec) {
-	c.Data(&m.random.client)
-	c.Data(&m.random.server)
 	c.Data(&m.firstFinished)
 	if c.Err() != nil {
 		return
 	}
 	if !m.version.Is13() {
-		master := m.secrets12.master.Bytes()
-		if c.Data(&master); len(master) != len(m.secrets12.master.Secret) {
-			c.Fail("a master secret of %d bytes", len(master))
+		s := m.secrets12
+		s.master.Hash = m.suite.Hash
+		for _, secret := range [][]byte{s.master.Secret[:], s.client[:], s.server[:]} {
+			coded := secret
+			if c.Data(&coded); len(coded) != len(secret) {
+				c.Fail("a secret of %d bytes", len(coded))
+			}
+			copy(secret, coded)
 		}
-		copy(m.secrets12.master.Secret[:], master)
-		m.secrets12.master.Hash = m.suite.Hash
 		return
 	}
-	s, schedule := &m.secrets13, keys.Schedule{Hash: m.suite.Hash, Transport: m.transport}
+	s, schedule := m.secrets13, keys.Schedule{Hash: m.suite.Hash, Transport: m.transport}
 	client, server, exporter, resumption := s.client.Bytes(), s.server.Bytes(), s.exporter.Bytes(), s.resumption.Bytes()
 	for _, secret := range []*[]byte{&client, &server, &exporter, &resumption} {
 		c.Data(secret)

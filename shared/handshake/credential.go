@@ -285,7 +285,7 @@ func (m *Machine) serverCandidates() ([]*Credential, error) {
 	for i := range m.config.Certificates {
 		c := &m.config.Certificates[i]
 		leaf, err := cert.Leaf(c)
-		if name := m.hello.serverName; name == "" || m.config.IgnoreServerName || err == nil && leaf.VerifyHostname(name) == nil {
+		if name := m.serverName; name == "" || m.config.IgnoreServerName || err == nil && leaf.VerifyHostname(name) == nil {
 			candidates = append(candidates, &Credential{Certificate: c})
 		} else {
 			others = append(others, &Credential{Certificate: c})
@@ -297,7 +297,7 @@ func (m *Machine) serverCandidates() ([]*Credential, error) {
 // askCertificate asks the application for a certificate, when crypto/tls does.
 func (m *Machine) askCertificate() (*tls.Certificate, error) {
 	c := m.config
-	if c.GetCertificate == nil || m.hello.serverName == "" && len(c.Credentials)+len(c.Certificates) > 0 {
+	if c.GetCertificate == nil || m.serverName == "" && len(c.Credentials)+len(c.Certificates) > 0 {
 		return nil, nil
 	}
 	info := m.clientHelloInfo()

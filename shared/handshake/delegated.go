@@ -147,7 +147,7 @@ func answerDelegated(m *Machine, _ where, b *wire.Builder) bool {
 
 func acceptDelegated(m *Machine, _ where, body []byte) error {
 	in, err := parse(&message.DelegatedCredential{}, slices.Clone(body))
-	m.peer.delegated = in
+	m.shown.delegated = in
 	return err
 }
 

@@ -63,13 +63,13 @@ func TestNoFalseAlarm(t *testing.T) {
 		client, server := configs(0)
 		server.MaxVersion = tls.VersionTLS12
 		p := complete(t, transport, client, server)
-		if end := string(p.server.m.random.server[24:]); end == message.DowngradeTLS12 || end == message.DowngradeTLS11 {
+		if end := string(p.server.m.secrets12.server[24:]); end == message.DowngradeTLS12 || end == message.DowngradeTLS11 {
 			t.Errorf("a server of 1.2 claims to have 1.3")
 		}
 		client, server = configs(0)
 		client.MaxVersion = tls.VersionTLS12
 		p = complete(t, transport, client, server)
-		if end := string(p.server.m.random.server[24:]); end != message.DowngradeTLS12 {
+		if end := string(p.server.m.secrets12.server[24:]); end != message.DowngradeTLS12 {
 			t.Errorf("the random ends in %q", end)
 		}
 	})

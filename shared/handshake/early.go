@@ -136,14 +136,14 @@ func (c *Config) earlyDataFor(r *resumption) EarlyDataReason {
 }
 
 func offerEarlyData(m *Machine, _ *wire.Builder) bool {
-	return m.early.offered && !m.hello.retried // RFC 9846 4.2.2
+	return m.early.offered && !m.retried // RFC 9846 4.2.2
 }
 
 // receiveEarlyData reads it. A second ClientHello must not have it (RFC 9846
 // 4.2.2); the stacks in use ignore it there, and refuse what comes with it
 // because that doesn't open.
 func receiveEarlyData(m *Machine, body []byte) error {
-	m.hello.earlyData = !m.hello.retried
+	m.hello.earlyData = !m.retried
 	m.early.offered = m.early.offered || m.hello.earlyData
 	return message.ParseEmptyExtension(protocol.ExtEarlyData, body)
 }
@@ -227,7 +227,7 @@ func (m *Machine) judgeEarlyData() (EarlyDataReason, error) {
 		return EarlyDataALPNMismatch, nil
 	case m.early.skew.Abs() > maxTicketAgeSkew:
 		return EarlyDataTicketAge, nil
-	case m.hello.retried:
+	case m.retried:
 		return EarlyDataHelloRetry, nil
 	}
 	return m.recordEarlyData()
@@ -353,7 +353,7 @@ func (m *Machine) staysEarly() bool {
 // keys of the handshake.
 func crossedEncryptedExtensions(m *Machine) error {
 	if m.role == Client && m.writeLevel == LevelEarly && !m.place.Is(EarlyData) {
-		return m.writeUnder(LevelHandshake, m.secrets13.finishedClient.Key(m.suite))
+		return m.writeUnder(LevelHandshake, m.finishedClient.Key(m.suite))
 	}
 	return nil
 }
@@ -363,7 +363,7 @@ func crossedEncryptedExtensions(m *Machine) error {
 func readEndOfEarlyData(_ *Machine, body []byte) error { return message.ParseEmpty(body) }
 
 func crossedEndOfEarlyData(m *Machine) error {
-	key := m.secrets13.finishedClient.Key(m.suite)
+	key := m.finishedClient.Key(m.suite)
 	if m.role == Client {
 		m.early.room = 0
 		return m.writeUnder(LevelHandshake, key)

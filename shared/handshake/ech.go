@@ -169,13 +169,13 @@ func (m *Machine) extensionsAs(f face) ([]byte, error) {
 // before pre_shared_key and in the order of the outer one.
 func (m *Machine) composeInner(outer message.Extensions) (*message.ClientHello, []protocol.ExtensionType, error) {
 	h := m.hidden
-	serverName, offered := m.hello.serverName, slices.Clone(m.hello.offered)
+	serverName, offered := m.serverName, slices.Clone(m.hello.offered)
 	block, err := m.extensionsAs(innerFace)
 	if err != nil {
 		return nil, nil, err
 	}
-	h.hello.serverName, h.hello.offered = m.hello.serverName, m.hello.offered
-	m.hello.serverName, m.hello.offered = serverName, offered
+	h.hello.serverName, h.hello.offered = m.serverName, m.hello.offered
+	m.serverName, m.hello.offered = serverName, offered
 
 	block, shared := arrange(block, outer)
 	var b wire.Builder
@@ -315,7 +315,7 @@ func (m *Machine) settleHidden(body []byte, in *message.ServerHello) error {
 			h.verdict = accepted
 			m.encrypted = true
 			m.transcript, m.random.client = h.transcript, h.random
-			m.hello.serverName, m.hello.offered = h.hello.serverName, h.hello.offered
+			m.serverName, m.hello.offered = h.hello.serverName, h.hello.offered
 			return nil
 		}
 	}
@@ -359,7 +359,7 @@ func (m *Machine) verifyRejecting(raw [][]byte) error {
 // inner hello: it was only to learn, with the server authenticated, how to do
 // better (RFC 9849 6.1.6).
 func crossedOpen(m *Machine) error {
-	if !m.hides(rejected) {
+	if m.Open() || !m.hides(rejected) { // it was open before, or nothing was hidden
 		return nil
 	}
 	return alert.Peerf(alert.ECHRequired, "%w: %w", alert.ECHRejected, &tls.ECHRejectionError{RetryConfigList: m.hidden.retry})

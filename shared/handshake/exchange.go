@@ -128,7 +128,7 @@ func readClientKeyExchange(m *Machine, body []byte) error {
 // crossedClientKeyExchange derives the keys of 1.2. The extended master secret
 // covers the transcript up to and with ClientKeyExchange (RFC 7627 3).
 func crossedClientKeyExchange(m *Machine) error {
-	if m.hello.extendedMasterSecret {
+	if m.extendedMasterSecret {
 		m.deriveKeys12(keys.ExtendedMaster(m.suite.Hash, m.shared, m.transcript.sum()))
 	} else {
 		m.deriveKeys12(keys.Master(m.suite.Hash, m.shared, m.random.client, m.random.server))
@@ -138,8 +138,7 @@ func crossedClientKeyExchange(m *Machine) error {
 
 // deriveKeys12 derives the record keys of a master secret.
 func (m *Machine) deriveKeys12(master keys.Master12) {
-	s := &m.secrets12
-	s.master = master
-	s.client, s.server = master.KeyBlock(m.random.client, m.random.server, m.suite)
-	m.logKey("CLIENT_RANDOM", m.secrets12.master.Bytes())
+	*m.secrets12 = secrets12{master, [32]byte(m.random.client), [32]byte(m.random.server)}
+	m.keys12.client, m.keys12.server = master.KeyBlock(m.random.client, m.random.server, m.suite)
+	m.logKey("CLIENT_RANDOM", master.Bytes())
 }

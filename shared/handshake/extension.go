@@ -222,7 +222,7 @@ func offerServerName(m *Machine, b *wire.Builder) bool {
 	if m.writesOuter() {
 		name = m.hidden.config.PublicName
 	}
-	m.hello.serverName = name
+	m.serverName = name
 	if name == "" {
 		return false
 	}
@@ -241,7 +241,7 @@ func sentName(name string) string {
 }
 
 func receiveServerName(m *Machine, body []byte) (err error) {
-	m.hello.serverName, err = message.ParseServerName(body)
+	m.serverName, err = message.ParseServerName(body)
 	return err
 }
 
@@ -268,7 +268,7 @@ func receiveExtendedMasterSecret(m *Machine, body []byte) error {
 func answerExtendedMasterSecret(*Machine, where, *wire.Builder) bool { return true }
 
 func acceptExtendedMasterSecret(m *Machine, _ where, body []byte) error {
-	m.hello.extendedMasterSecret = true
+	m.extendedMasterSecret = true
 	return message.ParseEmptyExtension(protocol.ExtExtendedMasterSecret, body)
 }
 
@@ -290,7 +290,7 @@ func answerRenegotiationInfo(_ *Machine, _ where, b *wire.Builder) bool {
 }
 
 func acceptRenegotiationInfo(m *Machine, _ where, body []byte) error {
-	m.hello.secureRenegotiation = true
+	m.secureRenegotiation = true
 	data, err := message.ParseRenegotiationInfo(body)
 	if err == nil && len(data) != 0 {
 		// RFC 5746 3.4, 3.6
@@ -301,7 +301,7 @@ func acceptRenegotiationInfo(m *Machine, _ where, body []byte) error {
 
 // checkRenegotiation refuses a peer without it, if Config says so.
 func (m *Machine) checkRenegotiation() error {
-	if m.config.RequireSecureRenegotiation && !m.hello.secureRenegotiation {
+	if m.config.RequireSecureRenegotiation && !m.secureRenegotiation {
 		return alert.Peerf(alert.HandshakeFailure, "%w (Config.RequireSecureRenegotiation)", alert.NoSecureRenegotiation) // RFC 5746 4.1
 	}
 	return nil

@@ -247,9 +247,8 @@ func (m *Machine) open() {
 func (m *Machine) latch(err error) error {
 	if err != nil && err != ErrNotYet {
 		m.flow, m.failure, m.task = failed, err, nil
-		m.keyShares, m.shared = nil, nil
-		m.secrets12, m.secrets13 = secrets12{}, secrets13{}
-		m.psk, m.psks, m.resumption = nil, nil, nil
+		m.scaffold, m.resumption = nil, nil
+		m.secrets12, m.secrets13 = nil, nil
 		m.early.exporter = keys.ExporterSecret{}
 	}
 	return err

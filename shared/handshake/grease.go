@@ -44,7 +44,7 @@ func greasy[T ~uint16](m *Machine, place int, values []T) []T {
 // appendGreaseShare appends a key share of no group (RFC 8701 3.1). After a
 // HelloRetryRequest there is only the one that it asks for.
 func (m *Machine) appendGreaseShare(b *wire.Builder) {
-	if m.config.GREASE && !m.hello.retried {
+	if m.config.GREASE && !m.retried {
 		message.AppendKeyShare(b, m.grease.value(greaseGroup), []byte{0})
 	}
 }

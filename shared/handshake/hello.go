@@ -23,37 +23,41 @@ type hello struct {
 	offered   []protocol.ExtensionType // and understood: what may be answered
 	block     message.Extensions       // all of the peer's
 
-	serverName           string
-	versions             message.Uint16s
-	groups               message.Uint16s
-	schemes              []tls.SignatureScheme // signature_algorithms
-	authorities          [][]byte              // certificate_authorities
-	delegated            []tls.SignatureScheme // of delegated keys
-	protocols            []string              // ALPN
-	srtpProfiles         message.Uint16s
-	srtpIdentifier       []byte            // the master key identifier beside them
-	clientTypes          []CertificateType // client_certificate_type
-	serverTypes          []CertificateType // server_certificate_type
-	compression          message.Uint16s   // compress_certificate
-	maxFragmentLength    int               // max_fragment_length, in bytes
-	recordSizeLimit      int               // record_size_limit, as on the wire
-	shares               message.KeyShares
-	extendedMasterSecret bool
-	secureRenegotiation  bool // the peer signals RFC 5746
-	wantsStaple          bool // an OCSP response
-	earlyData            bool // 0-RTT data follow
-	pskModes             []byte
-	pskOffer             []byte // of pre_shared_key
-	psks                 message.OfferedPSKs
-	inner                bool     // it went encrypted in another one (RFC 9849)
-	before               int      // how many PSKs the ClientHello before a HelloRetryRequest offered
-	dropped              [][]byte // its tickets, if this one has none
-	ticket               []byte   // of session_ticket
-	raw                  []byte   // the peer's, whole: its binders are over it
+	versions          message.Uint16s
+	groups            message.Uint16s
+	schemes           []tls.SignatureScheme // signature_algorithms
+	authorities       [][]byte              // certificate_authorities
+	delegated         []tls.SignatureScheme // of delegated keys
+	protocols         []string              // ALPN
+	srtpProfiles      message.Uint16s
+	srtpIdentifier    []byte            // the master key identifier beside them
+	clientTypes       []CertificateType // client_certificate_type
+	serverTypes       []CertificateType // server_certificate_type
+	compression       message.Uint16s   // compress_certificate
+	maxFragmentLength int               // max_fragment_length, in bytes
+	recordSizeLimit   int               // record_size_limit, as on the wire
+	shares            message.KeyShares
+	wantsStaple       bool // an OCSP response
+	earlyData         bool // 0-RTT data follow
+	pskModes          []byte
+	pskOffer          []byte // of pre_shared_key
+	psks              message.OfferedPSKs
+	inner             bool     // it went encrypted in another one (RFC 9849)
+	before            int      // how many PSKs the ClientHello before a HelloRetryRequest offered
+	dropped           [][]byte // its tickets, if this one has none
+	ticket            []byte   // of session_ticket
+	raw               []byte   // the peer's, whole: its binders are over it
 
 	legacyCookie []byte // of HelloVerifyRequest
 	cookie       []byte // of HelloRetryRequest
-	retried      bool   // there was a HelloRetryRequest
+}
+
+// said is what a connection remembers of the hellos.
+type said struct {
+	serverName           string
+	extendedMasterSecret bool
+	secureRenegotiation  bool // the peer signals RFC 5746
+	retried              bool // there was a HelloRetryRequest
 }
 
 const (
@@ -151,11 +155,11 @@ func readClientHello(m *Machine, body []byte) error {
 	if err := in.Parse(body, m.transport); err != nil {
 		return err
 	}
-	first, random := m.hello, m.random.client
+	first, before, random := m.hello, m.said, m.random.client
 	again := first.suites != nil // and not by a cookie, which has checked it
-	m.hello = hello{}
-	m.hello.retried, m.hello.before = m.place.At == HelloRetryRequest, len(first.psks.Identities)
-	if first.retried { // it is the same hello, after a wait
+	m.hello, m.said = hello{}, said{retried: m.place.At == HelloRetryRequest}
+	m.hello.before = len(first.psks.Identities)
+	if before.retried { // it is the same hello, after a wait
 		m.hello.before = first.before
 	}
 	m.hello.raw, m.hello.block, m.hello.version = body, in.Extensions, in.Version
@@ -169,12 +173,12 @@ func readClientHello(m *Machine, body []byte) error {
 	if m.hello.suites.Contains(emptyRenegotiationInfo) && !slices.Contains(m.hello.offered, protocol.ExtRenegotiationInfo) {
 		// This suite offers the extension, as an empty one (RFC 5746 3.6).
 		m.hello.offered = append(m.hello.offered, protocol.ExtRenegotiationInfo)
-		m.hello.secureRenegotiation = true
+		m.secureRenegotiation = true
 	}
 	if err := m.configure(); err != nil {
 		return err
 	}
-	if again && !(bytes.Equal(random, in.Random) && sameHello(&first, &m.hello)) {
+	if again && !(bytes.Equal(random, in.Random) && sameHello(&first, &m.hello) && before.same(m.said)) {
 		return alert.Peerf(alert.IllegalParameter, "the second ClientHello differs from the first in more than cookie and key shares")
 	}
 	return m.negotiate(&in)
@@ -187,8 +191,11 @@ func sameHello(a, b *hello) bool {
 		bytes.Equal(a.versions, b.versions) && bytes.Equal(a.groups, b.groups) &&
 		slices.Equal(a.schemes, b.schemes) && slices.Equal(a.protocols, b.protocols) &&
 		slices.Equal(a.clientTypes, b.clientTypes) && slices.Equal(a.serverTypes, b.serverTypes) &&
-		a.maxFragmentLength == b.maxFragmentLength && a.recordSizeLimit == b.recordSizeLimit &&
-		a.serverName == b.serverName && a.extendedMasterSecret == b.extendedMasterSecret
+		a.maxFragmentLength == b.maxFragmentLength && a.recordSizeLimit == b.recordSizeLimit
+}
+
+func (s said) same(other said) bool {
+	return s.serverName == other.serverName && s.extendedMasterSecret == other.extendedMasterSecret
 }
 
 // --- HelloVerifyRequest (RFC 6347 4.2.1). Ours are written by the Listener,
@@ -237,7 +244,7 @@ func readHelloRetryRequest(m *Machine, body []byte) error {
 	if m.group == nil && m.hello.cookie == nil {
 		return alert.Peerf(alert.IllegalParameter, "%w", alert.EmptyRetry)
 	}
-	m.hello.retried = true
+	m.retried = true
 	m.rejectEarlyData(EarlyDataHelloRetry)
 	m.writeLevel = LevelPlain
 	m.beginRetry()

@@ -3,6 +3,7 @@ package handshake
 import (
 	"bytes"
 	"crypto/tls"
+	"slices"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -337,8 +338,9 @@ func TestRandoms(t *testing.T) {
 				retrying(client, server)
 			}
 			p := complete(t, transport, client, server)
-			once(p.client.m.random.client)
-			once(p.server.m.random.server)
+			once(parseHello(t, p.client.sent[0], transport).Random)
+			hellos := slices.DeleteFunc(slices.Clone(p.server.sent), func(m Message) bool { return m.Type != protocol.ServerHello })
+			editServerHello(t, hellos[len(hellos)-1], func(m *message.ServerHello, _ *extensionList) { once(m.Random) })
 			if v.Is13() && !bytes.Equal(parseHello(t, p.client.sent[0], transport).Random, parseHello(t, p.client.sent[1], transport).Random) {
 				t.Error("the second ClientHello has another random")
 			}

@@ -226,7 +226,7 @@ func TestFailedMachine(t *testing.T) {
 		if _, err := state.ExportKeyingMaterial("EXPORTER-test", nil, 32); err == nil || len(failed.sent) != sent {
 			t.Error("a failed connection exports or writes")
 		}
-		if s := failed.m.secrets13; s.client.Bytes() != nil || s.finishedClient.Bytes() != nil || failed.m.secrets12.client.Key != nil || failed.m.shared != nil {
+		if failed.m.secrets13 != nil || failed.m.secrets12 != nil || failed.m.scaffold != nil {
 			t.Error("it keeps its secrets")
 		}
 	})

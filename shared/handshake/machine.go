@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/keys"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
@@ -69,59 +70,30 @@ type Machine struct {
 	version protocol.Version // zero until known
 	suite   *suite.Suite
 	group   *suite.Group
-	grease  grease
-	hello   hello // this handshake's ClientHello, ours or the peer's
-	random  struct{ client, server []byte }
+	said
 
-	transcript  transcript
-	keyShares   []*suite.PrivateKey // ours, until a secret came of one
-	serverShare []byte              // the server's half of 1.3's key exchange
-	shared      []byte              // the key exchange's secret, until it is in the schedule
-	secrets12   secrets12
-	secrets13   secrets13
+	*scaffold            // nil once the handshake is over
+	secrets12 *secrets12 // of 1.2, once that is the version
+	secrets13 *secrets13 // and of 1.3
 
 	// Authentication.
 	credential *Credential         // ours; nil if we have or need none
-	shows      CertificateType     // how we show it; X509, if nothing else was agreed
 	scheme     tls.SignatureScheme // ours
-	staple     []byte              // OCSP response for our certificate, if the peer wants it
-	peer       struct {
-		verified
-		shows      CertificateType              // how it shows its key; X509, if nothing else was agreed
-		shown      [][]byte                     // its Certificate, before it is verified
-		delegated  *message.DelegatedCredential // that came with its certificate
-		maySend    bool                         // 1.2: CertificateStatus may follow
-		staple     []byte
-		timestamps [][]byte
-		scheme     tls.SignatureScheme
-	}
-	request demand // the server's, read by the client
+	peer       *peerIdentity
 
 	protocol string        // ALPN
 	srtp     srtp          // as agreed
 	sizes    recordSizes   // of records, as agreed
 	settled  settledLimits // what they come to, once open
 
-	hidden    *hidden     // the client's inner hello (ech.go)
-	decoy     []byte      // what looks like one
-	opened    openedHello // the server's (ech_server.go)
-	encrypted bool        // the hello that counts went encrypted
-
-	resumption  *resumption // the session that is offered (client) or resumed
-	selected    bool        // 1.2: the server takes it
+	encrypted   bool        // the hello that counts went encrypted
 	resumed     bool        // a session is
-	psks        []*psk      // 1.3: a client's PSKs
-	psk         *psk        // 1.3: the one that is used
-	selectedPSK int         // its number among the client's
+	resumption  *resumption // the session that is offered (client) or resumed; nil once open
 	pskIdentity []byte      // of the external key that authenticates both peers, if one does
-	pskHint     []byte      // 1.2: the server's
 
 	ticketsDue     int                          // tickets to be made
 	ticketLifetime time.Duration                // of each
 	tickets        []message.NewSessionTicket13 // and to be written
-	sessionID      []byte                       // 1.2: the name that the server gives this session, if it keeps it
-	promised       bool                         // 1.2: the server said that it gives a ticket
-	ticket         message.NewSessionTicket12
 
 	early early // 0-RTT (early.go)
 
@@ -132,9 +104,6 @@ type Machine struct {
 	out                   wire.Builder // what is being written, one message after the other
 	writeLevel, readLevel uint64
 	writeSeq              uint32 // message_seq of our next message; 1<<16 after the last
-	verifyRequests        int    // HelloVerifyRequests seen
-	entered               bool   // by a stateless cookie
-	askedShare            bool   // our HelloRetryRequest named a group
 
 	task    *task   // outside work under way (flow.go)
 	answers []*task // work that the running step has got back
@@ -147,6 +116,45 @@ type Machine struct {
 	requested     bool // the peer owes us a KeyUpdate
 	unconfirmed   bool // what was sent last isn't acknowledged yet
 	rekey         bool // a KeyUpdate of ours awaits its ACK
+}
+
+// A scaffold is what a handshake is built with. It is taken down when that stands: a
+// connection may last for long, and there may be a million of them.
+type scaffold struct {
+	grease     grease
+	hello      hello // this handshake's ClientHello, ours or the peer's
+	random     struct{ client, server []byte }
+	transcript transcript
+
+	keyShares      []*suite.PrivateKey // ours, until a secret came of one
+	serverShare    []byte              // the server's half of 1.3's key exchange
+	shared         []byte              // the key exchange's secret, until it is in the schedule
+	keys12         keys12
+	master         keys.MasterSecret  // 1.3
+	finishedClient keys.TrafficSecret // 1.3: handshake traffic secrets, for Finished
+	finishedServer keys.TrafficSecret
+
+	shows   CertificateType // how we show our credential; X509, if nothing else was agreed
+	staple  []byte          // OCSP response for our certificate, if the peer wants it
+	shown   peerShown
+	request demand // the server's, read by the client
+
+	hidden *hidden     // the client's inner hello (ech.go)
+	decoy  []byte      // what looks like one
+	opened openedHello // the server's (ech_server.go)
+
+	selected    bool   // 1.2: the server takes the session that is offered
+	psks        []*psk // 1.3: a client's PSKs
+	psk         *psk   // 1.3: the one that is used
+	selectedPSK int    // its number among the client's
+	pskHint     []byte // 1.2: the server's
+	sessionID   []byte // 1.2: the name that the server gives this session, if it keeps it
+	promised    bool   // 1.2: the server said that it gives a ticket
+	ticket      message.NewSessionTicket12
+
+	verifyRequests int  // HelloVerifyRequests seen
+	entered        bool // by a stateless cookie
+	askedShare     bool // our HelloRetryRequest named a group
 }
 
 // What a step does, apart from when it is lawful. Its reader runs read, its
@@ -220,7 +228,10 @@ func NewServer(c *Config, t protocol.Transport, l Layer) *Machine {
 const usualBody = 512
 
 func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
-	m := &Machine{given: c, config: c, number: numberOf(c), role: r, transport: t, layer: l, place: Place{At: Start}}
+	m := &Machine{
+		given: c, config: c, number: numberOf(c), role: r, transport: t, layer: l,
+		place: Place{At: Start}, scaffold: new(scaffold), peer: new(peerIdentity),
+	}
 	m.out = *wire.NewBuilder(make([]byte, 0, usualBody))
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
@@ -291,10 +302,15 @@ func (m *Machine) cross(e Edge, msg Message) error {
 
 // setVersion tells everybody what was agreed.
 func (m *Machine) setVersion(v protocol.Version) {
-	if m.version != v {
-		m.version = v
-		m.layer.Version(v)
+	if m.version == v {
+		return
 	}
+	if m.version = v; v.Is13() {
+		m.secrets13 = new(secrets13)
+	} else {
+		m.secrets12 = new(secrets12)
+	}
+	m.layer.Version(v)
 }
 
 // Open reports whether the handshake is complete.
@@ -315,22 +331,22 @@ func (m *Machine) State() ConnectionState {
 		NegotiatedProtocol:   m.protocol,
 		SRTPProfile:          m.srtp.profile,
 		MaxPlaintext:         m.SendLimit(m.writeLevel),
-		ServerName:           m.hello.serverName,
+		ServerName:           m.serverName,
 		PeerCertificates:     m.peer.chain,
 		VerifiedChains:       m.peer.chains,
 		PeerRawPublicKey:     m.peer.rawKey,
 		OCSPResponse:         m.peer.staple,
 		ECHAccepted:          m.encrypted,
-		HelloRetryRequest:    m.hello.retried,
+		HelloRetryRequest:    m.retried,
 		PeerSignature:        m.peer.scheme,
 		LocalSignature:       m.scheme,
 		LocalCredential:      m.credential,
 		PSKIdentity:          m.pskIdentity,
-		ExtendedMasterSecret: m.version.Is13() || m.hello.extendedMasterSecret,
+		ExtendedMasterSecret: m.version.Is13() || m.extendedMasterSecret,
 		LocalConnectionID:    m.identity.local,
 		RemoteConnectionID:   m.identity.remote,
 		ReturnRoutability:    m.identity.checks,
-		SecureRenegotiation:  m.version.Is13() || m.hello.secureRenegotiation,
+		SecureRenegotiation:  m.version.Is13() || m.secureRenegotiation,
 
 		SignedCertificateTimestamps: m.peer.timestamps,
 		SRTPMasterKeyIdentifier:     m.srtp.identifier,

@@ -336,7 +336,7 @@ func (m *Machine) negotiate12() error {
 	if err := m.checkRenegotiation(); err != nil {
 		return err
 	}
-	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
+	if !m.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "%w: the client's (Config.InsecureAllowMissingEMS)", alert.NoExtendedMasterSecret)
 	}
 	for g := range m.config.groups(m.version) {
@@ -366,12 +366,12 @@ func (m *Machine) negotiate12() error {
 func (m *Machine) clientHelloInfo() *tls.ClientHelloInfo {
 	info := &tls.ClientHelloInfo{
 		CipherSuites:      message.Collect[uint16](m.hello.suites),
-		ServerName:        m.hello.serverName,
+		ServerName:        m.serverName,
 		SupportedCurves:   message.Collect[tls.CurveID](m.hello.groups),
 		SupportedPoints:   []uint8{0},
 		SignatureSchemes:  m.hello.schemes,
 		SupportedProtos:   m.hello.protocols,
-		HelloRetryRequest: m.hello.retried,
+		HelloRetryRequest: m.retried,
 	}
 	for t := range m.hello.block.All() {
 		info.Extensions = append(info.Extensions, uint16(t))

@@ -267,16 +267,28 @@ func (p *peer) fork() *peer {
 	c.inbox, c.sent = slices.Clone(p.inbox), slices.Clone(p.sent)
 	c.writes, c.reads = slices.Clone(p.writes), slices.Clone(p.reads)
 	c.replies, c.versions = slices.Clone(p.replies), slices.Clone(p.versions)
+	m.peer, m.secrets12, m.secrets13 = copied(m.peer), copied(m.secrets12), copied(m.secrets13)
+	if m.scaffold = copied(m.scaffold); m.scaffold == nil {
+		return &c
+	}
 	m.transcript.held, m.transcript.raw = slices.Clone(m.transcript.held), slices.Clone(m.transcript.raw)
 	m.hello.offered = slices.Clone(m.hello.offered)
 	m.random.server = slices.Clone(m.random.server)
 	if m.transcript.hash != nil {
-		copied, err := m.transcript.hash.(hash.Cloner).Clone()
+		hashed, err := m.transcript.hash.(hash.Cloner).Clone()
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		m.transcript.hash = copied
+		m.transcript.hash = hashed
 	}
+	return &c
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
 	return &c
 }
 

@@ -44,7 +44,7 @@ func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
 		return false
 	}
 	m.psks = m.collectPSKs()
-	if m.hello.retried {
+	if m.retried {
 		m.psks = slices.DeleteFunc(m.psks, func(p *psk) bool { return p.hash != m.suite.Hash })
 	}
 	if len(m.psks) == 0 {

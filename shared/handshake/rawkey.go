@@ -128,9 +128,9 @@ func receiveServerCertType(m *Machine, body []byte) (err error) {
 }
 
 func acceptServerCertType(m *Machine, _ where, body []byte) (err error) {
-	m.peer.shows, err = message.ParseCertificateType(protocol.ExtServerCertType, body)
-	if err == nil && !m.config.takes(m.peer.shows) {
-		err = alert.Peerf(alert.UnsupportedCertificate, "%w: the server wants to show %v", alert.UnsupportedCertificateType, m.peer.shows)
+	m.shown.as, err = message.ParseCertificateType(protocol.ExtServerCertType, body)
+	if err == nil && !m.config.takes(m.shown.as) {
+		err = alert.Peerf(alert.UnsupportedCertificate, "%w: the server wants to show %v", alert.UnsupportedCertificateType, m.shown.as)
 	}
 	return err
 }
@@ -154,7 +154,7 @@ func (m *Machine) chooseClientType() error {
 	}
 	for _, t := range m.config.peerCertificateTypes() {
 		if slices.Contains(offered, t) {
-			m.peer.shows = t
+			m.shown.as = t
 			return nil
 		}
 	}
@@ -163,7 +163,7 @@ func (m *Machine) chooseClientType() error {
 
 // answerClientCertType is only for a server that asks (RFC 7250 4.2).
 func answerClientCertType(m *Machine, _ where, b *wire.Builder) bool {
-	message.AppendCertificateType(b, m.peer.shows)
+	message.AppendCertificateType(b, m.shown.as)
 	return m.place.Is(CertRequested)
 }
 

@@ -222,7 +222,7 @@ func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State 
 		Secret:     slices.Clone(secret),
 		Created:    m.now,
 		Lifetime:   lifetime,
-		ServerName: m.hello.serverName,
+		ServerName: m.serverName,
 		Protocol:   m.protocol,
 		Chain:      rawChain(m.peer.chain),
 		Staple:     m.peer.staple,

@@ -72,7 +72,7 @@ func (m *Machine) checkResumed12() error {
 // checkResumedMaster holds what the peer says of extended_master_secret against
 // its session (RFC 7627 5.3).
 func (m *Machine) checkResumedMaster(s *session.State, peer string) error {
-	switch has := m.hello.extendedMasterSecret; {
+	switch has := m.extendedMasterSecret; {
 	case s.ExtendedMasterSecret && !has:
 		return alert.Peerf(alert.HandshakeFailure, "%w at the %s", alert.SessionLostMasterSecret, peer)
 	case !s.ExtendedMasterSecret && has:
@@ -120,13 +120,13 @@ func (m *Machine) keepSession12() error {
 
 // resumable12 reports whether a session of this handshake may be resumed.
 func (m *Machine) resumable12() bool {
-	return m.hello.extendedMasterSecret || m.config.InsecureAllowMissingEMS
+	return m.extendedMasterSecret || m.config.InsecureAllowMissingEMS
 }
 
 // session12 is this connection's session of 1.2.
 func (m *Machine) session12(lifetime time.Duration) *session.State {
 	s := m.session(m.secrets12.master.Bytes(), lifetime)
-	s.ExtendedMasterSecret = m.hello.extendedMasterSecret
+	s.ExtendedMasterSecret = m.extendedMasterSecret
 	return s
 }
 
@@ -143,7 +143,7 @@ func (m *Machine) findSession12() error {
 		return err
 	}
 	s := found.state
-	if !s.ExtendedMasterSecret && (m.hello.extendedMasterSecret || !m.config.InsecureAllowMissingEMS) {
+	if !s.ExtendedMasterSecret && (m.extendedMasterSecret || !m.config.InsecureAllowMissingEMS) {
 		return nil // RFC 7627 5.3
 	}
 	if err := m.checkResumedMaster(s, "client"); err != nil {

@@ -716,12 +716,13 @@ func TestTicketsOfResumption(t *testing.T) {
 		if !p.server.m.State().DidResume {
 			t.Fatal("not resumed")
 		}
-		if p.server.m.psk != nil || p.client.m.psk != nil {
+		if p.server.m.scaffold != nil || p.client.m.scaffold != nil {
 			t.Error("the secret of the session is kept")
 		}
 	}
 	for _, c := range []struct{ age, want time.Duration }{{0, session.MaxLifetime}, {session.MaxLifetime - left, left}} {
-		m := &Machine{config: server, role: Server, now: testTime, hello: hello{pskModes: []byte{message.PSKWithECDHE}}}
+		m := &Machine{config: server, role: Server, now: testTime, peer: &nobody, scaffold: new(scaffold)}
+		m.hello.pskModes = []byte{message.PSKWithECDHE}
 		m.resumption = &resumption{state: &SessionState{Created: testTime.Add(-c.age), Lifetime: session.MaxLifetime}}
 		m.prepareTickets()
 		if m.ticketLifetime != c.want || m.ticketsDue != DefaultSessionTickets {

@@ -12,17 +12,19 @@ import (
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
-// secrets12 are the secrets of 1.2 (RFC 5246 6.3, 8.1).
+// secrets12 are the secrets of 1.2 that last as long as a connection (RFC 5246 8.1).
 type secrets12 struct {
 	master         keys.Master12
+	client, server [32]byte // randoms
+}
+
+// keys12 are those of its records (RFC 5246 6.3).
+type keys12 struct {
 	client, server keys.RecordKey
 }
 
-// secrets13 are the secrets of 1.3 that something still needs (RFC 9846 7.1).
+// secrets13 are the secrets of 1.3 that last (RFC 9846 7.1).
 type secrets13 struct {
-	master         keys.MasterSecret
-	finishedClient keys.TrafficSecret // handshake traffic secrets, for Finished
-	finishedServer keys.TrafficSecret
 	client, server keys.TrafficSecret // application traffic secrets
 	exporter       keys.ExporterSecret
 	resumption     keys.ResumptionSecret // of tickets, if any may come
@@ -33,25 +35,25 @@ type secrets13 struct {
 // deriveHandshakeKeys is the schedule from ServerHello on: both sides' traffic
 // now goes under the handshake keys.
 func (m *Machine) deriveHandshakeKeys() error {
-	s, sum := &m.secrets13, m.transcript.sum()
+	sum := m.transcript.sum()
 	handshake := m.handshakeSecret(keys.Schedule{Hash: m.suite.Hash, Transport: m.transport})
-	s.finishedClient, s.finishedServer = handshake.ClientTraffic(sum), handshake.ServerTraffic(sum)
-	s.master = handshake.Master()
-	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", s.finishedClient.Bytes())
-	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", s.finishedServer.Bytes())
+	m.finishedClient, m.finishedServer = handshake.ClientTraffic(sum), handshake.ServerTraffic(sum)
+	m.master = handshake.Master()
+	m.logKey("CLIENT_HANDSHAKE_TRAFFIC_SECRET", m.finishedClient.Bytes())
+	m.logKey("SERVER_HANDSHAKE_TRAFFIC_SECRET", m.finishedServer.Bytes())
 	if !m.staysEarly() {
 		under := m.writeUnder
 		if m.role == Server {
 			under = m.readUnder
 		}
-		if err := under(LevelHandshake, s.finishedClient.Key(m.suite)); err != nil {
+		if err := under(LevelHandshake, m.finishedClient.Key(m.suite)); err != nil {
 			return err
 		}
 	}
 	if m.role == Server {
-		return m.writeUnder(LevelHandshake, s.finishedServer.Key(m.suite))
+		return m.writeUnder(LevelHandshake, m.finishedServer.Key(m.suite))
 	}
-	return m.readUnder(LevelHandshake, s.finishedServer.Key(m.suite))
+	return m.readUnder(LevelHandshake, m.finishedServer.Key(m.suite))
 }
 
 // handshakeSecret is what the PSK, if there is one, and the key exchange give.
@@ -69,8 +71,8 @@ func crossedServerFinished(m *Machine) error {
 	if !m.version.Is13() {
 		return nil
 	}
-	s, sum := &m.secrets13, m.transcript.sum()
-	s.client, s.server, s.exporter = s.master.ClientTraffic(sum), s.master.ServerTraffic(sum), s.master.Exporter(sum)
+	s, sum := m.secrets13, m.transcript.sum()
+	s.client, s.server, s.exporter = m.master.ClientTraffic(sum), m.master.ServerTraffic(sum), m.master.Exporter(sum)
 	m.logKey("CLIENT_TRAFFIC_SECRET_0", s.client.Bytes())
 	m.logKey("SERVER_TRAFFIC_SECRET_0", s.server.Bytes())
 	m.logKey("EXPORTER_SECRET", s.exporter.Bytes())
@@ -86,7 +88,7 @@ func crossedClientFinished(m *Machine) error {
 	}
 	m.prepareTickets()
 	if m.ticketsDue > 0 || m.resumes() {
-		m.secrets13.resumption = m.secrets13.master.Resumption(m.transcript.sum())
+		m.secrets13.resumption = m.master.Resumption(m.transcript.sum())
 	}
 	if m.role == Server {
 		return m.readUnder(LevelApplication, m.secrets13.client.Key(m.suite))
@@ -110,9 +112,9 @@ func readChangeCipherSpec(_ *Machine, body []byte) error {
 
 func crossedChangeCipherSpec(m *Machine) error {
 	writer := m.place.At.Writer()
-	key := m.secrets12.client
+	key := m.keys12.client
 	if writer == Server {
-		key = m.secrets12.server
+		key = m.keys12.server
 	}
 	if writer == m.role {
 		return m.writeUnder(LevelEncrypted, key)
@@ -157,9 +159,9 @@ func (m *Machine) verifyData(r Role) []byte {
 	sum := m.transcript.sum()
 	switch {
 	case m.version.Is13() && r == Client:
-		return m.secrets13.finishedClient.Finished(sum)
+		return m.finishedClient.Finished(sum)
 	case m.version.Is13():
-		return m.secrets13.finishedServer.Finished(sum)
+		return m.finishedServer.Finished(sum)
 	}
 	said := m.secrets12.master.ServerFinished
 	if r == Client {
@@ -176,22 +178,12 @@ func (m *Machine) verifyData(r Role) []byte {
 
 // forget drops what only the handshake needed.
 func (m *Machine) forget() {
-	m.transcript, m.out = transcript{}, wire.Builder{}
-	m.keyShares, m.shared, m.serverShare = nil, nil, nil
-	m.request = demand{}
-	m.secrets12 = secrets12{master: m.secrets12.master}
-	m.secrets13.master = keys.MasterSecret{}
-	m.secrets13.finishedClient, m.secrets13.finishedServer = keys.TrafficSecret{}, keys.TrafficSecret{}
-	m.hello = hello{
-		serverName:           m.hello.serverName,
-		extendedMasterSecret: m.hello.extendedMasterSecret,
-		secureRenegotiation:  m.hello.secureRenegotiation,
-		retried:              m.hello.retried,
+	m.scaffold, m.out = nil, wire.Builder{}
+	m.resumption, m.Introduce = nil, nil
+	m.peer.key = nil
+	if m.peer.none() {
+		m.peer = &nobody
 	}
-	m.staple, m.resumption, m.psk = nil, nil, nil
-	m.hidden, m.decoy, m.opened = nil, nil, openedHello{}
-	m.peer.shown = nil
-	m.ticket = message.NewSessionTicket12{}
 }
 
 // exporter is what ConnectionState.ExportKeyingMaterial calls: at any time, on any
@@ -200,14 +192,14 @@ func (m *Machine) exporter() func(label string, context []byte, length int) ([]b
 	if m.version.Is13() {
 		return m.secrets13.exporter.Export
 	}
-	master, bound, random := m.secrets12.master, m.hello.extendedMasterSecret, m.random
+	secrets, bound := *m.secrets12, m.extendedMasterSecret
 	return func(label string, context []byte, length int) ([]byte, error) {
 		if !bound {
 			// Two connections of 1.2 may be made to share a master secret without it
 			// (RFC 7627 5.4).
 			return nil, alert.Localf(alert.InternalError, "keying material of a 1.2 connection without extended_master_secret is not safe to use")
 		}
-		return master.Export(label, context, random.client, random.server, length)
+		return secrets.master.Export(label, context, secrets.client[:], secrets.server[:], length)
 	}
 }
 

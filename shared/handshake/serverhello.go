@@ -91,7 +91,7 @@ func readServerHello(m *Machine, body []byte) error {
 	}
 	m.settleConnectionIDs()
 	m.place.Learn(Ticket, m.promised)
-	if !m.peer.maySend {
+	if !m.shown.stapleMayCome {
 		m.place.Learn(Stapled, false)
 	}
 	m.keepTranscript()
@@ -118,7 +118,7 @@ func (m *Machine) readSelected(in *message.ServerHello) error {
 	switch {
 	case s == nil || !m.hello.suites.Contains(in.CipherSuite) || s.Version != selected.Over(protocol.Stream):
 		return alert.Peerf(alert.IllegalParameter, "%w: 0x%04x for %v", alert.WrongSuite, in.CipherSuite, selected)
-	case m.hello.retried && m.suite != s:
+	case m.retried && m.suite != s:
 		return alert.Peerf(alert.IllegalParameter, "%w: %s after a retry with %s", alert.WrongSuite, s.Name, m.suite.Name)
 	case in.Compression != 0 && selected.Is13(): // a field without a use, RFC 9846 4.2.3
 		return alert.Peerf(alert.DecodeError, "%w: legacy_compression_method is %d, expected 0", alert.MalformedMessage, in.Compression)
@@ -151,7 +151,7 @@ func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, er
 		return 0, err
 	case selected != v13:
 		return 0, alert.Peerf(alert.IllegalParameter, "%w: supported_versions selects %v, it can select only %v", m.wrongVersion(selected), selected, v13)
-	case in.Version != v12 && !m.hello.retried: // RFC 9846 4.2.3
+	case in.Version != v12 && !m.retried: // RFC 9846 4.2.3
 		return 0, alert.Peerf(alert.ProtocolVersion, "%w: legacy_version of %v is %v, expected %v", alert.NoCommonVersion, v13, in.Version, v12)
 	case in.Version != v12:
 		return 0, alert.Peerf(alert.ProtocolVersion, "%w: legacy_version of %v is %v, expected %v", alert.MalformedMessage, v13, in.Version, v12)
@@ -189,7 +189,7 @@ func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 	if err := m.checkResumed12(); err != nil {
 		return err
 	}
-	if !m.hello.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
+	if !m.extendedMasterSecret && !m.config.InsecureAllowMissingEMS {
 		return alert.Peerf(alert.HandshakeFailure, "%w: the server's (Config.InsecureAllowMissingEMS)", alert.NoExtendedMasterSecret)
 	}
 	return nil

@@ -51,7 +51,7 @@ func (m *Machine) readSessionID12(in *message.ServerHello) error {
 
 // findSessionByID finds the session that the client names.
 func (m *Machine) findSessionByID() (*resumption, error) {
-	c, id, now, name, version, state, sizes := m.config, m.hello.sessionID, m.now, m.hello.serverName, m.version, m.State(), m.sizes
+	c, id, now, name, version, state, sizes := m.config, m.hello.sessionID, m.now, m.serverName, m.version, m.State(), m.sizes
 	if c.ServerSessionCache == nil || len(id) == 0 {
 		return nil, nil
 	}

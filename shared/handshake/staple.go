@@ -44,7 +44,7 @@ func answerStatusRequest(m *Machine, at where, b *wire.Builder) bool {
 
 func acceptStatusRequest(m *Machine, at where, body []byte) error {
 	if at != inServerCertificate && at != inClientCertificate {
-		m.peer.maySend = at == inServerHello12
+		m.shown.stapleMayCome = at == inServerHello12
 		return message.ParseEmptyExtension(protocol.ExtStatusRequest, body)
 	}
 	in, err := parse(&message.CertificateStatus{}, body)
@@ -69,7 +69,7 @@ func readCertificateStatus(m *Machine, body []byte) error {
 		return err
 	}
 	m.peer.staple = bytes.Clone(in.Response)
-	return m.verifyPeer(m.peer.shown)
+	return m.verifyPeer(m.shown.chain)
 }
 
 // verifyUnstapled verifies the certificate that came just before, if a staple
@@ -78,7 +78,7 @@ func (m *Machine) verifyUnstapled() error {
 	if m.place.At != ServerCertificate || m.place.Knows(Stapled) || m.version.Is13() {
 		return nil
 	}
-	return m.verifyPeer(m.peer.shown)
+	return m.verifyPeer(m.shown.chain)
 }
 
 // --- signed_certificate_timestamp (RFC 6962 3.3)

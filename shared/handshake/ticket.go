@@ -45,7 +45,7 @@ func (m *Machine) checkDropped() error {
 // what is preferred now counts, and 0-RTT data needs the very suite.
 func (m *Machine) openTickets(tickets [][]byte) (*resumption, error) {
 	c, k, state, now := m.config, m.ticketKeys(), m.State(), m.now
-	version, name, chosen, sizes := m.version, m.hello.serverName, m.suite.ID, m.sizes
+	version, name, chosen, sizes := m.version, m.serverName, m.suite.ID, m.sizes
 	found, err := later(m, func() (*resumption, error) {
 		for i, ticket := range tickets {
 			s, err := c.unwrap(k, ticket, state, now)
