@@ -90,10 +90,10 @@ func (e *Engine) codeEpochs(c *wire.Codec) {
 }
 
 func (r *readEpoch) code(c *wire.Codec, s *suite.Suite) {
-	key := handshake.TrafficKey{Level: r.number, Suite: s, Key: r.key}
+	key := handshake.TrafficKey{Level: r.number, Suite: s}
 	var failed uint64
 	if !c.Reads() {
-		failed = r.opener.Failed()
+		key.Key, failed = r.opener.Key(), r.opener.Failed()
 	}
 	codeKey(c, &key)
 	wire.Number(c, &failed)
@@ -115,10 +115,11 @@ func (r *readEpoch) code(c *wire.Codec, s *suite.Suite) {
 
 // code codes an epoch; epoch 0 has no key.
 func (w *writeEpoch) code(c *wire.Codec, s *suite.Suite) {
-	key := handshake.TrafficKey{Level: w.number, Suite: s, Key: w.key}
+	key := handshake.TrafficKey{Level: w.number, Suite: s}
 	version, next, padding := w.version, w.next, w.padding
 	var records, blocks uint64
 	if !c.Reads() && w.sealer != nil {
+		key.Key = w.sealer.Key()
 		records, blocks = w.sealer.Sealed()
 	}
 	codeKey(c, &key)
@@ -215,6 +216,9 @@ func (e *Engine) settle(now time.Time) {
 		e.ackSince = now
 	}
 	e.pace()
+	if !e.flight.Empty() && e.reply == handshake.NoReply && !e.version.Is13() {
+		e.flightDies = now.Add(lifetime)
+	}
 	if e.backoff.Deadline().After(now.Add(e.backoff.Timeout() + e.backoff.Delay)) {
 		e.backoff.Arm(now)
 	}

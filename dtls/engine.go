@@ -50,19 +50,21 @@ type Engine struct {
 	unheard          int  // ACKs in a row without: the peer repeats what they named
 
 	// Our last flight.
-	flight   retransmit.Flight
-	flushed  bool            // it is whole: the next message begins another
-	switched bool            // this pass over it has written the ChangeCipherSpec of 1.2
-	reply    handshake.Reply // what answers it
-	backoff  retransmit.Backoff
-	repeats  int  // passes over it beyond the first
-	manual   bool // the caller repeats it: see StopRetransmitTimer
-	measure  measure
+	flight     retransmit.Flight
+	flushed    bool            // it is whole: the next message begins another
+	switched   bool            // this pass over it has written the ChangeCipherSpec of 1.2
+	reply      handshake.Reply // what answers it
+	flightDies time.Time       // when the peer won't ask for the last one of 1.2 any more
+	backoff    retransmit.Backoff
+	repeats    int      // passes over it beyond the first
+	manual     bool     // the caller repeats it: see StopRetransmitTimer
+	measure    *measure // nil without Config.AdaptiveTimeout
 
 	ids   connectionIDs
 	paths paths
 
-	followed int // bytes of the datagram that data is about to follow in
+	followed int  // bytes of the datagram that data is about to follow in
+	resting  bool // ciphers are put away
 	mtu      int
 	exactMTU bool // it was set: timeouts don't lower it
 	inbox    inbox
@@ -286,7 +288,7 @@ func (e *Engine) SetInitialTimeout(d time.Duration) error {
 		return &ConfigError{Field: "InitialTimeout", Reason: "not positive"}
 	}
 	e.backoff.SetInitial(d)
-	if e.measure.on {
+	if e.measure != nil {
 		e.measure.assume(d)
 		e.pace()
 	}

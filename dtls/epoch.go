@@ -6,30 +6,24 @@ import (
 	"github.com/godwit-dtls/godwit/replay"
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
-	"github.com/godwit-dtls/godwit/shared/keys"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/record"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
 
-// lifetime is how long an old epoch can still be read: twice the longest time
-// that a datagram stays in the network (RFC 9147 4.2.1, RFC 6347 4.1). The peer
-// may repeat what we have acknowledged until it gets the ACK.
-const lifetime = 4 * time.Minute
-
-// A readEpoch opens the peer's records of one epoch.
+// A readEpoch opens the peer's records of one epoch. One that is past does so for its
+// lifetime: the peer may repeat what we have acknowledged until it gets the ACK.
 type readEpoch struct {
 	number   uint64
 	opener   *record.Opener
 	mask     *record.Mask // 1.3
 	window   replay.Window
-	key      keys.RecordKey // for Export
-	reserved                // of the numbers that are delivered
-	forgiven uint64         // how many that don't open the Store knows of
-	counted  uint64         // what expects said at the last save
-	ahead    uint64         // how many were reserved then
-	opened   bool           // a record has opened: the window means something
-	dies     time.Time      // zero while it is the newest
+	reserved           // of the numbers that are delivered
+	forgiven uint64    // how many that don't open the Store knows of
+	counted  uint64    // what expects said at the last save
+	ahead    uint64    // how many were reserved then
+	opened   bool      // a record has opened: the window means something
+	dies     time.Time // zero while it is the newest
 
 	failures   uint64 // what opener.Failed said when the last record was accepted
 	replacing  bool   // the peer was asked for a KeyUpdate, to get away from it
@@ -51,7 +45,6 @@ type writeEpoch struct {
 	number     uint64
 	version    protocol.Version // in the record header of 1.2 and plaintext
 	sealer     *record.Sealer
-	key        keys.RecordKey // for Export
 	reserved                  // of the numbers that are ours to use
 	mask       *record.Mask   // 1.3
 	next       uint64         // sequence number
@@ -213,7 +206,7 @@ func newReadEpoch(k handshake.TrafficKey) (*readEpoch, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &readEpoch{number: k.Level, opener: opener, key: k.Key, reserved: unlimited}
+	r := &readEpoch{number: k.Level, opener: opener, reserved: unlimited}
 	if k.Suite.Version.Is13() {
 		r.mask, err = record.NewMask(k.Suite, k.Key.Number)
 	}
@@ -225,7 +218,7 @@ func newWriteEpoch(k handshake.TrafficKey) (*writeEpoch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writeEpoch{number: k.Level, version: protocol.VersionDTLS12, sealer: sealer, key: k.Key, reserved: unlimited}
+	w := &writeEpoch{number: k.Level, version: protocol.VersionDTLS12, sealer: sealer, reserved: unlimited}
 	if k.Suite.Version.Is13() {
 		w.mask, err = record.NewMask(k.Suite, k.Key.Number)
 		// A number is masked by 16 bytes of ciphertext, for which a short tag is not

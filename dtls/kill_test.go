@@ -126,7 +126,7 @@ func (k *killing) once(d *side, tap *readEpoch, w *writeEpoch, number uint64) {
 	k.t.Helper()
 	tap.window.Mark(number)
 	tap.opened = true
-	by := sealedBy{string(w.key.Key) + string(w.key.IV), number}
+	by := sealedBy{string(w.sealer.Key().Key) + string(w.sealer.Key().IV), number}
 	if k.seen[by] {
 		k.t.Fatalf("%s used number %d of epoch %d twice", d.name, number, w.number)
 	}
@@ -134,9 +134,9 @@ func (k *killing) once(d *side, tap *readEpoch, w *writeEpoch, number uint64) {
 }
 
 func (k *killing) tap(w *writeEpoch, e *Engine) *readEpoch {
-	key := string(w.key.Key) + string(w.key.IV)
+	key := string(w.sealer.Key().Key) + string(w.sealer.Key().IV)
 	if k.taps[key] == nil {
-		r, err := newReadEpoch(handshake.TrafficKey{Level: w.number, Suite: e.machine.Suite(), Key: w.key})
+		r, err := newReadEpoch(handshake.TrafficKey{Level: w.number, Suite: e.machine.Suite(), Key: w.sealer.Key()})
 		if err != nil {
 			k.t.Fatal(err)
 		}

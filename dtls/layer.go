@@ -55,6 +55,8 @@ func (l *layer) Flush(reply handshake.Reply) {
 	if reply == handshake.AwaitReply || l.version.Is13() {
 		(*Engine)(l).pace()
 		l.backoff.Arm(l.now)
+	} else {
+		l.flightDies = l.now.Add(lifetime)
 	}
 }
 

@@ -24,7 +24,6 @@ import (
 
 // A measure is what is known of the time that the peer takes.
 type measure struct {
-	on      bool
 	seed    time.Duration        // the timeout that somebody has set
 	prompt  retransmit.RoundTrip // by what comes at once
 	delayed retransmit.RoundTrip // by what may wait
@@ -41,8 +40,8 @@ type departure struct {
 	at     time.Time
 }
 
-func newMeasure(seed time.Duration) measure {
-	m := measure{on: true}
+func newMeasure(seed time.Duration) *measure {
+	m := new(measure)
 	m.assume(seed)
 	return m
 }
@@ -55,6 +54,9 @@ func (m *measure) assume(seed time.Duration) {
 
 // begin begins with another flight.
 func (m *measure) begin() {
+	if m == nil {
+		return
+	}
 	if m.passes, m.answered = nil, false; m.doubt == nil {
 		m.records = nil
 	}
@@ -62,7 +64,7 @@ func (m *measure) begin() {
 
 // sent notes that a record of our flight goes out, in the pass that says.
 func (m *measure) sent(n protocol.RecordNumber, pass int, now time.Time) {
-	if !m.on {
+	if m == nil {
 		return
 	}
 	if len(m.records) == retransmit.Remembered {
@@ -119,7 +121,7 @@ func (m *measure) settle(soon bool) {
 
 // least is a timeout, or what may be one as long as a doubt lasts.
 func (m *measure) least(timeout time.Duration) time.Duration {
-	if m.doubt != nil {
+	if m != nil && m.doubt != nil {
 		return min(timeout, m.seed)
 	}
 	return timeout
@@ -150,13 +152,16 @@ func (m *measure) delay() time.Duration {
 // code codes what was measured, if both here and there anything is. When a flight
 // went out is another clock's.
 func (m *measure) code(c *wire.Codec) {
-	on, known := m.on, *m
+	on, known := m != nil, measure{}
+	if on {
+		known = *m
+	}
 	c.Flag(&on)
 	wire.Number(c, &known.seed)
 	known.prompt.Code(c)
 	known.delayed.Code(c)
 	switch {
-	case !c.Reads() || !on || !m.on:
+	case !c.Reads() || !on || m == nil:
 	case known.seed == 0 || known.timeout() == 0:
 		c.Fail("a timer without a timeout")
 	default:
@@ -167,8 +172,8 @@ func (m *measure) code(c *wire.Codec) {
 // measureReply takes the beginning of the peer's flight as the answer to ours. If ours
 // was repeated, it is in doubt which copy was answered.
 func (e *Engine) measureReply() {
-	m := &e.measure
-	if !m.on || m.answered || len(m.passes) == 0 || e.reply != handshake.AwaitReply {
+	m := e.measure
+	if m == nil || m.answered || len(m.passes) == 0 || e.reply != handshake.AwaitReply {
 		return
 	}
 	m.answered, m.doubt = true, nil
@@ -184,7 +189,10 @@ func (e *Engine) measureReply() {
 // measureACK takes an ACK of these records. If a part of the flight is missing then,
 // its timer goes by what is measured, and not by what has doubled.
 func (e *Engine) measureACK(numbers []protocol.RecordNumber) {
-	m := &e.measure
+	m := e.measure
+	if m == nil {
+		return
+	}
 	sent := m.acked(numbers)
 	if sent.IsZero() {
 		return
@@ -202,8 +210,8 @@ func (e *Engine) measureACK(numbers []protocol.RecordNumber) {
 
 // pace sets the timer to what is known.
 func (e *Engine) pace() {
-	m := &e.measure
-	if !m.on {
+	m := e.measure
+	if m == nil {
 		return
 	}
 	during := e.flight.Level() < handshake.LevelApplication

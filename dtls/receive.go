@@ -3,6 +3,7 @@ package dtls
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/godwit-dtls/godwit/retransmit"
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -222,7 +223,7 @@ func (e *Engine) deliverRecord(r *readEpoch, kind protocol.ContentType, n protoc
 func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
 	newest := e.ids.expected() && (!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()
 	r.window.Mark(sequence)
-	r.opened, r.failures = true, r.opener.Failed()
+	r.opened, r.failures, e.resting = true, r.opener.Failed(), false
 	if r.isEarly() {
 		return // anybody may have sent it again: the peer shows itself by others
 	}
@@ -250,6 +251,9 @@ func (e *Engine) dropUnopened(r *readEpoch) error {
 		e.KeyUpdate(message.Requested, e.now) // where it isn't possible, the limit is the end
 	}
 	e.drop(dropAuthentication)
+	if e.resting {
+		r.rest() // whom a forgery has woken
+	}
 	return e.err
 }
 
@@ -309,11 +313,22 @@ func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
 	case e.closing.received:
 		return e.drop(dropClosed)
 	}
-	e.heard = true
+	if !e.heard {
+		e.heard = true
+		e.heardOf()
+	}
 	if len(body) > 0 {
 		e.inbox.add(body)
 	}
 	return nil
+}
+
+// heardOf notes that the peer has spoken under the keys of an open connection. In 1.2
+// that says that it has our last flight, which nothing else does.
+func (e *Engine) heardOf() {
+	if e.machine.Open() && !e.version.Is13() {
+		e.confirmed()
+	}
 }
 
 // receiveAlert takes an alert (RFC 9846 6): level, then description. A goodbye
@@ -333,6 +348,7 @@ func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 		return &alert.Error{Alert: a, Fault: alert.Peer, Received: true}
 	case a == alert.CloseNotify:
 		e.closing.received = true
+		e.heardOf()
 		return nil
 	case a == alert.UserCanceled && e.version.Is13(), level == warning && !e.version.Is13():
 		return nil
@@ -392,6 +408,7 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 // again under the keys of before.
 func (e *Engine) confirmed() {
 	e.flight.Clear()
+	e.flightDies = time.Time{}
 	e.backoff.Reset()
 	e.pace()
 	if e.machine.Open() { // until then an alert may need them: see goodbyeEpoch

@@ -46,7 +46,7 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 // ML-KEM is: what is lost behind it need not wait for a ClientHello that the server
 // has. Without AdaptiveTimeout the next message says so, as in the stacks in use.
 func (e *Engine) begunBefore(complete bool) {
-	if complete && e.version.Is13() && e.measure.answered && !e.flight.Empty() {
+	if complete && e.version.Is13() && e.measure != nil && e.measure.answered && !e.flight.Empty() {
 		e.confirmed()
 		e.scheduleACK()
 	}

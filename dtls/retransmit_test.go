@@ -259,7 +259,6 @@ func TestLastFlightOf12(t *testing.T) {
 	}
 	s.fate = prompt
 	s.settle()
-	s.exchange()
 	// The client is done, and a copy of the server's Finished asks for nothing.
 	sent := len(s.sent)
 	s.server.repeat()
@@ -268,6 +267,7 @@ func TestLastFlightOf12(t *testing.T) {
 	if len(s.sent) != sent+1 {
 		t.Errorf("the client answers a repeated Finished with %d datagrams", len(s.sent)-sent-1)
 	}
+	s.exchange()
 }
 
 // Once the server's flight has begun, in 1.3, the client's hello is not

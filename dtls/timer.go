@@ -46,7 +46,8 @@ func (c *Conn) schedule() {
 
 // due is when the timer has something to do, zero if nothing is due ever.
 func (c *Conn) due() time.Time {
-	return earlier(earlier(c.engine.Deadline(), c.pollAt), earlier(c.handshakeLimit(), c.saveAt()))
+	sooner := earlier(earlier(c.engine.Deadline(), c.pollAt), earlier(c.handshakeLimit(), c.saveAt()))
+	return earlier(sooner, c.engine.RestAt())
 }
 
 // await starts the clock for a Conn that was accepted and that nobody drives
@@ -95,6 +96,7 @@ func (c *Conn) tick() {
 		return
 	}
 	now := time.Now()
+	c.engine.Rest(now)
 	c.engine.Expire(now)
 	if limit := c.handshakeLimit(); !limit.IsZero() && !now.Before(limit) {
 		c.fail(ErrHandshakeTimeout)

@@ -131,6 +131,7 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 		return false
 	}
 	d.e.stats.sendRecord(size)
+	d.e.resting = false
 	d.e.traceRecord(handshake.Sent, kind, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, size)
 	d.n += size
 	return true

@@ -61,6 +61,7 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 		return 0, e.fail(err)
 	}
 	e.stats.sendRecord(n)
+	e.resting = false
 	e.traceRecord(handshake.Sent, protocol.ApplicationData, protocol.RecordNumber{Epoch: w.number, Sequence: w.next - 1}, n)
 	return n, nil
 }

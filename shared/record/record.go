@@ -3,7 +3,8 @@
 // body, and the number that makes the nonce, come from the caller.
 //
 // Nothing here allocates after New, but CCM does once in a record of more than
-// 384 bytes. A Sealer, an Opener and a Mask are each for one goroutine at a time.
+// 384 bytes, and what was at Rest when it wakes up. A Sealer, an Opener and a Mask are
+// each for one goroutine at a time.
 //
 // Packages below shared carry no compatibility promise of their own.
 package record
@@ -54,11 +55,21 @@ func (s *shape) SealedLen(n int) int { return s.prefix + (n+s.suffix+s.block-1)&
 // there is none.
 func (s *shape) Room(n int) int { return n&^(s.block-1) - s.prefix - s.suffix }
 
-// newProtection makes the protection of one direction. The mode is the one of a
-// CBC suite.
-func newProtection(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []byte) cipher.BlockMode) (protection, suite.Limits, error) {
+// A secured is what Sealer and Opener have in common: a key, and what it is made into
+// to protect records. That is some six times as large as the key, which is enough for
+// a connection at rest.
+type secured struct {
+	shape
+	suite      *suite.Suite
+	key        keys.RecordKey
+	mode       func(cipher.Block, []byte) cipher.BlockMode // of a CBC suite
+	limits     *suite.Limits
+	protection protection // nil: at rest
+}
+
+func secure(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []byte) cipher.BlockMode) (secured, error) {
 	if s.AEAD == nil && s.CBC == nil {
-		return nil, suite.Limits{}, fmt.Errorf("record: %s does not protect records", s.Name)
+		return secured{}, fmt.Errorf("record: %s does not protect records", s.Name)
 	}
 	macLen, keyLen, ivLen := s.Lengths()
 	for _, part := range []struct {
@@ -66,34 +77,59 @@ func newProtection(s *suite.Suite, k keys.RecordKey, mode func(cipher.Block, []b
 		got, want int
 	}{{"MAC key", len(k.MAC), macLen}, {"key", len(k.Key), keyLen}, {"IV", len(k.IV), ivLen}} {
 		if part.got != part.want {
-			return nil, suite.Limits{}, fmt.Errorf("record: %s expects %s of %d bytes, got %d", s.Name, part.what, part.want, part.got)
+			return secured{}, fmt.Errorf("record: %s expects %s of %d bytes, got %d", s.Name, part.what, part.want, part.got)
 		}
 	}
+	made := secured{shape: shapeOf(s), suite: s, key: k, mode: mode}
 	if s.CBC != nil {
-		p, err := newCBC(s, k, mode)
-		return p, s.CBC.Limits, err
+		made.limits = &s.CBC.Limits
+	} else {
+		made.limits = &s.AEAD.Limits
 	}
-	p, err := newAEAD(s, k)
-	return p, s.AEAD.Limits, err
+	return made, made.make()
 }
+
+// make makes the protection of the key.
+func (s *secured) make() (err error) {
+	if s.suite.CBC != nil {
+		s.protection, err = newCBC(s.suite, s.key, s.mode)
+	} else {
+		s.protection, err = newAEAD(s.suite, s.key)
+	}
+	return err
+}
+
+// wake ends a rest.
+func (s *secured) wake() {
+	if err := s.make(); err != nil {
+		panic("record: " + err.Error()) // it was made of this key before
+	}
+}
+
+// Rest lets go of all but the key, until the next record.
+func (s *secured) Rest() { s.protection = nil }
+
+// Resting reports whether it did.
+func (s *secured) Resting() bool { return s.protection == nil }
+
+// Key is the key, for a connection that goes on elsewhere.
+func (s *secured) Key() keys.RecordKey { return s.key }
 
 // A Sealer protects the records of one direction with one key. It counts them,
 // for the limits of the suite.
 type Sealer struct {
-	shape
-	protection protection
-	limits     suite.Limits
-	records    uint64
-	blocks     uint64
+	secured
+	records uint64
+	blocks  uint64
 }
 
 // NewSealer returns a Sealer. It fails if the key is not one for this suite.
 func NewSealer(s *suite.Suite, k keys.RecordKey) (*Sealer, error) {
-	p, limits, err := newProtection(s, k, cipher.NewCBCEncrypter)
+	made, err := secure(s, k, cipher.NewCBCEncrypter)
 	if err != nil {
 		return nil, err
 	}
-	return &Sealer{shape: shapeOf(s), protection: p, limits: limits}, nil
+	return &Sealer{secured: made}, nil
 }
 
 // Seal appends a sealed body to dst. The plaintext lies behind dst already, where Prefix
@@ -110,6 +146,9 @@ func (s *Sealer) Seal(dst, plaintext, additional []byte, number uint64) []byte {
 	s.records++
 	// One block more, for the tag: it is encrypted as well.
 	s.blocks += uint64(len(plaintext)+blockLen-1)/blockLen + 1
+	if s.protection == nil {
+		s.wake()
+	}
 	return s.protection.seal(dst, plaintext, additional, number)
 }
 
@@ -136,24 +175,22 @@ func (s *Sealer) NearLimit() bool {
 // An Opener removes the protection of the records of one direction and key. It
 // counts those that don't authenticate, for the limit of the suite.
 type Opener struct {
-	shape      shape
-	protection protection
-	limits     suite.Limits
-	failed     uint64
+	secured
+	failed uint64
 }
 
 // NewOpener returns an Opener. It fails if the key is not one for this suite.
 func NewOpener(s *suite.Suite, k keys.RecordKey) (*Opener, error) {
-	p, limits, err := newProtection(s, k, cipher.NewCBCDecrypter)
+	made, err := secure(s, k, cipher.NewCBCDecrypter)
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{shape: shapeOf(s), protection: p, limits: limits}, nil
+	return &Opener{secured: made}, nil
 }
 
 // PlaintextLen is the most plaintext that a body of n bytes can have, and what it
 // has unless the suite is one of CBC: the length for the additional data of 1.2.
-func (o *Opener) PlaintextLen(n int) int { return max(0, o.shape.Room(n)) }
+func (o *Opener) PlaintextLen(n int) int { return max(0, o.Room(n)) }
 
 // Open removes the protection of a body in place: explicit nonce or IV, if any,
 // ciphertext and what follows it. It returns the plaintext, a part of body. The
@@ -161,6 +198,9 @@ func (o *Opener) PlaintextLen(n int) int { return max(0, o.shape.Room(n)) }
 // length of the plaintext, and Open itself puts it into their last two bytes.
 // ErrOpen is the only error; body is overwritten then too.
 func (o *Opener) Open(body, additional []byte, number uint64) ([]byte, error) {
+	if o.protection == nil {
+		o.wake()
+	}
 	plaintext, ok := o.protection.open(body, additional, number)
 	if !ok {
 		o.failed++
@@ -191,8 +231,10 @@ func (o *Opener) NearLimit() bool { return o.failed >= o.limits.Integrity/4*3 }
 // A Mask hides the record numbers of one direction and epoch of DTLS 1.3
 // (RFC 9147 4.2.3).
 type Mask struct {
-	fill suite.MaskFunc
-	mask [suite.SampleLen]byte
+	suite *suite.Suite
+	key   []byte
+	fill  suite.MaskFunc // nil: at rest
+	mask  [suite.SampleLen]byte
 }
 
 // NewMask returns a Mask for the Number of a [keys.RecordKey]. It fails if the
@@ -208,8 +250,22 @@ func NewMask(s *suite.Suite, key []byte) (*Mask, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record: %s: %w", s.Name, err)
 	}
-	return &Mask{fill: fill}, nil
+	return &Mask{suite: s, key: key, fill: fill}, nil
 }
+
+// wake ends a rest.
+func (m *Mask) wake() {
+	var err error
+	if m.fill, err = m.suite.AEAD.NewMask(m.key); err != nil {
+		panic("record: " + err.Error()) // it was made of this key before
+	}
+}
+
+// Rest lets go of all but the key, until the next record.
+func (m *Mask) Rest() { m.fill = nil }
+
+// Resting reports whether it did.
+func (m *Mask) Resting() bool { return m.fill == nil }
 
 // Apply hides a record number that is in the clear, or uncovers one that is
 // hidden, in place: 1 or 2 bytes as they are on the wire. The ciphertext is what
@@ -218,6 +274,9 @@ func NewMask(s *suite.Suite, key []byte) (*Mask, error) {
 func (m *Mask) Apply(number, ciphertext []byte) bool {
 	if len(ciphertext) < suite.SampleLen {
 		return false
+	}
+	if m.fill == nil {
+		m.wake()
 	}
 	m.fill(m.mask[:], ciphertext[:suite.SampleLen])
 	if len(number) == 1 {
