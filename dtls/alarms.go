@@ -36,16 +36,13 @@ func (a *alarms) cancel(c *Conn) {
 	}
 	if len(a.queue) == 0 && a.timer != nil {
 		a.timer.Stop()
-		a.rings = time.Time{}
+		a.rest()
 	}
 }
 
 // arm sets the timer to the first alarm. One that would ring before it may do so, and
 // is set anew then.
 func (a *alarms) arm() {
-	if len(a.queue) == 0 {
-		return
-	}
 	first := a.queue[0].alarm.at
 	switch {
 	case !a.rings.IsZero() && !first.Before(a.rings):
@@ -63,12 +60,18 @@ func (a *alarms) arm() {
 func (a *alarms) ring() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.rings = time.Time{}
 	for now := time.Now(); len(a.queue) > 0 && !now.Before(a.queue[0].alarm.at); {
 		go heap.Pop(&a.queue).(*Conn).tick()
 	}
-	a.arm()
+	if a.rings = (time.Time{}); len(a.queue) == 0 {
+		a.rest()
+	} else {
+		a.arm()
+	}
 }
+
+// rest lets go of the memory, as there is nobody to wake.
+func (a *alarms) rest() { a.queue, a.timer, a.rings = nil, nil, time.Time{} }
 
 // An alarm is when a Conn is woken. Its alarms guard it.
 type alarm struct {

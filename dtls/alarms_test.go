@@ -76,7 +76,7 @@ func TestAlarmsRest(t *testing.T) {
 			a.cancel(c)
 			a.cancel(c) // as Close may
 		}
-		if a.timer.Stop() {
+		if a.timer != nil || a.queue != nil {
 			t.Error("the timer runs for nobody")
 		}
 	})
@@ -95,6 +95,7 @@ func TestAlarmsDoNotAllocate(t *testing.T) {
 			a.cancel(c)
 		}
 	}
+	a.set(sleepers(&a, 1)[0], far) // for whom the timer runs on
 	set()
 	if n := testing.AllocsPerRun(10, set); n > 0 {
 		t.Errorf("%v allocations", n)

@@ -46,9 +46,8 @@ type Conn struct {
 	closed      bool      // by Close
 	ended       bool      // the link is let go of
 	failure     error     // ends everything, from outside of the engine
-	handshakeBy time.Time // when the handshake must be over
+	limit       time.Time // when the handshake must be over; behind it, until when a closed Conn repeats its last flight
 	pollAt      time.Time // when to read the link if nobody does
-	lingerUntil time.Time // until when a Conn that is closed repeats its last flight
 	armed       time.Time // when tick will run at the latest; zero: never
 	held        *packet   // what the engine's unread data lies in
 	backlog     [][]byte  // data that came while nobody read
@@ -186,7 +185,7 @@ func (c *Conn) work() (open bool, err error) {
 		}
 	}
 	if c.engine.Open() && !c.opened.Swap(true) {
-		c.lingerUntil = time.Now().Add(lingerTime)
+		c.limit = time.Now().Add(lingerTime)
 		c.debugf("%v: handshake complete", c.role)
 		if c.onOpen != nil {
 			c.onOpen()

@@ -81,7 +81,7 @@ func (c *Conn) goOn() {
 	defer c.mu.Unlock()
 	c.started = true
 	c.opened.Store(true)
-	c.lingerUntil = time.Now().Add(lingerTime)
+	c.limit = time.Now().Add(lingerTime)
 	c.stash()
 	c.flush()
 }

@@ -65,17 +65,17 @@ func (c *Conn) limitHandshake() {
 	if timeout == 0 {
 		timeout = handshake.DefaultHandshakeTimeout
 	}
-	if timeout > 0 && c.handshakeBy.IsZero() {
-		c.handshakeBy = time.Now().Add(timeout)
+	if timeout > 0 && c.limit.IsZero() {
+		c.limit = time.Now().Add(timeout)
 	}
 }
 
-// handshakeLimit is handshakeBy while the handshake runs.
+// handshakeLimit is limit while the handshake runs.
 func (c *Conn) handshakeLimit() time.Time {
 	if c.engine.Open() || c.err() != nil {
 		return time.Time{}
 	}
-	return c.handshakeBy
+	return c.limit
 }
 
 // tick runs when the alarm rings: if it is time, it reads the link if nobody else does,
@@ -203,7 +203,7 @@ func (c *Conn) Abort(a Alert) error {
 
 // lingers reports whether a closed Conn still has something to repeat.
 func (c *Conn) lingers(now time.Time) bool {
-	return !c.ended && c.engine.unfinished() && now.Before(c.lingerUntil)
+	return !c.ended && c.engine.unfinished() && now.Before(c.limit)
 }
 
 // past is a deadline that ends every wait.

@@ -64,14 +64,14 @@ var (
 // early is what a Machine knows of 0-RTT.
 type early struct {
 	reason   EarlyDataReason
-	offered  bool          // in the first ClientHello
-	accepted bool          // by the server, as far as its message says so
-	rejected bool          // offered and not accepted; see ForgetEarlyData
-	room     int64         // how many bytes a client may still write, and a server read
-	written  bool          // some were
-	received int64         // bytes that came to a server
-	skew     time.Duration // of the ticket's age; see ConnectionState
-	exporter keys.ExporterSecret
+	offered  bool                 // in the first ClientHello
+	accepted bool                 // by the server, as far as its message says so
+	rejected bool                 // offered and not accepted; see ForgetEarlyData
+	room     int64                // how many bytes a client may still write, and a server read
+	written  bool                 // some were
+	received int64                // bytes that came to a server
+	skew     time.Duration        // of the ticket's age; see ConnectionState
+	exporter *keys.ExporterSecret // of the session; nil without 0-RTT
 }
 
 // DefaultMaxEarlyData is Config.MaxEarlyData if that is zero. With maxOverhead
@@ -330,9 +330,10 @@ func (m *Machine) beginEarlyData(s *session.State) error {
 	schedule := keys.Schedule{Hash: used.Hash, Transport: m.transport}
 	secret, sum := schedule.Early(s.Secret), m.helloTranscript().sumHello(used.Hash)
 	traffic := secret.ClientTraffic(sum)
-	m.early.exporter = secret.Exporter(sum)
+	exporter := secret.Exporter(sum)
+	m.early.exporter = &exporter
 	m.logKey("CLIENT_EARLY_TRAFFIC_SECRET", traffic.Bytes())
-	m.logKey("EARLY_EXPORTER_SECRET", m.early.exporter.Bytes())
+	m.logKey("EARLY_EXPORTER_SECRET", exporter.Bytes())
 	m.early.room = int64(s.MaxEarlyData)
 	if m.role == Server {
 		m.readLevel = LevelEarly
@@ -444,7 +445,7 @@ func (m *Machine) describeEarlyData(s *ConnectionState) {
 		s.ExtendedMasterSecret, s.SecureRenegotiation = true, true // as it is 1.3
 		s.ECHAccepted = m.hidden != nil                            // else early data isn't
 	}
-	if len(m.early.exporter.Bytes()) > 0 && (m.place.Is(EarlyData) || m.predicts()) {
+	if m.early.exporter != nil && (m.place.Is(EarlyData) || m.predicts()) {
 		s.exportEarly = m.early.exporter.Export
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
-	"github.com/godwit-dtls/godwit/shared/keys"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
@@ -249,7 +248,7 @@ func (m *Machine) latch(err error) error {
 		m.flow, m.failure, m.task = failed, err, nil
 		m.scaffold, m.resumption = nil, nil
 		m.secrets12, m.secrets13 = nil, nil
-		m.early.exporter = keys.ExporterSecret{}
+		m.early.exporter = nil
 	}
 	return err
 }

@@ -57,6 +57,49 @@ func each(t *testing.T, test func(t *testing.T, s *suite.Suite)) {
 	}
 }
 
+// What has rested protects as if it hadn't.
+func TestRest(t *testing.T) {
+	each(t, func(t *testing.T, s *suite.Suite) {
+		sealer, opener := pair(t, s)
+		for number := range uint64(4) {
+			additional := []byte("header")
+			sealed := sealer.Seal(nil, []byte("hello"), additional, number)
+			if number%2 == 0 {
+				sealer.Rest()
+				opener.Rest()
+			}
+			if sealer.Resting() != (number%2 == 0) || opener.Resting() != sealer.Resting() {
+				t.Fatal("it doesn't do as it says")
+			}
+			opened, err := opener.Open(sealed, additional, number)
+			if err != nil || string(opened) != "hello" {
+				t.Fatalf("record %d: %q, %v", number, opened, err)
+			}
+		}
+		if records, _ := sealer.Sealed(); records != 4 {
+			t.Errorf("%d records are counted", records)
+		}
+	})
+}
+
+func TestMaskRests(t *testing.T) {
+	each(t, func(t *testing.T, s *suite.Suite) {
+		if s.AEAD == nil || s.AEAD.NewMask == nil {
+			t.Skip("it has none")
+		}
+		m, err := NewMask(s, testKey(s).Number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, sample := []byte{1, 2}, make([]byte, suite.SampleLen)
+		m.Apply(number, sample)
+		m.Rest()
+		if !m.Resting() || !m.Apply(number, sample) || m.Resting() || !bytes.Equal(number, []byte{1, 2}) {
+			t.Errorf("the number is %x, uncovered after a rest", number)
+		}
+	})
+}
+
 func TestRoundTrip(t *testing.T) {
 	each(t, func(t *testing.T, s *suite.Suite) {
 		sealer, opener := pair(t, s)

@@ -1,0 +1,78 @@
+package dtls_test
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+)
+
+// A Conn at rest holds so much of the heap, without its link: 4 KiB, and a tenth more
+// for what else goes on in a test.
+func TestHeapAtRest(t *testing.T) {
+	if dtls.RaceDetector {
+		t.Skip("the race detector takes memory of its own")
+	}
+	const pairs, most = 51, (4 << 10) * 11 / 10
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := configs(t, version)
+			links := make([][2]net.Conn, pairs)
+			for i := range links {
+				links[i][0], links[i][1] = newLAN().link()
+			}
+			conns := make([][2]*dtls.Conn, pairs)
+			connect := func(i int) {
+				c, err1 := dtls.Client(links[i][0], client)
+				s, err2 := dtls.Server(links[i][1], server)
+				if err1 != nil || err2 != nil {
+					t.Fatal(err1, err2)
+				}
+				if err1, err2 = handshakes(c, s); err1 != nil || err2 != nil {
+					t.Fatal(err1, err2)
+				}
+				conns[i] = [2]*dtls.Conn{c, s}
+			}
+			keepGoroutines(8 * pairs)
+			connect(0) // which makes what all have together
+			before := heap()
+			for i := 1; i < pairs; i++ {
+				connect(i)
+			}
+			time.Sleep(5 * time.Minute)
+			both := heap()
+			for i := range conns {
+				conns[i][0].Close()
+				conns[i][0] = nil
+			}
+			time.Sleep(5 * time.Minute)
+			servers := heap()
+			for i := range conns {
+				conns[i][1].Close()
+			}
+			runtime.KeepAlive(links) // which are none of it
+			for side, held := range map[string]uint64{"client": both - servers, "server": servers - before} {
+				t.Logf("a %s holds %d bytes", side, held/(pairs-1))
+				if held/(pairs-1) > most {
+					t.Errorf("a %s holds %d bytes, more than %d", side, held/(pairs-1), most)
+				}
+			}
+		})
+	})
+}
+
+// keepGoroutines lets the runtime have so many goroutines that have ended, which it keeps
+// for others: in virtual time the timers of all Conns fire at once.
+func keepGoroutines(n int) {
+	var all sync.WaitGroup
+	end := make(chan struct{})
+	for range n {
+		all.Go(func() { <-end })
+	}
+	close(end)
+	all.Wait()
+}
