@@ -14,7 +14,7 @@ import (
 
 // The processes that a bench starts are this program again.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && slices.Contains([]string{"receive", "idle", "target"}, os.Args[1]) {
+	if len(os.Args) == 4 && slices.Contains([]string{"receive", "idle", "target", "dormitory"}, os.Args[1]) {
 		main()
 		return
 	}

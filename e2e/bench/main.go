@@ -4,6 +4,7 @@
 //	go run ./bench                                 # prints the tables; some minutes
 //	go run ./bench -update ../docs/performance.md  # and writes them there, with a plot
 //	go run ./bench -quick -json                    # the figures that have goals, on the last line
+//	go run ./bench -sleepers 100000                # what connections cost that say little; ten minutes
 //
 // With -contest and -peer it measures a part, and with -cpuprofile and -memprofile
 // it says where the time of that goes:
@@ -37,6 +38,8 @@ func run(arguments []string, out, progress io.Writer) error {
 			return receive(out, arguments[1], arguments[2])
 		case "idle":
 			return rest(out, arguments[1], arguments[2])
+		case "dormitory":
+			return beDormitory(os.Stdin, out)
 		case "target":
 			return beTarget(os.Stdin, out, arguments[1], arguments[2])
 		}
@@ -44,6 +47,9 @@ func run(arguments []string, out, progress io.Writer) error {
 	o, err := parseOptions(arguments)
 	if err != nil {
 		return err
+	}
+	if o.sleepers > 0 {
+		return measureSleepers(o.sleepers, o.rest, out, progress)
 	}
 	peers := goPeers()
 	if !o.quick {
@@ -90,6 +96,8 @@ type options struct {
 	update        string
 	rounds        int
 	crowd         int
+	sleepers      int
+	rest          time.Duration
 	turn          time.Duration
 	contest, peer *regexp.Regexp
 	profile       profile
@@ -103,6 +111,8 @@ func parseOptions(arguments []string) (o options, err error) {
 	f.IntVar(&o.rounds, "rounds", 0, "no more rounds than so many; 0: as planned")
 	f.IntVar(&o.crowd, "crowd", 0, "no more idle connections, or clients at once, than so many; 0: as planned")
 	f.DurationVar(&o.turn, "turn", 0, "how long a peer's turn takes; 0: as planned")
+	f.IntVar(&o.sleepers, "sleepers", 0, "measure up to so many connections that say a word each minute, and nothing else")
+	f.DurationVar(&o.rest, "rest", restTime, "how long sleepers are left alone before they are measured")
 	contest := f.String("contest", "", "run only contests that match this `expression`")
 	peer := f.String("peer", "", "run only peers that match this `expression`")
 	f.StringVar(&o.profile.cpu, "cpuprofile", "", "write a CPU profile to this `file`")

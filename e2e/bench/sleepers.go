@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Sleepers are connections that say a word each minute: DTLS 1.3 with connection IDs, on
+// one Listener in a process of its own. What they cost there is to be the same for each,
+// whether they are a hundred or a hundred thousand.
+
+// restTime is how long they are left alone before they are measured: longer than
+// anything is kept for the network's sake.
+const restTime = 4*time.Minute + 15*time.Second
+
+// settleTime is how long after a word a connection is at rest again.
+const settleTime = 12 * time.Second
+
+// A bedroom is a dormitory with those who sleep there.
+type bedroom struct {
+	*dormitory
+	sleepers *sleepers
+	empty    sample // its state before they came
+	took     time.Duration
+}
+
+// measureSleepers measures 100, 1,000 and so on, up to most, and prints a table. All
+// rest at the same time, so that it takes little longer than the largest number does.
+func measureSleepers(most int, rest time.Duration, out, progress io.Writer) error {
+	var rooms []*bedroom
+	for n := min(100, most); n <= most; n *= 10 {
+		r, err := openBedroom(n)
+		if err != nil {
+			return fmt.Errorf("%d sleepers: %w", n, err)
+		}
+		defer r.close()
+		fmt.Fprintf(progress, "%d connections after %.1f s\n", n, r.took.Seconds())
+		rooms = append(rooms, r)
+	}
+	time.Sleep(rest)
+	var b strings.Builder
+	writeRow(&b, []string{"connections", "heap of the server for each, KiB", "its goroutines", "CPU for an echo, µs", "CPU at one a minute, % of a core", "handshakes/s"})
+	writeRow(&b, []string{"---:", "---:", "---:", "---:", "---:", "---:"})
+	for _, r := range rooms {
+		row, err := r.measure()
+		if err != nil {
+			return fmt.Errorf("%d sleepers: %w", len(r.sleepers.all), err)
+		}
+		writeRow(&b, row)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func openBedroom(n int) (*bedroom, error) {
+	d, err := startDormitory()
+	if err != nil {
+		return nil, err
+	}
+	r := &bedroom{dormitory: d}
+	if r.empty, err = d.state(); err == nil {
+		r.sleepers, err = newSleepers(d.address, n)
+	}
+	if err == nil {
+		began := time.Now()
+		err = r.sleepers.connect()
+		r.took = time.Since(began)
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *bedroom) close() {
+	if r.sleepers != nil {
+		r.sleepers.close()
+	}
+	r.stop()
+}
+
+// measure finds what they hold, and what it costs when each says a word, from then on
+// until all are at rest again.
+func (r *bedroom) measure() ([]string, error) {
+	before, err := r.state()
+	if err != nil {
+		return nil, err
+	}
+	settled, err := r.state() // the CPU time of the state before isn't theirs
+	if err != nil {
+		return nil, err
+	}
+	if err := r.sleepers.talk(); err != nil {
+		return nil, err
+	}
+	time.Sleep(settleTime)
+	after, err := r.state()
+	if err != nil {
+		return nil, err
+	}
+	n := float64(len(r.sleepers.all))
+	echo := (after[cost] - settled[cost]) / n
+	return []string{
+		fmt.Sprint(len(r.sleepers.all)),
+		number((before[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
+		number(before[serverGoroutines], 1, 0),
+		number(echo, 1e3, 1),
+		number(100*echo*n/float64(time.Minute), 1, 2),
+		number(n/r.took.Seconds(), 1, 0),
+	}, nil
+}
