@@ -165,3 +165,15 @@ func TestLink(t *testing.T) {
 		}
 	}
 }
+
+// Sleepers are connected, left alone and woken, and each row has figures that can be.
+func TestSleepers(t *testing.T) {
+	var out, progress bytes.Buffer
+	if err := run([]string{"-sleepers", "20", "-rest", "10ms"}, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, &progress)
+	}
+	rows := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(rows) != 3 || !strings.HasPrefix(rows[2], "| 20 |") {
+		t.Errorf("the table is\n%s", &out)
+	}
+}

@@ -70,9 +70,9 @@ func numberOf(a net.IP) int {
 	return int(a[1]-1)<<16 | int(a[2])<<8 | int(a[3])
 }
 
-// connect runs all handshakes.
-func (s *sleepers) connect() error {
-	return s.each(5*time.Second, func(z *sleeper, now time.Time) error {
+// connect runs handshakes.
+func (s *sleepers) connect(who []*sleeper) error {
+	return s.each(who, 5*time.Second, func(z *sleeper, now time.Time) error {
 		if !z.engine.Deadline().IsZero() {
 			return z.engine.Expire(now)
 		}
@@ -81,8 +81,8 @@ func (s *sleepers) connect() error {
 }
 
 // talk lets each say a word, and waits for the answer.
-func (s *sleepers) talk() error {
-	return s.each(time.Second, func(z *sleeper, now time.Time) error {
+func (s *sleepers) talk(who []*sleeper) error {
+	return s.each(who, time.Second, func(z *sleeper, now time.Time) error {
 		buf := make([]byte, 256)
 		n, err := z.engine.Write(buf, []byte("still here"), now)
 		if err != nil {
@@ -95,12 +95,12 @@ func (s *sleepers) talk() error {
 
 // each lets everybody begin, some at a time, and goes on until all are done. Who isn't
 // for some time begins again.
-func (s *sleepers) each(patience time.Duration, begin func(*sleeper, time.Time) error, done func(*sleeper) bool) error {
+func (s *sleepers) each(who []*sleeper, patience time.Duration, begin func(*sleeper, time.Time) error, done func(*sleeper) bool) error {
 	waiting, next := map[*sleeper]bool{}, 0
-	for lastHeard := time.Now(); next < len(s.all) || len(waiting) > 0; {
-		for ; next < len(s.all) && len(waiting) < atOnce; next++ {
-			waiting[s.all[next]] = true
-			if err := s.begin(s.all[next], begin); err != nil {
+	for lastHeard := time.Now(); next < len(who) || len(waiting) > 0; {
+		for ; next < len(who) && len(waiting) < atOnce; next++ {
+			waiting[who[next]] = true
+			if err := s.begin(who[next], begin); err != nil {
 				return err
 			}
 		}

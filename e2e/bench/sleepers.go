@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -22,8 +23,9 @@ const settleTime = 12 * time.Second
 type bedroom struct {
 	*dormitory
 	sleepers *sleepers
-	empty    sample // its state before they came
-	took     time.Duration
+	guests   []*sleeper
+	empty    sample        // its state before they came
+	took     time.Duration // their handshakes
 }
 
 // measureSleepers measures 100, 1,000 and so on, up to most, and prints a table. All
@@ -44,9 +46,9 @@ func measureSleepers(most int, rest time.Duration, out, progress io.Writer) erro
 	writeRow(&b, []string{"connections", "heap of the server for each, KiB", "its goroutines", "CPU for an echo, µs", "CPU at one a minute, % of a core", "handshakes/s"})
 	writeRow(&b, []string{"---:", "---:", "---:", "---:", "---:", "---:"})
 	for _, r := range rooms {
-		row, err := r.measure()
+		row, err := r.measure(min(rest, settleTime))
 		if err != nil {
-			return fmt.Errorf("%d sleepers: %w", len(r.sleepers.all), err)
+			return fmt.Errorf("%d sleepers: %w", len(r.guests), err)
 		}
 		writeRow(&b, row)
 	}
@@ -60,19 +62,30 @@ func openBedroom(n int) (*bedroom, error) {
 		return nil, err
 	}
 	r := &bedroom{dormitory: d}
-	if r.empty, err = d.state(); err == nil {
-		r.sleepers, err = newSleepers(d.address, n)
-	}
-	if err == nil {
-		began := time.Now()
-		err = r.sleepers.connect()
-		r.took = time.Since(began)
-	}
-	if err != nil {
+	if err := r.fill(n); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
+}
+
+// fill lets them come. One more comes before, for what all have together.
+func (r *bedroom) fill(n int) (err error) {
+	if r.sleepers, err = newSleepers(r.address, n+1); err != nil {
+		return err
+	}
+	s := r.sleepers
+	first := s.all[n:]
+	if err := errors.Join(s.connect(first), s.talk(first)); err != nil {
+		return err
+	}
+	if r.empty, err = r.state(); err != nil {
+		return err
+	}
+	began := time.Now()
+	err = s.connect(s.all[:n])
+	r.took, r.guests = time.Since(began), s.all[:n]
+	return err
 }
 
 func (r *bedroom) close() {
@@ -84,27 +97,27 @@ func (r *bedroom) close() {
 
 // measure finds what they hold, and what it costs when each says a word, from then on
 // until all are at rest again.
-func (r *bedroom) measure() ([]string, error) {
+func (r *bedroom) measure(settle time.Duration) ([]string, error) {
 	before, err := r.state()
 	if err != nil {
 		return nil, err
 	}
-	settled, err := r.state() // the CPU time of the state before isn't theirs
+	settled, err := r.state() // to look takes time, which isn't theirs
 	if err != nil {
 		return nil, err
 	}
-	if err := r.sleepers.talk(); err != nil {
+	if err := r.sleepers.talk(r.guests); err != nil {
 		return nil, err
 	}
-	time.Sleep(settleTime)
+	time.Sleep(settle)
 	after, err := r.state()
 	if err != nil {
 		return nil, err
 	}
-	n := float64(len(r.sleepers.all))
-	echo := (after[cost] - settled[cost]) / n
+	n := float64(len(r.guests))
+	echo := (after[cost] - settled[cost] - (settled[cost] - before[cost])) / n
 	return []string{
-		fmt.Sprint(len(r.sleepers.all)),
+		fmt.Sprint(len(r.guests)),
 		number((before[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
 		number(before[serverGoroutines], 1, 0),
 		number(echo, 1e3, 1),
