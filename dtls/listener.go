@@ -25,6 +25,12 @@ type Listener struct {
 	done    chan struct{} // closed by Close
 	alarms  alarms        // of all Conns
 
+	// turn is held while datagrams are routed and while the handler runs. It is
+	// taken before any other lock of the Listener or its Conns.
+	turn    sync.Mutex
+	handler func(c *Conn, data []byte) // of Serve
+	replies replies
+
 	mu         sync.RWMutex
 	conns      map[*peer]struct{}       // that share the socket
 	peers      map[netip.AddrPort]*peer // by address,
@@ -190,11 +196,16 @@ func (l *Listener) read() {
 
 // take takes the datagrams of a batch.
 func (l *Listener) take(in *batch) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	now := time.Now()
+	l.collectReplies()
+	defer l.sendReplies()
 	for _, r := range in.runs {
 		for datagram := range slices.Chunk(r.data, r.size) {
 			l.stats.datagramsReceived.Add(1)
 			l.stats.bytesReceived.Add(uint64(len(datagram)))
-			l.route(datagram, r.path)
+			l.route(datagram, r.path, now)
 		}
 	}
 }
@@ -202,26 +213,30 @@ func (l *Listener) take(in *batch) {
 // lose ends everything when the socket is gone.
 func (l *Listener) lose(err error) {
 	l.shut(err)
-	l.mu.RLock()
-	peers := slices.Collect(maps.Keys(l.conns))
-	l.mu.RUnlock()
-	for _, p := range peers {
+	for _, p := range l.all() {
 		p.shut(net.ErrClosed)
 	}
 }
 
+// all are the peers that share the socket now.
+func (l *Listener) all() []*peer {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Collect(maps.Keys(l.conns))
+}
+
 // route passes a datagram on to its Conn, or to the greeter.
-func (l *Listener) route(datagram []byte, from Path) {
+func (l *Listener) route(datagram []byte, from Path, now time.Time) {
 	l.mu.RLock()
 	at, closed := l.find(datagram, from), l.closed
 	l.mu.RUnlock()
 	switch {
 	case !closed && !l.config.InsecureDisableCookies && beginsHello(datagram):
-		l.greet(datagram, from, at)
+		l.greet(datagram, from, at, now)
 	case at.live != nil:
-		l.count(at.push(datagram, from))
+		l.count(at.push(datagram, from, now))
 	case !closed && l.config.InsecureDisableCookies && beginsHello(datagram):
-		l.admit(from, datagram, func(*peer) {})
+		l.admit(from, datagram, now, func(*peer) {})
 	default:
 		l.count(!closed && l.recover(datagram, from))
 	}
@@ -254,15 +269,14 @@ func (l *Listener) count(taken bool) {
 }
 
 // greet takes a datagram that begins with a ClientHello.
-func (l *Listener) greet(datagram []byte, from Path, at seats) {
-	now := time.Now()
+func (l *Listener) greet(datagram []byte, from Path, at seats, now time.Time) {
 	in, wait := l.greeter.hear(datagram, from.Remote, now)
 	if in == nil {
 		l.count(wait)
 		return
 	}
 	if p := at.began(in); p != nil {
-		l.count(!p.conn.opened.Load() && p.push(in.datagram(), from))
+		l.count(!p.conn.opened.Load() && p.push(in.datagram(), from, now))
 		return
 	}
 	g := l.greeter.answer(in, from.Remote, now)
@@ -273,13 +287,13 @@ func (l *Listener) greet(datagram []byte, from Path, at seats) {
 	case g.welcome != nil && g.welcome.budget > 0 && at.handshaking():
 		l.count(false) // only a cookie says that it is the same client
 	case g.welcome != nil:
-		l.admit(from, g.welcome.hello, func(p *peer) {
+		l.admit(from, g.welcome.hello, now, func(p *peer) {
 			copy(p.random[:], in.Random)
 			g.welcome.prepare(p.conn.engine)
 		})
 	case g.reply != nil && !at.disturbs(in, g.reply):
 		l.stats.challenges.Add(1)
-		l.send(g.reply, from) // lost or not, the client asks again
+		l.reply(g.reply, from) // lost or not, the client asks again
 	default:
 		l.count(false)
 	}
@@ -287,12 +301,12 @@ func (l *Listener) greet(datagram []byte, from Path, at seats) {
 
 // admit makes a Conn for a client, whose first datagram is given. A client that
 // there is no room for tries again.
-func (l *Listener) admit(from Path, first []byte, prepare func(*peer)) {
+func (l *Listener) admit(from Path, first []byte, now time.Time, prepare func(*peer)) {
 	engine := newServerEngine(l.config) // valid since the Listener was made
 	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
 	p := l.newPeer(engine, from)
 	prepare(p)
-	p.push(first, from)
+	p.push(first, from, now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.full() {

@@ -60,7 +60,7 @@ func (l *Listener) present(c *Conn, id string, seen int) bool {
 	defer l.mu.Unlock()
 	for i, p := range l.recovering[id] {
 		if c != nil && i >= seen {
-			c.link.(*peer).push(p.data, p.path)
+			c.link.(*peer).push(p.data, p.path, time.Now())
 		}
 		p.release()
 	}
