@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type Listener struct {
 	turn    sync.Mutex
 	handler func(c *Conn, data []byte) // of Serve
 	replies replies
+	crowded bool // a queue of those who got something is half full
 
 	mu         sync.RWMutex
 	conns      map[*peer]struct{}       // that share the socket
@@ -183,8 +185,11 @@ func (l *Listener) read() {
 		in, err := l.socket.receive()
 		switch {
 		case err == nil:
-			l.take(in)
+			yield := l.take(in)
 			in.release()
+			if yield {
+				runtime.Gosched()
+			}
 		case transient(err):
 			l.stats.dropped.Add(1)
 		default:
@@ -194,10 +199,13 @@ func (l *Listener) read() {
 	}
 }
 
-// take takes the datagrams of a batch.
-func (l *Listener) take(in *batch) {
+// take takes the datagrams of a batch, and reports whether it is better to let those who
+// have got something run than to read on at once: either nothing may be there, and more
+// will come until they have, which costs less together; or they can't keep up.
+func (l *Listener) take(in *batch) (yield bool) {
 	l.turn.Lock()
 	defer l.turn.Unlock()
+	l.crowded = false
 	now := time.Now()
 	l.collectReplies()
 	defer l.sendReplies()
@@ -208,6 +216,7 @@ func (l *Listener) take(in *batch) {
 			l.route(datagram, r.path, now)
 		}
 	}
+	return l.crowded || !in.full
 }
 
 // lose ends everything when the socket is gone.

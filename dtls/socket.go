@@ -80,6 +80,7 @@ func connectedSocket(c net.Conn) *socket {
 // A batch is what one call has read. It has buffers of its own, until it is released.
 type batch struct {
 	runs []run
+	full bool // there may be more to read
 	room []byte
 	messages
 	pool *sync.Pool // nil: it's the socket's own
