@@ -25,6 +25,8 @@ type Listener struct {
 	accepts chan *Conn
 	done    chan struct{} // closed by Close
 	alarms  alarms        // of all Conns
+	group   *group        // nil: nobody else is on this address
+	strays  []stray       // of a batch, while it is taken
 
 	// turn is held while datagrams are routed and while the handler runs. It is
 	// taken before any other lock of the Listener or its Conns.
@@ -41,6 +43,7 @@ type Listener struct {
 	recovering map[string][]*packet     // by IDs that are looked for in the Store: see recover.go
 	handshakes HandshakeStats
 	closed     bool
+	unused     bool // by Accept and Conns: the group knows
 	err        error // why the socket was lost
 
 	stats listenerCounters
@@ -67,12 +70,17 @@ func Listen(network, address string, config *Config) (*Listener, error) {
 func listenPacket(network, address string, config *Config) (net.PacketConn, error) {
 	if config.Net == nil {
 		pc, err := net.ListenPacket(network, address)
-		if udp, ok := pc.(*net.UDPConn); ok {
-			udp.SetReadBuffer(readBuffer) // or as much of it as the system allows
-		}
-		return pc, err
+		return roomy(pc), err
 	}
 	return config.Net.ListenPacket(network, address)
+}
+
+// roomy gives a socket room for what waits, as far as the system allows.
+func roomy(pc net.PacketConn) net.PacketConn {
+	if udp, ok := pc.(*net.UDPConn); ok {
+		udp.SetReadBuffer(readBuffer)
+	}
+	return pc
 }
 
 // readBuffer is how many bytes of datagrams may wait in a socket that serves many
@@ -90,7 +98,14 @@ func NewListener(pc net.PacketConn, config *Config) (*Listener, error) {
 }
 
 func newListener(pc net.PacketConn, config *Config) *Listener {
-	l := &Listener{
+	l := makeListener(pc, config)
+	go l.read()
+	return l
+}
+
+// makeListener is newListener, without the goroutine that reads.
+func makeListener(pc net.PacketConn, config *Config) *Listener {
+	return &Listener{
 		config:     config,
 		socket:     newSocket(pc),
 		greeter:    newGreeter(config, time.Now()),
@@ -103,8 +118,6 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 		ids:        map[string]*peer{},
 		handshakes: newHandshakeStats(),
 	}
-	go l.read()
-	return l
 }
 
 // Accept returns the next client whose cookie verified, as a *Conn. Its
@@ -171,10 +184,16 @@ func (l *Listener) shut(err error) bool {
 	return true
 }
 
-// closeIfUnused closes the socket when neither Accept nor a Conn needs it.
+// closeIfUnused closes the socket when neither Accept nor a Conn needs it, of a group
+// those of all members when none of them does. l.mu is held.
 func (l *Listener) closeIfUnused() {
-	if l.closed && len(l.conns) == 0 {
+	switch {
+	case !l.closed || len(l.conns) > 0:
+	case l.group == nil:
 		l.socket.close()
+	case !l.unused:
+		l.unused = true
+		l.group.leave()
 	}
 }
 
@@ -186,6 +205,7 @@ func (l *Listener) read() {
 		switch {
 		case err == nil:
 			yield := l.take(in)
+			l.handOver()
 			in.release()
 			if yield {
 				runtime.Gosched()
@@ -247,6 +267,10 @@ func (l *Listener) route(datagram []byte, from Path, now time.Time) {
 	case !closed && l.config.InsecureDisableCookies && beginsHello(datagram):
 		l.admit(from, datagram, now, func(*peer) {})
 	default:
+		if other := l.elsewhere(datagram, from); other != nil {
+			l.strays = append(l.strays, stray{other, datagram, from})
+			return
+		}
 		l.count(!closed && l.recover(datagram, from))
 	}
 }

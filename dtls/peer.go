@@ -175,6 +175,11 @@ func (p *peer) leave() {
 
 // register makes a connection ID find p, unless it finds somebody else.
 func (p *peer) register(id []byte) (free bool) {
+	return p.listener.nameTogether(id, func() bool { return p.take(id) })
+}
+
+// take is register among the Listener's own.
+func (p *peer) take(id []byte) (free bool) {
 	l := p.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
