@@ -140,7 +140,7 @@ func (s *socket) tryReadBatch(fd uintptr) (done bool) {
 		in.release()
 		return errno != unix.EAGAIN
 	}
-	s.in = in
+	s.in, in.full = in, n == maxMessages
 	for i := range n {
 		s.arrived(in, i)
 		in.prepare(i)

@@ -52,7 +52,8 @@ type Conn struct {
 	held        *packet   // what the engine's unread data lies in
 	backlog     [][]byte  // data that came while nobody read
 	backlogSize int
-	onOpen      func() // the Listener's, once the handshake is complete
+	onOpen      func() // the Listener's, once the handshake is complete,
+	onOver      func() // once nothing can be read any more, which whoever serves the Conn wants to know,
 	onEnd       func() // and once the link is not needed any more
 }
 
@@ -271,13 +272,11 @@ func (c *Conn) take(p []byte) (n int, err error, ok bool) {
 	if c.closed {
 		return 0, net.ErrClosed, true
 	}
-	if len(c.backlog) > 0 {
-		n, ok = copy(p, c.backlog[0]), true
-		if n < len(c.backlog[0]) {
+	if data, ok := c.takeBacklog(); ok {
+		n = copy(p, data)
+		if n < len(data) {
 			err = io.ErrShortBuffer
 		}
-		c.backlogSize -= len(c.backlog[0])
-		c.backlog = c.backlog[1:]
 		return n, err, true
 	}
 	if n, ok = c.engine.Read(p); ok {
@@ -336,17 +335,22 @@ func (c *Conn) receiveError(err error) error {
 // deliver gives a datagram to the engine, and keeps it while its data is
 // unread. The engine latches its errors, which ended and take return.
 func (c *Conn) deliver(p *packet) {
-	c.stash()
-	c.letGo()
-	if err := c.engine.ReceiveFrom(p.data, p.path, time.Now()); err != nil {
-		c.debugf("%v: %v", c.role, err)
-	}
+	c.receiveFrom(p.data, p.path, time.Now())
 	if c.engine.inbox.full {
 		c.held = p
 	} else {
 		p.release()
 	}
 	c.flush()
+}
+
+// receiveFrom gives a datagram to the engine.
+func (c *Conn) receiveFrom(datagram []byte, from Path, now time.Time) {
+	c.stash()
+	c.letGo()
+	if err := c.engine.ReceiveFrom(datagram, from, now); err != nil {
+		c.debugf("%v: %v", c.role, err)
+	}
 }
 
 // --- Changes to a live connection

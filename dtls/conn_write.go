@@ -114,6 +114,15 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 	if also, ok := c.engine.Candidate(n); ok {
 		c.link.send(buf[:n], also) // lost or not
 	}
+	c.pollLater()
+	if first > 0 {
+		return 0, Path{}, c.lost(c.link.send(buf[:n], c.engine.Path()))
+	}
+	return n, c.engine.Path(), nil
+}
+
+// pollLater has the link read for an answer to what is sealed, if nobody waits for it.
+func (c *Conn) pollLater() {
 	switch {
 	case c.pollAt.IsZero() && !c.waiting.Load():
 		c.pollAt = time.Now().Add(pollInterval)
@@ -121,10 +130,6 @@ func (c *Conn) seal(make sealing, buf, p []byte) (int, Path, error) {
 	case c.engine.needsStore():
 		c.schedule()
 	}
-	if first > 0 {
-		return 0, Path{}, c.lost(c.link.send(buf[:n], c.engine.Path()))
-	}
-	return n, c.engine.Path(), nil
 }
 
 // beginDatagram sends what the engine has, but for its last datagram if a record

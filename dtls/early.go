@@ -102,16 +102,22 @@ func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
 // somebody may have recorded it and sent it again (see Config.EarlyData). ok is
 // false if none is here.
 func (e *Engine) ReadEarly(p []byte) (n int, ok bool) {
-	if len(e.early.data) == 0 {
-		return 0, false
+	data, ok := e.early.next()
+	copy(p, data)
+	return len(data), ok
+}
+
+// next takes the first record's data out.
+func (e *early) next() (data []byte, ok bool) {
+	if len(e.data) == 0 {
+		return nil, false
 	}
-	n = int(binary.BigEndian.Uint16(e.early.data))
-	rest := e.early.data[2:]
-	copy(p, rest[:n])
-	if e.early.data = rest[n:]; len(e.early.data) == 0 {
-		e.early.data = nil
+	end := 2 + int(binary.BigEndian.Uint16(e.data))
+	data = e.data[2:end:end]
+	if e.data = e.data[end:]; len(e.data) == 0 {
+		e.data = nil
 	}
-	return n, true
+	return data, true
 }
 
 // EarlyOver reports whether no more data will come for ReadEarly. What comes

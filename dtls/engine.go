@@ -429,6 +429,14 @@ func (e *Engine) Read(p []byte) (n int, ok bool) {
 	return e.inbox.read(p)
 }
 
+// next is Read without the copy: what it returns is valid until the next Receive.
+func (e *Engine) next() (data []byte, ok bool) {
+	if len(e.early.data) > 0 && e.machine.Open() {
+		return e.early.next()
+	}
+	return e.inbox.next()
+}
+
 // Peek is Read that leaves the record there.
 func (e *Engine) Peek(p []byte) (n int, ok bool) { return e.inbox.peek(p) }
 

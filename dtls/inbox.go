@@ -32,14 +32,19 @@ func (i *inbox) peek(p []byte) (n int, ok bool) {
 
 // read takes the first record out.
 func (i *inbox) read(p []byte) (n int, ok bool) {
-	if n, ok = i.peek(p); !ok {
-		return 0, false
-	}
+	data, ok := i.next()
+	copy(p, data)
+	return len(data), ok
+}
+
+// next takes the first record out, and leaves it where it lies.
+func (i *inbox) next() (data []byte, ok bool) {
+	data, ok = i.first[:len(i.first):len(i.first)], i.full
 	if len(i.more) == 0 {
 		i.reset()
-		return n, true
+		return data, ok
 	}
 	length := int(binary.BigEndian.Uint16(i.more))
 	i.first, i.more = i.more[2:2+length], i.more[2+length:]
-	return n, true
+	return data, ok
 }

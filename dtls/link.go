@@ -19,9 +19,9 @@ type link interface {
 	// send sends one datagram; it does not keep p. A link with one peer needs no
 	// path.
 	send(p []byte, to Path) error
-	// sendRuns sends runs until a datagram can't be sent, and returns how many were
-	// before that.
-	sendRuns(runs []run) (n int, err error)
+	// sendRuns sends runs until a datagram can't be sent, and returns what is left from
+	// that one on.
+	sendRuns(runs []run) (rest []run, err error)
 	// wake lets a receive that waits, or the next one, return an empty packet, unless
 	// there is a datagram.
 	wake()
@@ -142,19 +142,17 @@ func (l *connLink) send(p []byte, _ Path) error {
 	return err
 }
 
-func (l *connLink) sendRuns(runs []run) (n int, err error) {
+func (l *connLink) sendRuns(runs []run) (rest []run, err error) {
 	if l.socket != nil {
 		return l.socket.send(runs)
 	}
-	for _, r := range runs {
-		for datagram := range slices.Chunk(r.data, r.size) {
-			if err := l.send(datagram, r.path); err != nil {
-				return n, err
-			}
-			n++
+	for ; len(runs) > 0; runs = skip(runs, 1) {
+		r := &runs[0]
+		if err := l.send(r.data[:min(r.size, len(r.data))], r.path); err != nil {
+			return runs, err
 		}
 	}
-	return n, nil
+	return nil, nil
 }
 
 func (l *connLink) wake() {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,15 @@ type Listener struct {
 	accepts chan *Conn
 	done    chan struct{} // closed by Close
 	alarms  alarms        // of all Conns
+	group   *group        // nil: nobody else is on this address
+	strays  []stray       // of a batch, while it is taken
+
+	// turn is held while datagrams are routed and while the handler runs. It is
+	// taken before any other lock of the Listener or its Conns.
+	turn    sync.Mutex
+	handler func(c *Conn, data []byte) // of Serve
+	replies replies
+	crowded bool // a queue of those who got something is half full
 
 	mu         sync.RWMutex
 	conns      map[*peer]struct{}       // that share the socket
@@ -33,6 +43,7 @@ type Listener struct {
 	recovering map[string][]*packet     // by IDs that are looked for in the Store: see recover.go
 	handshakes HandshakeStats
 	closed     bool
+	unused     bool // by Accept and Conns: the group knows
 	err        error // why the socket was lost
 
 	stats listenerCounters
@@ -59,12 +70,17 @@ func Listen(network, address string, config *Config) (*Listener, error) {
 func listenPacket(network, address string, config *Config) (net.PacketConn, error) {
 	if config.Net == nil {
 		pc, err := net.ListenPacket(network, address)
-		if udp, ok := pc.(*net.UDPConn); ok {
-			udp.SetReadBuffer(readBuffer) // or as much of it as the system allows
-		}
-		return pc, err
+		return roomy(pc), err
 	}
 	return config.Net.ListenPacket(network, address)
+}
+
+// roomy gives a socket room for what waits, as far as the system allows.
+func roomy(pc net.PacketConn) net.PacketConn {
+	if udp, ok := pc.(*net.UDPConn); ok {
+		udp.SetReadBuffer(readBuffer)
+	}
+	return pc
 }
 
 // readBuffer is how many bytes of datagrams may wait in a socket that serves many
@@ -82,7 +98,14 @@ func NewListener(pc net.PacketConn, config *Config) (*Listener, error) {
 }
 
 func newListener(pc net.PacketConn, config *Config) *Listener {
-	l := &Listener{
+	l := makeListener(pc, config)
+	go l.read()
+	return l
+}
+
+// makeListener is newListener, without the goroutine that reads.
+func makeListener(pc net.PacketConn, config *Config) *Listener {
+	return &Listener{
 		config:     config,
 		socket:     newSocket(pc),
 		greeter:    newGreeter(config, time.Now()),
@@ -95,8 +118,6 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 		ids:        map[string]*peer{},
 		handshakes: newHandshakeStats(),
 	}
-	go l.read()
-	return l
 }
 
 // Accept returns the next client whose cookie verified, as a *Conn. Its
@@ -163,10 +184,16 @@ func (l *Listener) shut(err error) bool {
 	return true
 }
 
-// closeIfUnused closes the socket when neither Accept nor a Conn needs it.
+// closeIfUnused closes the socket when neither Accept nor a Conn needs it, of a group
+// those of all members when none of them does. l.mu is held.
 func (l *Listener) closeIfUnused() {
-	if l.closed && len(l.conns) == 0 {
+	switch {
+	case !l.closed || len(l.conns) > 0:
+	case l.group == nil:
 		l.socket.close()
+	case !l.unused:
+		l.unused = true
+		l.group.leave()
 	}
 }
 
@@ -177,8 +204,12 @@ func (l *Listener) read() {
 		in, err := l.socket.receive()
 		switch {
 		case err == nil:
-			l.take(in)
+			yield := l.take(in)
+			l.handOver()
 			in.release()
+			if yield {
+				runtime.Gosched()
+			}
 		case transient(err):
 			l.stats.dropped.Add(1)
 		default:
@@ -188,41 +219,58 @@ func (l *Listener) read() {
 	}
 }
 
-// take takes the datagrams of a batch.
-func (l *Listener) take(in *batch) {
+// take takes the datagrams of a batch, and reports whether it is better to let those who
+// have got something run than to read on at once: either nothing may be there, and more
+// will come until they have, which costs less together; or they can't keep up.
+func (l *Listener) take(in *batch) (yield bool) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	l.crowded = false
+	now := time.Now()
+	l.collectReplies()
+	defer l.sendReplies()
 	for _, r := range in.runs {
 		for datagram := range slices.Chunk(r.data, r.size) {
 			l.stats.datagramsReceived.Add(1)
 			l.stats.bytesReceived.Add(uint64(len(datagram)))
-			l.route(datagram, r.path)
+			l.route(datagram, r.path, now)
 		}
 	}
+	return l.crowded || !in.full
 }
 
 // lose ends everything when the socket is gone.
 func (l *Listener) lose(err error) {
 	l.shut(err)
-	l.mu.RLock()
-	peers := slices.Collect(maps.Keys(l.conns))
-	l.mu.RUnlock()
-	for _, p := range peers {
+	for _, p := range l.all() {
 		p.shut(net.ErrClosed)
 	}
 }
 
+// all are the peers that share the socket now.
+func (l *Listener) all() []*peer {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Collect(maps.Keys(l.conns))
+}
+
 // route passes a datagram on to its Conn, or to the greeter.
-func (l *Listener) route(datagram []byte, from Path) {
+func (l *Listener) route(datagram []byte, from Path, now time.Time) {
 	l.mu.RLock()
 	at, closed := l.find(datagram, from), l.closed
 	l.mu.RUnlock()
 	switch {
 	case !closed && !l.config.InsecureDisableCookies && beginsHello(datagram):
-		l.greet(datagram, from, at)
+		l.greet(datagram, from, at, now)
 	case at.live != nil:
-		l.count(at.push(datagram, from))
+		l.count(at.push(datagram, from, now))
 	case !closed && l.config.InsecureDisableCookies && beginsHello(datagram):
-		l.admit(from, datagram, func(*peer) {})
+		l.admit(from, datagram, now, func(*peer) {})
 	default:
+		if other := l.elsewhere(datagram, from); other != nil {
+			l.strays = append(l.strays, stray{other, datagram, from})
+			return
+		}
 		l.count(!closed && l.recover(datagram, from))
 	}
 }
@@ -254,15 +302,14 @@ func (l *Listener) count(taken bool) {
 }
 
 // greet takes a datagram that begins with a ClientHello.
-func (l *Listener) greet(datagram []byte, from Path, at seats) {
-	now := time.Now()
+func (l *Listener) greet(datagram []byte, from Path, at seats, now time.Time) {
 	in, wait := l.greeter.hear(datagram, from.Remote, now)
 	if in == nil {
 		l.count(wait)
 		return
 	}
 	if p := at.began(in); p != nil {
-		l.count(!p.conn.opened.Load() && p.push(in.datagram(), from))
+		l.count(!p.conn.opened.Load() && p.push(in.datagram(), from, now))
 		return
 	}
 	g := l.greeter.answer(in, from.Remote, now)
@@ -273,13 +320,13 @@ func (l *Listener) greet(datagram []byte, from Path, at seats) {
 	case g.welcome != nil && g.welcome.budget > 0 && at.handshaking():
 		l.count(false) // only a cookie says that it is the same client
 	case g.welcome != nil:
-		l.admit(from, g.welcome.hello, func(p *peer) {
+		l.admit(from, g.welcome.hello, now, func(p *peer) {
 			copy(p.random[:], in.Random)
 			g.welcome.prepare(p.conn.engine)
 		})
 	case g.reply != nil && !at.disturbs(in, g.reply):
 		l.stats.challenges.Add(1)
-		l.send(g.reply, from) // lost or not, the client asks again
+		l.reply(g.reply, from) // lost or not, the client asks again
 	default:
 		l.count(false)
 	}
@@ -287,12 +334,12 @@ func (l *Listener) greet(datagram []byte, from Path, at seats) {
 
 // admit makes a Conn for a client, whose first datagram is given. A client that
 // there is no room for tries again.
-func (l *Listener) admit(from Path, first []byte, prepare func(*peer)) {
+func (l *Listener) admit(from Path, first []byte, now time.Time, prepare func(*peer)) {
 	engine := newServerEngine(l.config) // valid since the Listener was made
 	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
 	p := l.newPeer(engine, from)
 	prepare(p)
-	p.push(first, from)
+	p.push(first, from, now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.full() {

@@ -108,11 +108,11 @@ func (l *Listener) send(datagram []byte, to Path) error {
 	return l.socket.write(datagram, to)
 }
 
-func (l *Listener) sendRuns(runs []run) (n int, err error) {
-	n, err = l.socket.send(runs)
-	for _, r := range runs {
-		l.stats.bytesSent.Add(uint64(len(r.data)))
-	}
-	l.stats.datagramsSent.Add(uint64(n))
-	return n, err
+// sendRuns sends runs until a datagram can't be sent, and returns what is left.
+func (l *Listener) sendRuns(runs []run) (rest []run, err error) {
+	datagrams, bytes := count(runs), bytesOf(runs)
+	rest, err = l.socket.send(runs)
+	l.stats.datagramsSent.Add(uint64(datagrams - count(rest)))
+	l.stats.bytesSent.Add(uint64(bytes - bytesOf(rest)))
+	return rest, err
 }

@@ -23,7 +23,8 @@ type peer struct {
 	identity [32]byte // of the client, once open: see identify
 	random   [32]byte // of the hello that it began with
 	conn     *Conn
-	in       chan *packet
+	in       chan *packet // nil once the handler gets what comes: see serve.go
+	served   served
 	deadline *deadline.Deadline
 	writeBy  atomic.Pointer[time.Time] // the write deadline; nil or zero: none
 	done     chan struct{}             // closed by shut
@@ -46,12 +47,17 @@ func (l *Listener) newPeer(engine *Engine, at Path) *peer {
 	return p
 }
 
-// push takes a copy of a datagram for the Conn, if there is room.
-func (p *peer) push(datagram []byte, from Path) bool {
+// push gives a datagram to the handler, or a copy of it to the Conn if there is room.
+func (p *peer) push(datagram []byte, from Path, now time.Time) bool {
+	if p.served.on.Load() {
+		p.serve(datagram, from, now)
+		return true
+	}
 	in := copyPacket(datagram, from)
 	select {
 	case p.in <- in:
 		p.conn.nudge()
+		p.listener.crowded = p.listener.crowded || len(p.in) > maxQueue/2
 		return true
 	default:
 		in.release()
@@ -87,6 +93,10 @@ func (p *peer) poll() *packet {
 
 // wake puts an empty packet into the queue; a full one needs none.
 func (p *peer) wake() {
+	if p.in == nil {
+		time.AfterFunc(0, p.serveWaiting)
+		return
+	}
 	in := newPacket(0)
 	select {
 	case p.in <- in:
@@ -101,12 +111,18 @@ func (p *peer) send(b []byte, to Path) error {
 	if err := p.mute(); err != nil {
 		return err
 	}
+	if p.served.on.Load() {
+		return p.listener.reply(b, to)
+	}
 	return p.listener.send(b, to)
 }
 
-func (p *peer) sendRuns(runs []run) (n int, err error) {
+func (p *peer) sendRuns(runs []run) (rest []run, err error) {
 	if err := p.mute(); err != nil {
-		return 0, err
+		return runs, err
+	}
+	if p.served.on.Load() {
+		return p.listener.replyRuns(runs)
 	}
 	return p.listener.sendRuns(runs)
 }
@@ -159,6 +175,11 @@ func (p *peer) leave() {
 
 // register makes a connection ID find p, unless it finds somebody else.
 func (p *peer) register(id []byte) (free bool) {
+	return p.listener.nameTogether(id, func() bool { return p.take(id) })
+}
+
+// take is register among the Listener's own.
+func (p *peer) take(id []byte) (free bool) {
 	l := p.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -56,11 +56,13 @@ func (l *Listener) recoverID(id string) {
 // present gives a Conn that was looked for, or nil, what came since it has seen what
 // waits, and reports whether Accept will return it.
 func (l *Listener) present(c *Conn, id string, seen int) bool {
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, p := range l.recovering[id] {
 		if c != nil && i >= seen {
-			c.link.(*peer).push(p.data, p.path)
+			c.link.(*peer).push(p.data, p.path, time.Now())
 		}
 		p.release()
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
@@ -60,11 +61,11 @@ func (s seats) began(in *hello) *peer {
 
 // push takes copies of a datagram for the associations, and reports whether
 // there was room.
-func (s seats) push(datagram []byte, from Path) bool {
+func (s seats) push(datagram []byte, from Path, now time.Time) bool {
 	if s.candidate != nil {
-		s.candidate.push(datagram, from)
+		s.candidate.push(datagram, from, now)
 	}
-	return s.live.push(datagram, from)
+	return s.live.push(datagram, from, now)
 }
 
 // disturbs reports whether an answer to a strange hello could end the handshake

@@ -1,5 +1,7 @@
 package dtls
 
+import "sync"
+
 // A run is one or more datagrams of one path, one behind the other, as a socket may
 // read or write them together: all of them have size bytes, but the last may have
 // less.
@@ -36,6 +38,21 @@ func skip(runs []run, n int) []run {
 	return runs
 }
 
+// count is how many datagrams there are.
+func count(runs []run) (n int) {
+	for _, r := range runs {
+		n += (len(r.data) + r.size - 1) / r.size
+	}
+	return n
+}
+
+func bytesOf(runs []run) (n int) {
+	for _, r := range runs {
+		n += len(r.data)
+	}
+	return n
+}
+
 // An outgoing is a buffer of datagrams that are to be sent together.
 type outgoing struct {
 	room []byte
@@ -46,7 +63,16 @@ type outgoing struct {
 // outgoingSize has room for a run as long as can be, in bytes.
 const outgoingSize = 1 << 16
 
-func newOutgoing() *outgoing { return &outgoing{room: make([]byte, outgoingSize)} }
+var outgoings = sync.Pool{New: func() any { return &outgoing{room: make([]byte, outgoingSize)} }}
+
+func newOutgoing() *outgoing { return outgoings.Get().(*outgoing) }
+
+func (o *outgoing) release() {
+	o.reset()
+	outgoings.Put(o)
+}
+
+func (o *outgoing) reset() { o.n, o.runs = 0, o.runs[:0] }
 
 // free is where the next datagram is to be written.
 func (o *outgoing) free() []byte { return o.room[o.n:] }
@@ -62,5 +88,3 @@ func (o *outgoing) add(n int, to Path) {
 	}
 	o.runs = append(o.runs, run{o.room[begin:o.n], n, to})
 }
-
-func (o *outgoing) reset() { o.n, o.runs = 0, o.runs[:0] }

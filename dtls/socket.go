@@ -80,6 +80,7 @@ func connectedSocket(c net.Conn) *socket {
 // A batch is what one call has read. It has buffers of its own, until it is released.
 type batch struct {
 	runs []run
+	full bool // there may be more to read
 	room []byte
 	messages
 	pool *sync.Pool // nil: it's the socket's own
@@ -106,22 +107,21 @@ func (s *socket) receive() (*batch, error) {
 	return s.single, err
 }
 
-// send sends runs until a datagram can't be sent, and returns how many were before
-// that. Its error is that of write.
-func (s *socket) send(runs []run) (n int, err error) {
+// send sends runs until a datagram can't be sent, and returns what is left from that
+// one on. Its error is that of write. The runs are used up.
+func (s *socket) send(runs []run) (rest []run, err error) {
 	for len(runs) > 0 {
 		sent := s.writeBatch(runs)
 		if sent == 0 { // what the system refuses together may go alone
 			r := &runs[0]
 			if err := s.write(r.data[:min(r.size, len(r.data))], r.path); err != nil {
-				return n, err
+				return runs, err
 			}
 			sent = 1
 		}
-		n += sent
 		runs = skip(runs, sent)
 	}
-	return n, nil
+	return nil, nil
 }
 
 func (s *socket) localAddr() net.Addr { return s.pc.LocalAddr() }

@@ -147,13 +147,13 @@ func TestSpoofedHellosAtListener(t *testing.T) {
 			count := max(million()/100, 1000)
 			live := count / 2
 			for n := range 10 {
-				l.admit(Path{Remote: loopback(live + n)}, nil, func(p *peer) { p.conn.opened.Store(n%2 == 0) })
+				l.admit(Path{Remote: loopback(live + n)}, nil, time.Now(), func(p *peer) { p.conn.opened.Store(n%2 == 0) })
 			}
 			in := make([]byte, len(datagram))
 			spoofs := func() {
 				for n := range count {
 					copy(in, datagram)
-					l.route(in, Path{Remote: loopback(n)})
+					l.route(in, Path{Remote: loopback(n)}, time.Now())
 				}
 			}
 			spoofs()

@@ -160,6 +160,19 @@ func (c *Conn) stash() {
 	}
 }
 
+// takeBacklog takes the oldest of that.
+func (c *Conn) takeBacklog() (data []byte, ok bool) {
+	if len(c.backlog) == 0 {
+		return nil, false
+	}
+	data = c.backlog[0]
+	c.backlogSize -= len(data)
+	if c.backlog = c.backlog[1:]; len(c.backlog) == 0 {
+		c.backlog = nil
+	}
+	return data, true
+}
+
 // --- The end
 
 // Close says goodbye to the peer and lets go of the link. If the peer may not
@@ -180,6 +193,7 @@ func (c *Conn) Close() error {
 	c.flush()
 	c.closed = true
 	c.backlog = nil
+	c.over()
 	if c.lingers(now) {
 		c.pollAt = now.Add(pollInterval)
 		c.link.setReadDeadline(past) // whoever reads returns
@@ -215,6 +229,7 @@ func (c *Conn) end() error {
 		c.ended = true
 		c.alarms.cancel(c)
 		c.link.setReadDeadline(past)
+		c.over()
 		if c.onEnd != nil {
 			c.onEnd()
 		}
@@ -223,6 +238,14 @@ func (c *Conn) end() error {
 		return c.link.netConn().Close()
 	}
 	return nil
+}
+
+// over tells whoever serves the Conn that it is over.
+func (c *Conn) over() {
+	if f := c.onOver; f != nil {
+		c.onOver = nil
+		f()
+	}
 }
 
 // endLater ends the Conn because of err, for a caller who has other locks or no

@@ -1,10 +1,22 @@
 package main
 
-import "net"
+import (
+	"net"
 
-// How godwit writes and reads many datagrams at once. It has no calls for that
-// yet, so that it does it one by one.
+	"github.com/godwit-dtls/godwit/dtls"
+)
 
-func godwitWriteBatch(c conn, data [][]byte) error { return writeEach(c, data) }
+// How godwit writes and reads many datagrams at once.
 
-func godwitServe(l net.Listener, handle func(data []byte)) error { return readFirst(l, handle) }
+func godwitWriteBatch(c conn, data [][]byte) error {
+	_, err := c.(*dtls.Conn).WriteBatch(data)
+	return err
+}
+
+func godwitServe(l net.Listener, handle func(data []byte)) error {
+	return l.(*dtls.Listener).Serve(func(_ *dtls.Conn, data []byte) {
+		if data != nil { // the connection isn't over
+			handle(data)
+		}
+	})
+}

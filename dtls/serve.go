@@ -1,0 +1,285 @@
+package dtls
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Serve is for servers with many clients: instead of Accept, and a goroutine that Reads
+// for each connection, handler gets what comes over any of them, record by record, on the
+// goroutine that reads the socket. An idle connection then has no goroutine, no buffer and
+// no queue. Serve runs handshakes, and blocks until the Listener is closed; then it closes
+// its connections and returns net.ErrClosed, or what happened to the socket. Conns that
+// Accept has returned are not Serve's.
+//
+// A call without data, the last one for c, says that the connection is over: c.Read then
+// says why, with io.EOF after the peer's goodbye. Afterwards c is closed. A client whose
+// handshake fails is not heard of.
+//
+// There is one call at a time, and the data is the handler's until it returns. As all
+// clients wait for it, it must not block: it may call any method of any Conn but Read,
+// ReadEarly and Handshake, and what takes long belongs to another goroutine. What it
+// writes leaves together with what it writes to other clients, once all that came with
+// this record is handled; what the socket says of it then counts as loss.
+func (l *Listener) Serve(handler func(c *Conn, data []byte)) error {
+	if !l.handleBy(handler) {
+		return errServing
+	}
+	var handshakes sync.WaitGroup
+	running := make(chan struct{}, maxHandshakes)
+	for p := l.nextServed(running); p != nil; p = l.nextServed(running) {
+		handshakes.Go(func() {
+			p.drive()
+			<-running
+		})
+	}
+	l.endServed() // with those whose handshakes run
+	handshakes.Wait()
+	l.endServed()
+	return l.failure()
+}
+
+// maxHandshakes is how many handshakes run at once under Serve, each on a goroutine of
+// its own while it lasts.
+const maxHandshakes = 1024
+
+var errServing = errors.New("dtls: the Listener serves already")
+
+// handleBy sets the handler, once.
+func (l *Listener) handleBy(handler func(c *Conn, data []byte)) bool {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if l.handler != nil {
+		return false
+	}
+	l.handler = handler
+	return true
+}
+
+// nextServed is the next client, when there is room for its handshake among those that
+// run; nil once the Listener is closed.
+func (l *Listener) nextServed(running chan struct{}) *peer {
+	select {
+	case running <- struct{}{}:
+	case <-l.done:
+		return nil
+	}
+	c, err := l.AcceptConn()
+	if err != nil {
+		return nil
+	}
+	p := c.link.(*peer)
+	p.served.ours.Store(true)
+	return p
+}
+
+// endServed ends what Serve has.
+func (l *Listener) endServed() {
+	for _, p := range l.all() {
+		if p.served.ours.Load() {
+			p.conn.Close()
+			l.turn.Lock()
+			p.finish()
+			l.turn.Unlock()
+		}
+	}
+}
+
+// served is what a peer is to Serve.
+type served struct {
+	ours atomic.Bool // from its handshake on
+	on   atomic.Bool // the handler gets what comes, and what is sent may wait for other replies
+
+	// The Listener's turn guards these.
+	works    bool // a goroutine is at work of the application
+	finished bool // the handler knows that it is over
+}
+
+// drive runs the handshake, and then leaves the peer to the goroutine that reads the
+// socket, with what has come meanwhile.
+func (p *peer) drive() {
+	c, l := p.conn, p.listener
+	if c.Handshake() != nil {
+		c.Close()
+		return
+	}
+	c.mu.Lock()
+	c.acquire() // nobody else reads what waits
+	c.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	waiting := p.in
+	c.mu.Lock()
+	p.in = nil
+	p.served.on.Store(true)
+	c.waiting.Store(true) // nobody needs to poll
+	c.onOver = p.finishLater
+	c.release()
+	p.dispense()
+	for {
+		select {
+		case in := <-waiting:
+			p.serve(in.data, in.path, time.Now())
+			in.release()
+		default:
+			return
+		}
+	}
+}
+
+// serve takes a datagram for the handler. The caller has the Listener's turn.
+func (p *peer) serve(datagram []byte, from Path, now time.Time) {
+	c := p.conn
+	c.mu.Lock()
+	c.receiveFrom(datagram, from, now)
+	c.flush()
+	p.dispense()
+}
+
+// serveWaiting serves what doesn't come from the socket.
+func (p *peer) serveWaiting() {
+	p.listener.turn.Lock()
+	defer p.listener.turn.Unlock()
+	p.conn.mu.Lock()
+	p.dispense()
+}
+
+// dispense gives the handler all that can be read, and unlocks the Conn for it. The caller
+// has the Listener's turn.
+func (p *peer) dispense() {
+	c := p.conn
+	for data, ok := c.next(); ok; data, ok = c.next() {
+		c.mu.Unlock()
+		p.listener.handler(c, data)
+		c.mu.Lock()
+	}
+	if c.engine.machine.Work() != nil && !p.served.works && !c.closed {
+		p.served.works = true
+		go p.work()
+	}
+	over := c.closed || c.failure != nil || c.engine.Closed() != nil
+	c.mu.Unlock()
+	if over {
+		p.finish()
+	}
+}
+
+// next is the next record's data, where it lies.
+func (c *Conn) next() (data []byte, ok bool) {
+	if c.closed {
+		return nil, false
+	}
+	if data, ok = c.takeBacklog(); ok {
+		return data, ok
+	}
+	return c.engine.next()
+}
+
+// work runs what a step after the handshake waits for.
+func (p *peer) work() {
+	c := p.conn
+	c.mu.Lock()
+	c.acquire()
+	c.work()
+	c.release()
+	c.mu.Unlock()
+	p.listener.turn.Lock()
+	p.served.works = false
+	p.listener.turn.Unlock()
+	p.serveWaiting()
+}
+
+// finishLater is finish for a caller who has other locks.
+func (p *peer) finishLater() {
+	time.AfterFunc(0, func() {
+		p.listener.turn.Lock()
+		defer p.listener.turn.Unlock()
+		p.finish()
+	})
+}
+
+// finish tells the handler that the connection is over, once. The caller has the
+// Listener's turn.
+func (p *peer) finish() {
+	if p.served.on.Load() && !p.served.finished {
+		p.served.finished = true
+		p.listener.handler(p.conn, nil)
+		p.conn.Close()
+	}
+}
+
+// --- Replies
+
+// replies are what is to be sent while a batch is taken: it leaves together.
+type replies struct {
+	mu        sync.Mutex
+	out       *outgoing // nil while there are none
+	collected bool
+}
+
+// collectReplies begins to collect, until sendReplies.
+func (l *Listener) collectReplies() {
+	l.replies.mu.Lock()
+	defer l.replies.mu.Unlock()
+	l.replies.collected = true
+}
+
+func (l *Listener) sendReplies() {
+	l.replies.mu.Lock()
+	defer l.replies.mu.Unlock()
+	l.replies.collected = false
+	l.sendCollected()
+}
+
+// sendCollected sends what there is. What can't be sent is lost.
+func (l *Listener) sendCollected() {
+	out := l.replies.out
+	if out == nil {
+		return
+	}
+	rest, err := l.sendRuns(out.runs)
+	for err != nil && transient(err) {
+		rest, err = l.sendRuns(skip(rest, 1))
+	}
+	l.replies.out = nil
+	out.release()
+}
+
+// reply sends a datagram, with others if a batch is taken.
+func (l *Listener) reply(b []byte, to Path) error {
+	if l.collect(b, to) {
+		return nil
+	}
+	return l.send(b, to)
+}
+
+// collect keeps a copy of a datagram until the batch is handled, if one is taken.
+func (l *Listener) collect(b []byte, to Path) bool {
+	r := &l.replies
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.collected || len(b) > outgoingSize {
+		return false
+	}
+	if r.out != nil && len(r.out.free()) < len(b) {
+		l.sendCollected()
+	}
+	if r.out == nil {
+		r.out = newOutgoing()
+	}
+	r.out.add(copy(r.out.free(), b), to)
+	return true
+}
+
+// replyRuns is reply for runs.
+func (l *Listener) replyRuns(runs []run) (rest []run, err error) {
+	for ; len(runs) > 0; runs = skip(runs, 1) {
+		r := &runs[0]
+		if err := l.reply(r.data[:min(r.size, len(r.data))], r.path); err != nil {
+			return runs, err
+		}
+	}
+	return nil, nil
+}
