@@ -43,7 +43,11 @@ func (m *Machine) checkDropped() error {
 func (m *Machine) openTickets(tickets [][]byte) (*resumption, error) {
 	c, k, state, now := m.config, m.ticketKeys(), m.State(), m.now
 	version, name, chosen, sizes := m.version, m.hello.serverName, m.suite.ID, m.sizes
-	found, err := later(m, func() (*resumption, error) {
+	run := later[*resumption]
+	if c.UnwrapSession == nil && c.GetPSK == nil && c.judgesAlone(Server) {
+		run = atOnce[*resumption]
+	}
+	found, err := run(m, func() (*resumption, error) {
 		for i, ticket := range tickets {
 			s, err := c.unwrap(k, ticket, state, now)
 			if err != nil {
