@@ -110,8 +110,9 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.opened.Load() {
 		return nil
 	}
-	stop := context.AfterFunc(ctx, func() { c.abort(context.Cause(ctx)) })
-	defer stop()
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, func() { c.abort(context.Cause(ctx)) })()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for (c.reading || c.working) && !c.opened.Load() {

@@ -110,9 +110,9 @@ func (l *Listener) send(datagram []byte, to Path) error {
 
 // sendRuns sends runs until a datagram can't be sent, and returns what is left.
 func (l *Listener) sendRuns(runs []run) (rest []run, err error) {
-	datagrams, bytes := count(runs), bytesOf(runs)
+	datagrams, bytes := count(runs), sizeOf(runs)
 	rest, err = l.socket.send(runs)
 	l.stats.datagramsSent.Add(uint64(datagrams - count(rest)))
-	l.stats.bytesSent.Add(uint64(bytes - bytesOf(rest)))
+	l.stats.bytesSent.Add(uint64(bytes - sizeOf(rest)))
 	return rest, err
 }

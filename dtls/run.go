@@ -46,7 +46,7 @@ func count(runs []run) (n int) {
 	return n
 }
 
-func bytesOf(runs []run) (n int) {
+func sizeOf(runs []run) (n int) {
 	for _, r := range runs {
 		n += len(r.data)
 	}

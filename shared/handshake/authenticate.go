@@ -234,9 +234,13 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 	if m.hides(rejected) {
 		return m.verifyRejecting(raw)
 	}
-	c, role, state, s, shows := m.config, m.role, m.State(), m.suite, m.shown.as
-	delegated, now := m.shown.delegated, m.now
-	v, err := later(m, func() (v verified, err error) {
+	c, role, s, shows := m.config, m.role, m.suite, m.shown.as
+	delegated, now, ask := m.shown.delegated, m.now, m.askAboutPeer()
+	run := later[verified]
+	if c.judgesAlone(role) {
+		run = atOnce[verified]
+	}
+	v, err := run(m, func() (v verified, err error) {
 		if len(raw) > 0 {
 			check := c.verifyChain
 			if shows == protocol.RawPublicKey {
@@ -256,11 +260,7 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 				return v, err
 			}
 		}
-		if c.VerifyConnection != nil {
-			state.PeerCertificates, state.VerifiedChains, state.PeerRawPublicKey = v.chain, v.chains, v.rawKey
-			return v, c.VerifyConnection(state)
-		}
-		return v, nil
+		return v, ask(v)
 	})
 	if err != nil {
 		return wrap(err, alert.BadCertificate, "the application refused the peer's certificate")
@@ -269,16 +269,37 @@ func (m *Machine) verifyPeer(raw [][]byte) error {
 	return nil
 }
 
+// askAboutPeer is VerifyConnection, if there is one, for this connection with a peer
+// that is verified so.
+func (m *Machine) askAboutPeer() func(v verified) error {
+	verify := m.config.VerifyConnection
+	if verify == nil {
+		return func(verified) error { return nil }
+	}
+	state := m.State()
+	return func(v verified) error {
+		state.PeerCertificates, state.VerifiedChains, state.PeerRawPublicKey = v.chain, v.chains, v.rawKey
+		return verify(state)
+	}
+}
+
 // verifyUnasked lets the application judge a peer that shows no certificate
 // because it was not asked or is known from a session: VerifyConnection runs for
 // every connection.
 func (m *Machine) verifyUnasked() error {
-	verify, state := m.config.VerifyConnection, m.State()
+	verify := m.config.VerifyConnection
 	if verify == nil {
 		return nil
 	}
+	state := m.State()
 	_, err := later(m, func() (verified, error) { return verified{}, verify(state) })
 	return wrap(err, alert.BadCertificate, "the application refused the connection")
+}
+
+// judgesAlone reports whether neither the application nor roots have a part in
+// verifying what a peer shows.
+func (c *Config) judgesAlone(verifier Role) bool {
+	return !c.trustsRoots(verifier) && c.VerifyRawPublicKey == nil && c.VerifyPeerCertificate == nil && c.VerifyConnection == nil
 }
 
 // verifyChain checks a chain by what the protocol says, and against the roots
@@ -319,12 +340,23 @@ func (c *Config) buildChains(verifier Role, chain []*x509.Certificate) ([][]*x50
 	switch {
 	case len(c.PeerFingerprints) > 0:
 		return nil, cert.VerifyFingerprint(chain[0].Raw, c.PeerFingerprints...)
-	case verifier == Client && !c.InsecureSkipVerify:
+	case !c.trustsRoots(verifier):
+		return nil, nil
+	case verifier == Client:
 		return cert.VerifyServer(chain, c.RootCAs, c.ServerName, c.verifyTime())
-	case verifier == Server && c.ClientAuth >= tls.VerifyClientCertIfGiven:
-		return cert.VerifyClient(chain, c.ClientCAs, c.verifyTime())
 	}
-	return nil, nil
+	return cert.VerifyClient(chain, c.ClientCAs, c.verifyTime())
+}
+
+// trustsRoots reports whether the peer is known by a chain to a root.
+func (c *Config) trustsRoots(verifier Role) bool {
+	switch {
+	case len(c.PeerFingerprints) > 0:
+		return false
+	case verifier == Client:
+		return !c.InsecureSkipVerify
+	}
+	return c.ClientAuth >= tls.VerifyClientCertIfGiven
 }
 
 // --- CertificateVerify (RFC 9846 4.5.2, RFC 5246 7.4.8)

@@ -282,16 +282,23 @@ func (m *Machine) serverCandidates() ([]*Credential, error) {
 	}
 	candidates = append(candidates, pointers(m.config.Credentials)...)
 	var others []*Credential
+	name := m.serverName
+	all := name == "" || m.config.IgnoreServerName || len(m.config.Certificates) == 1
 	for i := range m.config.Certificates {
 		c := &m.config.Certificates[i]
-		leaf, err := cert.Leaf(c)
-		if name := m.serverName; name == "" || m.config.IgnoreServerName || err == nil && leaf.VerifyHostname(name) == nil {
+		if all || isFor(c, name) {
 			candidates = append(candidates, &Credential{Certificate: c})
 		} else {
 			others = append(others, &Credential{Certificate: c})
 		}
 	}
 	return append(candidates, others...), nil
+}
+
+// isFor reports whether a certificate is for a server of this name.
+func isFor(c *tls.Certificate, name string) bool {
+	leaf, err := cert.Leaf(c)
+	return err == nil && leaf.VerifyHostname(name) == nil
 }
 
 // askCertificate asks the application for a certificate, when crypto/tls does.

@@ -286,6 +286,10 @@ func later[T any](m *Machine, f func() (T, error)) (T, error) {
 	return none, ErrNotYet
 }
 
+// atOnce is later for what takes no longer than the step itself, and doesn't call the
+// application: the step needn't run twice for it.
+func atOnce[T any](_ *Machine, f func() (T, error)) (T, error) { return f() }
+
 // run runs one step, with the answers that it has waited for.
 func (m *Machine) run(step func() error) error {
 	m.asked = 0

@@ -256,7 +256,9 @@ func TestGetConfigForClient(t *testing.T) {
 		if got := complete(t, transport, client, server).client.m.State().PeerCertificates[0]; !got.Equal(testPKI().leaf[rsaKey].Leaf) {
 			t.Error("the certificate is not that of the Config for this client")
 		}
-		other.MTU, other.NextProtos = 1, []string{""} // unusable
+		unusable := other
+		unusable.MTU, unusable.NextProtos = 1, []string{""}
+		server.GetConfigForClient = func(*tls.ClientHelloInfo) (*Config, error) { return &unusable, nil }
 		begin(t, transport, client, server).run().server.expectRefused(t, alert.InternalError)
 	})
 }

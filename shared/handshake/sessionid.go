@@ -51,10 +51,11 @@ func (m *Machine) readSessionID12(in *message.ServerHello) error {
 
 // findSessionByID finds the session that the client names.
 func (m *Machine) findSessionByID() (*resumption, error) {
-	c, id, now, name, version, state, sizes := m.config, m.hello.sessionID, m.now, m.serverName, m.version, m.State(), m.sizes
+	c, id := m.config, m.hello.sessionID
 	if c.ServerSessionCache == nil || len(id) == 0 {
 		return nil, nil
 	}
+	now, name, version, state, sizes := m.now, m.serverName, m.version, m.State(), m.sizes
 	return later(m, func() (*resumption, error) {
 		s, ok := c.ServerSessionCache.Get(id)
 		if !ok || s == nil || s.Version != version || !sizes.keep(s) {

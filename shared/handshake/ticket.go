@@ -5,10 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
 	"time"
-	"weak"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/message"
@@ -46,7 +43,11 @@ func (m *Machine) checkDropped() error {
 func (m *Machine) openTickets(tickets [][]byte) (*resumption, error) {
 	c, k, state, now := m.config, m.ticketKeys(), m.State(), m.now
 	version, name, chosen, sizes := m.version, m.serverName, m.suite.ID, m.sizes
-	found, err := later(m, func() (*resumption, error) {
+	run := later[*resumption]
+	if c.UnwrapSession == nil && c.GetPSK == nil && c.judgesAlone(Server) {
+		run = atOnce[*resumption]
+	}
+	found, err := run(m, func() (*resumption, error) {
 		for i, ticket := range tickets {
 			s, err := c.unwrap(k, ticket, state, now)
 			if err != nil {
@@ -209,20 +210,5 @@ func (m *Machine) ticketKeys() *session.TicketKeys {
 	return m.given.ticketKeys()
 }
 
-// keysOfConfig holds the TicketKeys of Configs, which are read only and copied
-// by value, for as long as the Config lives.
-var keysOfConfig sync.Map // of weak.Pointer[Config] to *session.TicketKeys
-
-// ticketKeys are the keys of one Config. A copy of it that has no keys given
-// makes its own: what it changes may be what kept others out.
-func (c *Config) ticketKeys() *session.TicketKeys {
-	key := weak.Make(c)
-	if k, ok := keysOfConfig.Load(key); ok {
-		return k.(*session.TicketKeys)
-	}
-	k, known := keysOfConfig.LoadOrStore(key, session.NewTicketKeys(c.TicketKeys))
-	if !known {
-		runtime.AddCleanup(c, func(key weak.Pointer[Config]) { keysOfConfig.Delete(key) }, key)
-	}
-	return k.(*session.TicketKeys)
-}
+// ticketKeys are the keys of one Config: those that it was given, or its own.
+func (c *Config) ticketKeys() *session.TicketKeys { return c.companion().ticketKeys() }

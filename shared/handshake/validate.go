@@ -25,8 +25,18 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 func (e *ConfigError) Error() string { return fmt.Sprintf("Config.%s: %s", e.Field, e.Reason) }
 
 // Validate reports the first field that is unusable for a role over a
-// transport, as a *ConfigError.
+// transport, as a *ConfigError. A Config that was good once is not looked at again.
 func (c *Config) Validate(role Role, t protocol.Transport) error {
+	valid := &c.companion().valid[role][t]
+	if valid.Load() {
+		return nil
+	}
+	err := c.validate(role, t)
+	valid.Store(err == nil)
+	return err
+}
+
+func (c *Config) validate(role Role, t protocol.Transport) error {
 	if err := c.validateVersions(); err != nil {
 		return err
 	}

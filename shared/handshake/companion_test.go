@@ -1,0 +1,52 @@
+package handshake
+
+import (
+	"runtime"
+	"testing"
+	"weak"
+
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// countingIDs counts how often it is asked for an ID.
+type countingIDs struct{ asked *int }
+
+func (g countingIDs) New() []byte    { *g.asked++; return []byte("id") }
+func (g countingIDs) Len([]byte) int { return 2 }
+
+// A Config that is good is looked at once for each role and transport; a bad one, and
+// a copy, always.
+func TestValidateRemembers(t *testing.T) {
+	asked := 0
+	c := &Config{ServerName: testName, ConnectionIDs: countingIDs{&asked}}
+	for range 3 {
+		if err := c.Validate(Client, protocol.Datagram); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Validate(Server, protocol.Datagram); err == nil {
+			t.Error("a server without a certificate")
+		}
+	}
+	if asked != 1+3 {
+		t.Errorf("asked for %d IDs, expected 1 for the client and 3 for the server", asked)
+	}
+	changed := *c
+	changed.MTU = 1
+	if err := changed.Validate(Client, protocol.Datagram); err == nil {
+		t.Error("a copy is taken for what it was copied from")
+	}
+}
+
+// What is known of a Config doesn't keep it alive.
+func TestConfigIsForgotten(t *testing.T) {
+	c := &Config{ServerName: testName}
+	if err := c.Validate(Client, protocol.Stream); err != nil {
+		t.Fatal(err)
+	}
+	c.ticketKeys()
+	p := weak.Make(c)
+	runtime.GC()
+	if p.Value() != nil {
+		t.Error("a Config that nobody has is still there")
+	}
+}
