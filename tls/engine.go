@@ -53,6 +53,8 @@ type Engine struct {
 	greeted     bool   // our first message is in out
 	disguised   bool   // so is our ChangeCipherSpec of 1.3
 
+	stats   Stats
+	began   time.Time // the handshake
 	closing closing
 	failure error // of a call by the machine that can't return one
 	err     error
@@ -98,7 +100,10 @@ func newEngine(c *Config, r handshake.Role) (*Engine, error) {
 
 // Start lets a client speak first. A server's Engine needs no Start.
 func (e *Engine) Start(now time.Time) error {
-	return e.call(now, func() error { return e.machine.Start(now) })
+	return e.call(now, func() error {
+		e.begin()
+		return e.machine.Start(now)
+	})
 }
 
 // Receive takes bytes of the stream, cut anywhere. It copies them, and keeps
@@ -129,7 +134,8 @@ func (e *Engine) received(n int, now time.Time) error {
 		return e.err
 	}
 	e.now = now
-	e.traceDatagram(handshake.Received, n)
+	e.begin()
+	e.noteBytes(handshake.Received, n)
 	if e.closing.received {
 		return nil // what follows a close_notify is ignored, RFC 9846 6.1
 	}
@@ -232,7 +238,7 @@ func (e *Engine) Transmit(buf []byte) int {
 		e.out, e.transmitted = e.out[:0], 0
 	}
 	if n > 0 {
-		e.traceDatagram(handshake.Sent, n)
+		e.noteBytes(handshake.Sent, n)
 	}
 	return n
 }
@@ -243,7 +249,7 @@ func (e *Engine) take() []byte {
 	out := e.out[e.transmitted:]
 	e.out, e.transmitted = nil, 0
 	if len(out) > 0 {
-		e.traceDatagram(handshake.Sent, len(out))
+		e.noteBytes(handshake.Sent, len(out))
 	}
 	return out
 }

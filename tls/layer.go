@@ -74,7 +74,7 @@ func (e *Engine) disguise() {
 	e.failed(e.pack())
 	var clear writeLevel
 	e.out, _ = clear.append(e.out, protocol.VersionTLS13, protocol.ChangeCipherSpec, []byte{1})
-	e.traceRecord(handshake.Sent, protocol.ChangeCipherSpec, protocol.RecordNumber{}, headerSize+1)
+	e.noteRecord(handshake.Sent, protocol.ChangeCipherSpec, protocol.RecordNumber{}, headerSize+1)
 }
 
 // failed keeps the first error of a call that can't return it.
@@ -120,7 +120,7 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	}
 	w.padding = e.config.RecordPadding
 	e.write = w
-	e.traceKey(handshake.Sent, k.Level)
+	e.noteKey(handshake.Sent, k.Level)
 	return nil
 }
 
@@ -135,7 +135,7 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 		return alert.Localf(alert.InternalError, "%w", err)
 	}
 	e.read = r
-	e.traceKey(handshake.Received, k.Level)
+	e.noteKey(handshake.Received, k.Level)
 	return nil
 }
 
@@ -153,6 +153,7 @@ func (l *layer) Trace(v Event) { (*Engine)(l).trace(v) }
 // Finish ends the handshake. In 1.2 no keys change behind its last message, and
 // yet nothing may come with that.
 func (l *layer) Finish() {
+	l.stats.HandshakeTime = l.now.Sub(l.began)
 	if e := (*Engine)(l); !l.version.Is13() && e.leftOver() {
 		e.failed(errExcess("handshake data goes on behind the last message"))
 	}
@@ -184,7 +185,7 @@ func (e *Engine) append(content protocol.ContentType, fragment []byte) error {
 	var err error
 	e.out, err = e.write.append(e.out, e.version, content, fragment)
 	if err == nil {
-		e.traceRecord(handshake.Sent, content, number, len(e.out)-start)
+		e.noteRecord(handshake.Sent, content, number, len(e.out)-start)
 	}
 	return err
 }

@@ -125,12 +125,12 @@ func (e *Engine) open(h header, whole []byte) error {
 	protected := e.read.opener != nil
 	switch {
 	case h.content == protocol.ChangeCipherSpec && e.ignoresChangeCipherSpec():
-		e.traceRecord(handshake.Received, h.content, number, len(whole))
+		e.noteRecord(handshake.Received, h.content, number, len(whole))
 		return e.receiveDisguise(body)
 	case !protected && h.content == protocol.ApplicationData:
 		return e.skipEarly(whole, alert.Peerf(alert.UnexpectedMessage, "%w: application data without protection", alert.UnexpectedRecord))
 	case !protected, e.refusedInTheClear(h):
-		e.traceRecord(handshake.Received, h.content, number, len(whole))
+		e.noteRecord(handshake.Received, h.content, number, len(whole))
 		return e.dispatch(h.content, body)
 	}
 	content, plaintext, err := e.read.open(e.version, h, whole, e.machine.ReceiveLimit(number.Epoch))
@@ -145,7 +145,7 @@ func (e *Engine) open(h header, whole []byte) error {
 		return err
 	}
 	e.skip = skip{}
-	e.traceRecord(handshake.Received, content, number, len(whole))
+	e.noteRecord(handshake.Received, content, number, len(whole))
 	return e.dispatch(content, plaintext)
 }
 
