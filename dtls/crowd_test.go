@@ -18,7 +18,7 @@ import (
 func TestCrowd(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version uint16) {
 		synctest.Test(t, func(t *testing.T) {
-			clients := 50
+			clients := 30
 			if os.Getenv("GODWIT_FULL") == "1" {
 				clients = 5000
 			}
