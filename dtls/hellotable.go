@@ -13,13 +13,18 @@ import (
 
 // A helloTable puts ClientHellos together that come in several datagrams, from
 // addresses that are not validated. It has a fixed size, allocated once: a keyed
-// hash of the address picks the place, and whoever comes later takes it over.
-// So spoofed fragments can delay a hello, but cost no memory.
+// hash of the address picks a few neighbouring places, and whoever comes takes
+// over the one of them that expires first. So spoofed fragments can delay a
+// hello, but cost no memory; and honest clients, of whom few are at it at the same
+// time, don't get in each other's way.
 type helloTable struct {
 	seed   maphash.Seed
 	places []place
 	most   int // bytes of a ClientHello that comes in pieces
 }
+
+// neighbours is how many places a hash picks.
+const neighbours = 8
 
 // helloLifetime is how long an incomplete ClientHello is kept.
 const helloLifetime = 3 * time.Second
@@ -56,7 +61,7 @@ func (t *helloTable) add(from netip.AddrPort, h fragment.Header, body []byte, da
 	if h.Length > t.most || h.Length == 0 {
 		return nil, 0
 	}
-	p := &t.places[maphash.Comparable(t.seed, from)%uint64(len(t.places))]
+	p := t.placeOf(from)
 	if p.from != from || p.seq != h.Seq || p.length != h.Length || !now.Before(p.expires) {
 		p.from, p.seq, p.length, p.missing, p.size = from, h.Seq, h.Length, h.Length, 0
 		clear(p.have)
@@ -69,6 +74,24 @@ func (t *helloTable) add(from netip.AddrPort, h fragment.Header, body []byte, da
 	}
 	p.expires = time.Time{} // the next one begins anew
 	return p.body[:p.length], p.size
+}
+
+// placeOf is the place that an address has, or may take over.
+func (t *helloTable) placeOf(from netip.AddrPort) *place {
+	groups := (len(t.places) + neighbours - 1) / neighbours
+	first := neighbours * int(maphash.Comparable(t.seed, from)%uint64(groups))
+	group := t.places[first:min(first+neighbours, len(t.places))]
+	oldest := &group[0]
+	for i := range group {
+		p := &group[i]
+		if p.from == from {
+			return p
+		}
+		if p.expires.Before(oldest.expires) {
+			oldest = p
+		}
+	}
+	return oldest
 }
 
 // write puts bytes in their place and returns how many are new.

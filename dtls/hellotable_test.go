@@ -128,6 +128,26 @@ func TestHelloTableStartsAnew(t *testing.T) {
 	}
 }
 
+// A quarter as many clients as there are places come between each other's datagrams,
+// and hardly one takes another's place.
+func TestHelloTableOfManyClients(t *testing.T) {
+	const clients = handshake.DefaultSplitHellos / 4
+	table, body := newHelloTable(0, 0), make([]byte, 2000)
+	address := func(i int) netip.AddrPort { return netip.AddrPortFrom(someAddr.Addr(), uint16(i)) }
+	for i := range clients {
+		table.addPart(address(i), body, 0, 1000, epochOfSimulation.Add(time.Duration(i)))
+	}
+	lost := 0
+	for i := range clients {
+		if hello, _ := table.addPart(address(i), body, 1000, 2000, epochOfSimulation); hello == nil {
+			lost++
+		}
+	}
+	if lost > 3 {
+		t.Errorf("%d of %d hellos were lost", lost, clients)
+	}
+}
+
 // Whatever comes from however many addresses, the table keeps its size.
 func TestHelloTableHasFixedSize(t *testing.T) {
 	table := newHelloTable(0, 0)

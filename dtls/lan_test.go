@@ -66,13 +66,16 @@ func (l *lan) open(address string) bool {
 	return l.ports[netip.MustParseAddrPort(address)] != nil
 }
 
-func (l *lan) listen(address string) *port {
+func (l *lan) listen(address string) *port { return l.listenWithRoom(address, portQueue) }
+
+// listenWithRoom opens a port in which so many datagrams can wait.
+func (l *lan) listenWithRoom(address string, queue int) *port {
 	p := &port{
 		lan: l, addr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)),
-		in: make(chan arrived, portQueue), free: make(chan []byte, portQueue),
+		in: make(chan arrived, queue), free: make(chan []byte, queue),
 		reads: deadline.New(), writes: deadline.New(), closed: make(chan struct{}),
 	}
-	for range portQueue {
+	for range queue {
 		p.free <- make([]byte, 0, 2048)
 	}
 	l.mu.Lock()

@@ -49,9 +49,9 @@ type Listener struct {
 	stats listenerCounters
 }
 
-// maxAccepts is how many validated clients wait for Accept; more are left to
-// try again.
-const maxAccepts = 1024
+// maxAccepts is how many validated clients wait for Accept, as many as Linux lets
+// wait for TCP's; more are left to try again.
+const maxAccepts = 4096
 
 // Listen opens a UDP socket and accepts associations on it; network is "udp",
 // "udp4" or "udp6". A Config that can't be used is a *ConfigError.

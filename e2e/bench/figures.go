@@ -64,6 +64,9 @@ func figures() []figure {
 		{"listener200_failures", atMost(0), medianOf(clientsAtOnce(200), godwitDTLS13, failures)},
 
 		{"flood_us_per_hello", atMost(3), scaled(1e3, ofBoth(plainFlood, cost))},
+		{"flood_x_raw", noGoal, larger(
+			times(plainFlood, cost, godwitDTLS12, bare{}),
+			times(plainFlood, cost, godwitDTLS13, bare{}))},
 		{"flood_honest_failures", atMost(0), ofBoth(plainFlood, failures)},
 		{"flood_heap_growth_kib", atMost(1024), scaled(1<<10, ofBoth(plainFlood, serverHeap))},
 	}

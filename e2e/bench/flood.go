@@ -9,9 +9,10 @@ import (
 // its own, while honest clients connect to it: what a hello costs the server, and
 // whether the clients notice.
 type floodTask struct {
-	peer   inProcess
+	victim string
+	client inProcess // whose hellos they are
 	flood  flood
-	hellos int // for each honest client
+	hellos int
 	honest listenerTask
 }
 
@@ -47,18 +48,23 @@ const floodPatience = 20 * time.Second
 
 func (p inProcess) flood(f flood, hellos, honest int) (task, error) {
 	e, err := p.endpoints(f.shape.handshake)
-	return floodTask{p, f, hellos, listenerTask{e, honest, floodPatience}}, err
+	return floodTask{p.name(), p, f, hellos, listenerTask{e, honest, floodPatience}}, err
+}
+
+// flood has no clients but the spoofer.
+func (b bare) flood(f flood, hellos, _ int) (task, error) {
+	return floodTask{victim: b.name(), client: godwitDTLS13, flood: f, hellos: hellos}, nil
 }
 
 func (floodTask) close() {}
 
 func (t floodTask) run(time.Duration) (sample, error) {
-	target, err := startTarget(t.peer.name(), t.flood.shape.handshake)
+	target, err := startTarget(t.victim, t.flood.shape.handshake)
 	if err != nil {
 		return nil, err
 	}
 	defer target.stop()
-	hello, err := t.flood.shape.record(t.peer)
+	hello, err := t.flood.shape.record(t.client)
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +98,14 @@ func (t floodTask) run(time.Duration) (sample, error) {
 // share of the flood takes.
 func (t floodTask) visitAll(address string) sample {
 	const perHello = 5 * time.Microsecond
-	return t.honest.visitAll(address, 1, time.Duration(t.hellos)*perHello)
+	return t.honest.visitAll(address, 1, time.Duration(t.hellos/max(1, t.honest.clients))*perHello)
 }
 
 // visitInFlood also says how long the flood took.
 func (t floodTask) visitInFlood(address string, s *spoofer) (honest sample, took time.Duration, err error) {
 	began, over := time.Now(), make(chan error, 1)
 	go func() {
-		err := s.flood(t.hellos*t.honest.clients, t.flood.window)
+		err := s.flood(t.hellos, t.flood.window)
 		took = time.Since(began)
 		over <- err
 	}()

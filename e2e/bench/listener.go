@@ -39,7 +39,10 @@ func (t listenerTask) run(time.Duration) (sample, error) {
 	}
 	defer l.Close()
 	go t.echoAll(l)
-	return t.visitAll(l.Addr().String(), connectsEach, 0), nil
+	used := cpuTime()
+	s := t.visitAll(l.Addr().String(), connectsEach, 0)
+	s[cost] = float64(cpuTime()-used) / float64(t.clients*connectsEach)
+	return s, nil
 }
 
 // visitAll lets every client connect a few times; they come one after the other, so

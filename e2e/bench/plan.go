@@ -72,7 +72,7 @@ func fullPlan(peers []peer) (plan []contest) {
 		listener(200, 5, godwitDTLS12, godwitDTLS13, pionDTLS12),
 		listener(1000, 1, godwitDTLS12, godwitDTLS13, pionDTLS12),
 		listener(5000, 1, godwitDTLS12, godwitDTLS13),
-		floods(asAnswered, 10_000, godwitDTLS12, godwitDTLS13),
+		floods(asAnswered, 10_000, bare{}, godwitDTLS12, godwitDTLS13),
 		floods(asSent, 10_000, godwitDTLS12, godwitDTLS13),
 		floods(withCookie, 1000, godwitDTLS12, godwitDTLS13),
 		floods(inTwo, 1000, godwitDTLS13),
@@ -92,7 +92,7 @@ func quickPlan() []contest {
 		udp(singleDatagrams, 1, 3, 400*time.Millisecond, bare{}, godwitDTLS13, pionDTLS12),
 		udp(batchedDatagrams, datagramBatch, 3, 400*time.Millisecond, godwitDTLS13),
 		listener(200, 3, godwitDTLS13, pionDTLS12),
-		floods(asAnswered, 1000, godwitDTLS12, godwitDTLS13),
+		floods(asAnswered, 1000, bare{}, godwitDTLS12, godwitDTLS13),
 	}
 }
 
@@ -145,13 +145,13 @@ func listener(clients, rounds int, peers ...peer) contest {
 }
 
 // floods has a hundred honest clients, and so many hellos for each.
-func floods(f flood, hellos int, peers ...inProcess) contest {
-	c := contest{
-		name: f.name, crowd: 100, rounds: 1, procs: runtime.NumCPU(),
-		begin: func(p peer, honest int) (task, error) { return p.(inProcess).flood(f, hellos, honest) },
+func floods(f flood, hellos int, peers ...peer) contest {
+	return contest{
+		name: f.name, peers: peers, crowd: 100, rounds: 1, procs: runtime.NumCPU(),
+		begin: func(p peer, honest int) (task, error) {
+			return p.(interface {
+				flood(f flood, hellos, honest int) (task, error)
+			}).flood(f, hellos*honest, honest)
+		},
 	}
-	for _, p := range peers {
-		c.peers = append(c.peers, p)
-	}
-	return c
 }

@@ -190,10 +190,7 @@ func (s *spoofer) sendBatch() error {
 const randomAt = recordHeader + fragmentHeader + 2
 
 func (s *spoofer) countAnswers() {
-	messages := make([]ipv4.Message, 2*spoofedBatch)
-	for i := range messages {
-		messages[i].Buffers = [][]byte{make([]byte, 2048)}
-	}
+	messages := newMessages(2 * spoofedBatch)
 	for {
 		n, err := s.socket.ReadBatch(messages, 0)
 		if err != nil {
