@@ -43,7 +43,7 @@ type Listener struct {
 	recovering map[string][]*packet     // by IDs that are looked for in the Store: see recover.go
 	handshakes HandshakeStats
 	closed     bool
-	unused     bool // by Accept and Conns: the group knows
+	unused     bool  // by Accept and Conns: the group knows
 	err        error // why the socket was lost
 
 	stats listenerCounters
