@@ -57,8 +57,8 @@ func TestHandshakeAllocations(t *testing.T) {
 		setting
 		most float64
 	}{
-		{setting{"1.3", together()}, 600},
-		{setting{"1.2", only12}, 420},
+		{setting{"1.3", together()}, 420},
+		{setting{"1.2", only12}, 370},
 	} {
 		client, server := with(c.change)
 		client.InsecureSkipVerify = true

@@ -368,6 +368,11 @@ func (m *Machine) clientCandidates() ([]*Credential, error) {
 	return candidates, nil
 }
 
+// maySign reports whether a client has, or may be given, a key to sign with.
+func (c *Config) maySign() bool {
+	return c.GetClientCredential != nil || c.GetClientCertificate != nil || len(c.Credentials)+len(c.Certificates) > 0
+}
+
 // none reports whether a callback means that there is nothing to give.
 func (c *Credential) none() bool {
 	return c.RawPublicKey == nil && (c.Certificate == nil || len(c.Certificate.Certificate) == 0)

@@ -200,7 +200,7 @@ func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 func (m *Machine) keepTranscript() {
 	if m.transcript.hash == nil {
 		// 1.2's CertificateVerify signs all messages so far.
-		m.transcript.keepRaw = !m.version.Is13() && (m.role == Client || m.place.Is(CertRequested))
+		m.transcript.keepRaw = !m.version.Is13() && (m.role == Client && m.config.maySign() || m.place.Is(CertRequested))
 		m.transcript.begin(m.suite.Hash, m.version)
 	}
 }
