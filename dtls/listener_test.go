@@ -443,7 +443,10 @@ func TestListenerSocketLost(t *testing.T) {
 
 // Idle Conns cost no goroutine: not those of a Listener, and not dialed ones.
 func TestIdleConnsHaveNoGoroutine(t *testing.T) {
-	const conns = 1000
+	conns := 1000
+	if testing.Short() {
+		conns = 100
+	}
 	client, server := configs(t, 0)
 	client.CurvePreferences = []tls.CurveID{tls.X25519}
 	l, err := dtls.Listen("udp", "127.0.0.1:0", server)
