@@ -215,7 +215,12 @@ func isPlaintext(b []byte) bool {
 func (d *side) pester(genuine []byte) {
 	t := d.s.t
 	t.Helper()
-	all := d.garbage(genuine)
+	var all [][]byte
+	for i, b := range d.garbage(genuine) {
+		if i%stride(5) == 0 {
+			all = append(all, b)
+		}
+	}
 	before, dropped, buf := snapshot(d.Engine), d.Stats().Dropped.Total(), make([]byte, 1<<16)
 	for some := range slices.Chunk(all, 100) { // a snapshot takes longer than they do
 		for _, b := range some {
@@ -233,11 +238,14 @@ func (d *side) pester(genuine []byte) {
 	if d.Stats().Dropped.Total()-dropped < uint64(len(all)) {
 		t.Errorf("%s: counted %d of %d", d.name, d.Stats().Dropped.Total()-dropped, len(all))
 	}
+	if RaceDetector {
+		return
+	}
 	if n := testing.AllocsPerRun(1, func() {
 		for _, b := range all {
 			d.Receive(buf[:copy(buf, b)], d.s.now)
 		}
-	}); n != 0 && !RaceDetector {
+	}); n != 0 {
 		t.Errorf("%s: %v allocations for %d datagrams of garbage", d.name, n, len(all))
 	}
 }

@@ -140,7 +140,7 @@ func TestKeyUpdateEveryMask(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			const n = 8
-			for mask := range 1 << n {
+			for mask := 0; mask < 1<<n; mask += stride(11) {
 				s := established(t, client, server)
 				s.fate = losing(func(p *parcel) bool { return p.index < n && mask>>p.index&1 != 0 })
 				s.server.update(c.request)
@@ -404,6 +404,9 @@ func TestSequenceNumbersEnd(t *testing.T) {
 // Epochs do not wrap: when they are used up there is no KeyUpdate any more, and
 // the association goes on without.
 func TestKeyUpdatesEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("65,532 key updates")
+	}
 	client, server := with()
 	s := established(t, client, server)
 	buf := make([]byte, 200)

@@ -24,6 +24,15 @@ func runs(full int) int {
 	return full / 10
 }
 
+// stride is how far apart the cases are that a test tries: it tries each, or with -short
+// the first of n. What they have in common with each other is tried by these.
+func stride(n int) int {
+	if testing.Short() {
+		return n
+	}
+	return 1
+}
+
 // Every subset of the datagrams that a handshake sends first is lost once.
 func TestLossEveryMask(t *testing.T) {
 	for _, c := range settings {

@@ -18,7 +18,7 @@ func TestPacking(t *testing.T) {
 	for _, c := range append(slices.Clone(settings), cbc) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for size := handshake.MinMTU; size <= 1500; size += 1 + size/100 {
+			for size := handshake.MinMTU; size <= 1500; size += stride(10) * (1 + size/100) {
 				client, server := with(c.change, mtu(size))
 				if client.RecordSizeLimit != 0 || client.MaxFragmentLength != 0 {
 					continue // they bound datagrams too: see TestRecordSizes

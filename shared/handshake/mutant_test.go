@@ -23,8 +23,11 @@ func TestMutants(t *testing.T) {
 	}
 	t.Logf("%d of %d worlds use each edge in each way", len(order), len(worlds))
 	order = append(order, worlds...)
-	caught := map[string]int{}
+	caught, turn := map[string]int{}, 0
 	try := func(kind string, what ...any) {
+		if turn++; turn%stride(7) != 0 {
+			return
+		}
 		if _, err := explore(order); err == nil {
 			t.Errorf("nothing notices that %s %s", fmt.Sprint(what...), kind)
 		}
