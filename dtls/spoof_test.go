@@ -233,6 +233,13 @@ func TestSpoofedHellosOverUDP(t *testing.T) {
 				flood()
 			}
 			after, _ := heapInUse()
+			for range 50 { // the Listener may still have the buffer that it reads into
+				if after <= before+64<<10 {
+					break
+				}
+				runtime.Gosched()
+				after, _ = heapInUse()
+			}
 			if grown := int64(after) - int64(before); grown > 64<<10 {
 				t.Errorf("the heap grew by %d bytes", grown)
 			}
