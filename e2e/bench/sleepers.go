@@ -102,7 +102,8 @@ func (r *bedroom) measure(settle time.Duration) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	settled, err := r.state() // to look takes time, which isn't theirs
+	time.Sleep(settle)
+	quiet, err := r.state() // what takes time though nobody says a word isn't theirs
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (r *bedroom) measure(settle time.Duration) ([]string, error) {
 		return nil, err
 	}
 	n := float64(len(r.guests))
-	echo := (after[cost] - settled[cost] - (settled[cost] - before[cost])) / n
+	echo := (after[cost] - quiet[cost] - (quiet[cost] - before[cost])) / n
 	return []string{
 		fmt.Sprint(len(r.guests)),
 		number((before[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
