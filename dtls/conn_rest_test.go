@@ -46,6 +46,11 @@ func TestHeapAtRest(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			both := heap()
 			for i := range conns {
+				for _, c := range conns[i] {
+					if at := c.RingsAt(); !at.IsZero() {
+						t.Fatalf("something is to happen in %v", time.Until(at))
+					}
+				}
 				conns[i][0].Close()
 				conns[i][0] = nil
 			}

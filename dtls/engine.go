@@ -23,6 +23,7 @@ import (
 //	e.Start(now)              // a client speaks first
 //	e.Receive(datagram, now)  // for each datagram; then Read until it has no more
 //	e.Expire(now)             // when Deadline has come
+//	e.Rest(now)               // when RestAt has come, if memory counts
 //	e.Write(buf, data, now)   // once Open
 //
 // Errors that end the association are latched: every later call returns them.

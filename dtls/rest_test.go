@@ -142,3 +142,10 @@ func TestLastFlightIsForgotten(t *testing.T) {
 		})
 	}
 }
+
+// RingsAt is when an alarm of c's, or of its Listener's, rings; zero: none does.
+func (c *Conn) RingsAt() time.Time {
+	c.alarms.mu.Lock()
+	defer c.alarms.mu.Unlock()
+	return c.alarms.rings
+}

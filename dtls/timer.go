@@ -34,9 +34,13 @@ func (handshakeTimeoutError) Error() string {
 }
 
 // schedule sets the alarm to what is due first. One that rings before that stays: it is
-// set again then, which costs less than to move it with each record.
+// set again then, which costs less than to move it with each record. To rest can wait for
+// it, too.
 func (c *Conn) schedule() {
 	next := c.due()
+	if c.armed.IsZero() {
+		next = earlier(next, c.engine.RestAt())
+	}
 	if next.IsZero() || !c.armed.IsZero() && !next.Before(c.armed) {
 		return
 	}
@@ -44,10 +48,9 @@ func (c *Conn) schedule() {
 	c.alarms.set(c, next)
 }
 
-// due is when the timer has something to do, zero if nothing is due ever.
+// due is when there is something to do, zero if nothing is due ever.
 func (c *Conn) due() time.Time {
-	sooner := earlier(earlier(c.engine.Deadline(), c.pollAt), earlier(c.handshakeLimit(), c.saveAt()))
-	return earlier(sooner, c.engine.RestAt())
+	return earlier(earlier(c.engine.Deadline(), c.pollAt), earlier(c.handshakeLimit(), c.saveAt()))
 }
 
 // await starts the clock for a Conn that was accepted and that nobody drives
@@ -84,6 +87,7 @@ func (c *Conn) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.armed = time.Time{}
+	c.engine.Rest(time.Now())
 	if due := c.due(); due.IsZero() || time.Now().Before(due) {
 		if !c.ended {
 			c.schedule()
@@ -96,7 +100,6 @@ func (c *Conn) tick() {
 		return
 	}
 	now := time.Now()
-	c.engine.Rest(now)
 	c.engine.Expire(now)
 	if limit := c.handshakeLimit(); !limit.IsZero() && !now.Before(limit) {
 		c.fail(ErrHandshakeTimeout)

@@ -43,8 +43,8 @@ func measureSleepers(most int, rest time.Duration, out, progress io.Writer) erro
 	}
 	time.Sleep(rest)
 	var b strings.Builder
-	writeRow(&b, []string{"connections", "heap of the server for each, KiB", "its goroutines", "CPU for an echo, µs", "CPU at one a minute, % of a core", "handshakes/s"})
-	writeRow(&b, []string{"---:", "---:", "---:", "---:", "---:", "---:"})
+	writeRow(&b, []string{"connections", "heap of the server for each, KiB", "its goroutines", "CPU for an echo, µs", "CPU at one a minute, % of a core", "a garbage collection, ms", "handshakes/s"})
+	writeRow(&b, []string{"---:", "---:", "---:", "---:", "---:", "---:", "---:"})
 	for _, r := range rooms {
 		row, err := r.measure(min(rest, settleTime))
 		if err != nil {
@@ -102,7 +102,8 @@ func (r *bedroom) measure(settle time.Duration) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	settled, err := r.state() // to look takes time, which isn't theirs
+	time.Sleep(settle)
+	quiet, err := r.state() // what takes time though nobody says a word isn't theirs
 	if err != nil {
 		return nil, err
 	}
@@ -115,13 +116,15 @@ func (r *bedroom) measure(settle time.Duration) ([]string, error) {
 		return nil, err
 	}
 	n := float64(len(r.guests))
-	echo := (after[cost] - settled[cost] - (settled[cost] - before[cost])) / n
+	silence := quiet[cost] - before[cost] // with two garbage collections, of the state before
+	echo := (after[cost] - quiet[cost] - silence) / n
 	return []string{
 		fmt.Sprint(len(r.guests)),
 		number((before[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
 		number(before[serverGoroutines], 1, 0),
 		number(echo, 1e3, 1),
 		number(100*echo*n/float64(time.Minute), 1, 2),
+		number(silence/2, 1e6, 1),
 		number(n/r.took.Seconds(), 1, 0),
 	}, nil
 }
