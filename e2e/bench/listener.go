@@ -104,10 +104,11 @@ func (t listenerTask) visit(address string) (v visit) {
 }
 
 // ask wants an echo. A datagram may be lost, as the sockets' buffers are small:
-// then it asks again.
+// then it asks again, after twice the time. In 1.3 the server may still be at the
+// handshake, and many who ask often keep it from that.
 func ask(ctx context.Context, c conn) error {
-	const patience = time.Second / 2
-	for buf := make([]byte, 16); ; {
+	buf := make([]byte, 16)
+	for patience := time.Second / 2; ; patience *= 2 {
 		if _, err := c.Write(buf[:1]); err != nil {
 			return err
 		}
