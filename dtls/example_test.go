@@ -251,3 +251,39 @@ func ExampleEngine_Retransmit() {
 	// open: true outstanding: true timer: true
 	// open: true outstanding: false
 }
+
+// A server that has neither a goroutine nor a buffer for any of its clients.
+func ExampleListener_Serve() {
+	certificate, roots := exampleCertificate()
+	l, err := dtls.Listen("udp", "127.0.0.1:0", &dtls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	over := make(chan error, 1)
+	go l.Serve(func(c *dtls.Conn, data []byte) {
+		if data == nil {
+			_, why := c.Read(nil)
+			over <- why
+			return
+		}
+		c.Write(bytes.ToUpper(data))
+	})
+
+	c, err := dtls.Dial("udp", l.Addr().String(), &dtls.Config{RootCAs: roots, ServerName: "localhost"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	c.WriteBatch([][]byte{[]byte("one"), []byte("two")})
+	reply := make([]byte, 1500)
+	for range 2 {
+		n, err := c.Read(reply)
+		fmt.Printf("%s %v\n", reply[:n], err)
+	}
+	c.Close()
+	fmt.Println("over:", <-over)
+	l.Close()
+	// Output:
+	// ONE <nil>
+	// TWO <nil>
+	// over: EOF
+}
