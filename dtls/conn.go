@@ -342,7 +342,7 @@ func (c *Conn) deliver(p *packet) {
 	} else {
 		p.release()
 	}
-	c.flush()
+	c.answer()
 }
 
 // receiveFrom gives a datagram to the engine.

@@ -60,7 +60,7 @@ func TestHeapAtRest(t *testing.T) {
 				conns[i][1].Close()
 			}
 			runtime.KeepAlive(links) // which are none of it
-			for side, held := range map[string]uint64{"client": both - servers, "server": servers - before} {
+			for side, held := range map[string]int64{"client": int64(both - servers), "server": int64(servers - before)} {
 				t.Logf("a %s holds %d bytes", side, held/(pairs-1))
 				if held/(pairs-1) > most {
 					t.Errorf("a %s holds %d bytes, more than %d", side, held/(pairs-1), most)

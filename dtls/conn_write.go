@@ -147,6 +147,14 @@ func (c *Conn) beginDatagram(buf []byte, size int) int {
 	return 0
 }
 
+// answer sends what a datagram has made due. Most make nothing due but what the alarm is
+// set for.
+func (c *Conn) answer() {
+	if c.armed.IsZero() || !c.opened.Load() || c.engine.busy() {
+		c.flush()
+	}
+}
+
 // flush sends all that the engine has, unless it can share the datagram of what
 // is about to be written, and sets the timer.
 func (c *Conn) flush() {

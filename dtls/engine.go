@@ -206,6 +206,11 @@ func (e *Engine) Deadline() time.Time {
 	return earlier(earlier(e.retransmitDeadline(), e.ackDeadline()), earlier(e.pathDeadline(), e.storeDeadline()))
 }
 
+// busy reports whether there is something to send or to store, or Deadline may be set.
+func (e *Engine) busy() bool {
+	return e.err != nil || e.Pending() || e.backoff.Armed() || !e.ackSince.IsZero() || e.paths.check != nil || e.reserve != nil
+}
+
 // earlier is the first of two times, as far as they are set.
 func earlier(t, u time.Time) time.Time {
 	if t.IsZero() || !u.IsZero() && u.Before(t) {

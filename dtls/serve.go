@@ -134,7 +134,7 @@ func (p *peer) serve(datagram []byte, from Path, now time.Time) {
 	c := p.conn
 	c.mu.Lock()
 	c.receiveFrom(datagram, from, now)
-	c.flush()
+	c.answer()
 	p.dispense()
 }
 
