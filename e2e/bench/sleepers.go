@@ -95,29 +95,35 @@ func (r *bedroom) close() {
 	r.stop()
 }
 
+// leastWords is how many words are said at least: fewer cost too little to be measured.
+const leastWords = 1000
+
 // measure finds what they hold, and what it costs when each says a word, from then on
-// until all are at rest again.
+// until all are at rest again. Where they are few each says one several times.
 func (r *bedroom) measure(settle time.Duration) ([]string, error) {
 	before, err := r.state()
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(settle)
+	times := max(1, leastWords/len(r.guests))
+	time.Sleep(time.Duration(times) * settle)
 	quiet, err := r.state() // what takes time though nobody says a word isn't theirs
 	if err != nil {
 		return nil, err
 	}
-	if err := r.sleepers.talk(r.guests); err != nil {
-		return nil, err
+	for range times {
+		if err := r.sleepers.talk(r.guests); err != nil {
+			return nil, err
+		}
+		time.Sleep(settle)
 	}
-	time.Sleep(settle)
 	after, err := r.state()
 	if err != nil {
 		return nil, err
 	}
 	n := float64(len(r.guests))
 	silence := quiet[cost] - before[cost] // with two garbage collections, of the state before
-	echo := (after[cost] - quiet[cost] - silence) / n
+	echo := (after[cost] - quiet[cost] - silence) / (n * float64(times))
 	return []string{
 		fmt.Sprint(len(r.guests)),
 		number((before[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
