@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -232,6 +233,23 @@ func TestSocketZones(t *testing.T) {
 				t.Errorf("%v, want %v", got, want)
 			}
 		}
+	}
+}
+
+// Who finds nothing to read makes no buffer for it.
+func TestNothingToReadTakesNoBuffer(t *testing.T) {
+	l := newConnLink(dialUDP(t, "127.0.0.1", batchingSocket(t, "udp4", "127.0.0.1:0").pc))
+	l.poll() // not the first time
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 5 {
+		runtime.GC() // empties pools
+		runtime.GC()
+		l.poll()
+	}
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > slotSize {
+		t.Errorf("%d bytes were allocated", grown)
 	}
 }
 
