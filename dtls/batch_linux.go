@@ -97,10 +97,10 @@ func (s *socket) batches() bool { return s.raw != nil }
 
 // --- Reading
 
-var readBatches = sync.Pool{New: func() any { return newReadBatch() }}
+var readBatches sync.Pool
 
 func newReadBatch() *batch {
-	b := &batch{room: make([]byte, maxMessages*slotSize)}
+	b := &batch{room: make([]byte, maxMessages*slotSize), pool: &readBatches}
 	for i := range b.headers {
 		b.vectors[i].Base = &b.room[i*slotSize]
 		b.vectors[i].SetLen(slotSize)
@@ -133,8 +133,13 @@ func (s *socket) readBatch() (*batch, error) {
 
 // tryReadBatch reads what is there.
 func (s *socket) tryReadBatch(fd uintptr) (done bool) {
-	in := readBatches.Get().(*batch)
-	in.pool = &readBatches
+	in, ok := readBatches.Get().(*batch)
+	switch {
+	case !ok && !hasInput(fd): // no reason to make one
+		return false
+	case !ok:
+		in = newReadBatch()
+	}
 	n, errno := in.call(unix.SYS_RECVMMSG, fd, maxMessages)
 	if s.errno = errno; errno != 0 {
 		in.release()
@@ -146,6 +151,13 @@ func (s *socket) tryReadBatch(fd uintptr) (done bool) {
 		in.prepare(i)
 	}
 	return true
+}
+
+// hasInput reports whether there is something to read, or an error.
+func hasInput(fd uintptr) bool {
+	asked := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(asked[:], 0)
+	return n > 0 || err != nil
 }
 
 // call makes a call for the first n messages, and returns for how many it succeeded.

@@ -3,8 +3,10 @@ package dtls
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -232,6 +234,24 @@ func TestSocketZones(t *testing.T) {
 				t.Errorf("%v, want %v", got, want)
 			}
 		}
+	}
+}
+
+// Who finds nothing to read makes no buffer for it.
+func TestNothingToReadTakesNoBuffer(t *testing.T) {
+	l := newConnLink(dialUDP(t, "127.0.0.1", batchingSocket(t, "udp4", "127.0.0.1:0").pc))
+	least := uint64(math.MaxUint64) // other tests may have left something that allocates
+	for range 5 {
+		var before, after runtime.MemStats
+		runtime.GC() // empties pools
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		l.poll()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	if least >= slotSize {
+		t.Errorf("%d bytes were allocated", least)
 	}
 }
 

@@ -68,6 +68,7 @@ func TestWriteBatchOfLargeRecords(t *testing.T) {
 			expectRead(t, s, string(b))
 		}
 	}
+	send(t, s, c, "done") // c has read all, and needn't linger
 }
 
 // The count says what was written before the error.
