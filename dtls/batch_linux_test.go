@@ -3,6 +3,7 @@ package dtls
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"runtime"
@@ -239,17 +240,18 @@ func TestSocketZones(t *testing.T) {
 // Who finds nothing to read makes no buffer for it.
 func TestNothingToReadTakesNoBuffer(t *testing.T) {
 	l := newConnLink(dialUDP(t, "127.0.0.1", batchingSocket(t, "udp4", "127.0.0.1:0").pc))
-	l.poll() // not the first time
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	least := uint64(math.MaxUint64) // other tests may have left something that allocates
 	for range 5 {
+		var before, after runtime.MemStats
 		runtime.GC() // empties pools
 		runtime.GC()
+		runtime.ReadMemStats(&before)
 		l.poll()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
 	}
-	runtime.ReadMemStats(&after)
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > slotSize {
-		t.Errorf("%d bytes were allocated", grown)
+	if least >= slotSize {
+		t.Errorf("%d bytes were allocated", least)
 	}
 }
 
