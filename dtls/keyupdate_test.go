@@ -187,6 +187,21 @@ func TestKeyUpdateManyTimes(t *testing.T) {
 	}
 }
 
+// The keys of before stay until the peer writes under the new ones, however long the
+// ACK of its KeyUpdate takes to get through (RFC 9147 8).
+func TestKeyUpdateACKsLost(t *testing.T) {
+	client, server := with()
+	s := established(t, client, server)
+	s.fate = losing(func(p *parcel) bool { return p.from == s.server })
+	s.client.update(UpdateNotRequested)
+	s.advance(lifetime + time.Minute)
+	s.expectEpochs(3, 3)
+	s.fate = prompt
+	s.settle()
+	s.expectEpochs(4, 3)
+	s.exchange()
+}
+
 // A KeyUpdate that waits for its ACK does for all that ask meanwhile.
 func TestKeyUpdateMerges(t *testing.T) {
 	client, server := with()

@@ -260,17 +260,28 @@ func (e *Engine) dropUnopened(r *readEpoch) error {
 // readEpoch finds the keys of an epoch that can still be read.
 func (e *Engine) readEpoch(number uint64) *readEpoch {
 	for _, r := range e.reads {
-		if r.number == number && (r.dies.IsZero() || e.now.Before(r.dies)) {
+		if r.number == number && e.readable(r) {
 			return r
 		}
 	}
 	return nil
 }
 
+// readable reports whether an epoch can still be read: for its time, and the one before
+// the newest until a record of that has opened. As long as the ACK of the peer's
+// KeyUpdate doesn't get through, it knows no other keys (RFC 9147 8).
+func (e *Engine) readable(r *readEpoch) bool {
+	if r.dies.IsZero() || e.now.Before(r.dies) {
+		return true
+	}
+	newest := e.reads[len(e.reads)-1]
+	return r.number >= handshake.LevelApplication && r.number+1 == newest.number && !newest.opened && !r.opener.LimitReached()
+}
+
 // readEpochByBits finds the newest such epoch with these low bits.
 func (e *Engine) readEpochByBits(low byte) *readEpoch {
 	for i := len(e.reads) - 1; i >= 0; i-- {
-		if r := e.reads[i]; byte(r.number)&epochBits == low && r.mask != nil && (r.dies.IsZero() || e.now.Before(r.dies)) {
+		if r := e.reads[i]; byte(r.number)&epochBits == low && r.mask != nil && e.readable(r) {
 			return r
 		}
 	}
