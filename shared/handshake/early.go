@@ -151,7 +151,11 @@ func receiveEarlyData(m *Machine, body []byte) error {
 func answerEarlyData(m *Machine, _ where, _ *wire.Builder) bool { return m.early.accepted }
 
 func acceptEarlyData(m *Machine, _ where, body []byte) error {
-	if !m.resumed {
+	switch {
+	case m.resumed:
+	case m.psk != nil: // RFC 9846 4.3.11: early data is the first identity's, the session's
+		return alert.Peerf(alert.IllegalParameter, "%w: early_data with an external key", alert.UnexpectedExtension)
+	default:
 		return alert.Peerf(alert.UnsupportedExtension, "%w: early_data without the session that it belongs to", alert.UnexpectedExtension)
 	}
 	m.early.accepted = true

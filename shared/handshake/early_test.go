@@ -183,6 +183,26 @@ func TestEarlyDataAndExternalKey(t *testing.T) {
 	})
 }
 
+// TestEarlyDataOfExternalKey: a server that selects another identity than the
+// session's, which is the first, can't take its early data.
+func TestEarlyDataOfExternalKey(t *testing.T) {
+	client, server := earlyConfigs(t, protocol.Stream)
+	key := Credential{PSK: &ExternalPSK{Identity: []byte("key"), Key: make([]byte, 32)}}
+	client.Credentials, client.PSKOrCertificate = []Credential{key}, true
+	stranger := *server // with other ticket keys
+	stranger.Certificates, stranger.Credentials = nil, []Credential{key}
+	p := begin(t, protocol.Stream, client, &stranger)
+	p.client.work()
+	p.onWay = func(_ *peer, m Message) []Message {
+		if m.Type == protocol.EncryptedExtensions {
+			m.Body = append([]byte{m.Body[0], m.Body[1] + 4}, append(slices.Clone(m.Body[2:]), 0, byte(protocol.ExtEarlyData), 0, 0)...)
+		}
+		return []Message{m}
+	}
+	p.run()
+	p.client.expectRefused(t, alert.IllegalParameter)
+}
+
 // TestEndOfEarlyData: it is empty, and nothing comes instead of it.
 func TestEndOfEarlyData(t *testing.T) {
 	for _, c := range []struct {
