@@ -109,6 +109,40 @@ func ack(numbers ...protocol.RecordNumber) []byte {
 	return r.Append(nil)
 }
 
+// After the handshake an ACK goes under the newest keys, and names no record of
+// anything but handshake messages (RFC 9147 7, 7.1).
+func TestACKUnderNewestKeys(t *testing.T) {
+	client, server := with()
+	s := traced(t, client, server)
+	s.settle()
+	s.server.update(UpdateNotRequested)
+	s.settle()
+	s.exchange()
+	s.server.events = nil
+	s.client.update(UpdateNotRequested)
+	s.settle()
+	acks := s.server.acks()
+	if len(acks) != 1 {
+		t.Fatalf("ACKs %v", acks)
+	}
+	for _, e := range s.server.events {
+		if e.Kind == handshake.EventRecord && e.Direction == handshake.Sent && e.Content == protocol.ACK && e.Number.Epoch != 4 {
+			t.Errorf("the ACK is %v", e.Number)
+		}
+	}
+	wrote := map[protocol.RecordNumber]bool{}
+	for _, e := range s.client.events {
+		if e.Kind == handshake.EventRecord && e.Direction == handshake.Sent && e.Content == protocol.Handshake {
+			wrote[e.Number] = true
+		}
+	}
+	for _, n := range acks[0] {
+		if !wrote[n] {
+			t.Errorf("%v is acknowledged, and no handshake record", n)
+		}
+	}
+}
+
 // record makes a record of d's, in one of its epochs.
 func (d *side) record(epoch uint64, kind protocol.ContentType, payload []byte) []byte {
 	w := d.epochs[epoch]

@@ -154,6 +154,62 @@ func TestWrongConnectionID(t *testing.T) {
 	})
 }
 
+// What follows a record of another association in a datagram is not read, and an
+// association without connection IDs takes no record that has one (RFC 9147 4, 9.1).
+func TestConnectionIDOfAnother(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	w := s.client.newest()
+	part := func(data string, ids *connectionIDs) []byte {
+		right := w.ids
+		defer func() { w.ids = right }()
+		w.ids = ids
+		return s.client.record(w.number, protocol.ApplicationData, []byte(data))
+	}
+	s.server.receive(slices.Concat(part("first", w.ids), part("another's", &connectionIDs{remote: []byte("another!")}), part("behind it", w.ids)))
+	s.server.expectRead("first")
+	if n := s.server.Stats().Dropped.ConnectionID; n != 1 {
+		t.Errorf("%d records are dropped", n)
+	}
+	s.exchange()
+
+	client, server = with()
+	s = established(t, client, server)
+	w = s.client.newest()
+	s.server.receive(part("with an ID", &connectionIDs{remote: []byte("whatever")}))
+	s.server.expectRead()
+	if n := s.server.Stats().Dropped.ConnectionID; n != 1 {
+		t.Errorf("%d records are dropped", n)
+	}
+	s.exchange()
+}
+
+// IDs for later are used in the order in which they came (RFC 9147 9).
+func TestConnectionIDsInOrder(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	if err := s.client.machine.RotateConnectionIDs(3); err != nil { // asks for so many
+		t.Fatal(err)
+	}
+	s.client.transmit()
+	s.settle()
+	given := slices.Clone(s.client.ids.spare)
+	if len(given) != 3 {
+		t.Fatalf("%d spare IDs", len(given))
+	}
+	for _, want := range given {
+		if err := s.client.RotateConnectionIDs(s.now); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(s.client.ids.remote, want) {
+			t.Errorf("% x is used, expected % x", s.client.ids.remote, want)
+		}
+		s.client.transmit()
+		s.settle()
+		s.exchange()
+	}
+}
+
 // The ID is authenticated: a record can't be made to look like one with another
 // ID of the same association, though that is known.
 func TestConnectionIDIsAuthenticated(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -144,6 +145,20 @@ func TestGreet(t *testing.T) {
 				t.Error("not welcome again")
 			}
 		})
+	}
+}
+
+// A HelloVerifyRequest says 1.0, whichever version is chosen afterwards (RFC 6347 4.2.1).
+func TestVerifyRequestVersion(t *testing.T) {
+	client, server := with(only12)
+	r, _, ok := parseHeader12(testGreeter(server).greet(newCaller(t, client).flight()[0], someAddr, epochOfSimulation).reply)
+	if !ok {
+		t.Fatal("no reply")
+	}
+	_, body, _, err := fragment.Parse(r.body)
+	var in message.HelloVerifyRequest
+	if err != nil || in.Parse(body) != nil || in.Version != protocol.VersionDTLS10 {
+		t.Errorf("HelloVerifyRequest with %v, %v", in.Version, err)
 	}
 }
 

@@ -418,6 +418,25 @@ func TestChallengeIsAnswered(t *testing.T) {
 	})
 }
 
+// Each challenge has a cookie of its own, which nobody can guess (RFC 9853 5.3).
+func TestChallengesDiffer(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	s.fate = losing(func(p *parcel) bool { return p.from == s.server })
+	s.client.at = address(1)
+	s.client.post("from elsewhere")
+	seen := map[cookie]bool{{}: true}
+	for range 20 {
+		s.advance(checkTime / 10)
+		if c := s.server.paths.check; c != nil && len(c.challenges) > 0 {
+			seen[c.challenges[len(c.challenges)-1]] = true
+		}
+	}
+	if len(seen) != 1+2*maxChallenges {
+		t.Errorf("%d cookies, of %d challenges", len(seen)-1, 2*maxChallenges)
+	}
+}
+
 // Of an open connection the keys of the handshake have nothing to ask (RFC 9853 3).
 func TestChallengeUnderKeysOfTheHandshake(t *testing.T) {
 	client, server := with(identified(8, 8))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -329,6 +330,29 @@ func TestRecordVersion(t *testing.T) {
 	again := newCaller(t, client).answer(testGreeter(server))
 	if h, _, _ := parseHeader12(again[0]); h.version != protocol.VersionDTLS10 {
 		t.Errorf("after HelloVerifyRequest: %v", h.version)
+	}
+}
+
+// In 1.3 there is no ChangeCipherSpec over datagrams (RFC 9147 5).
+func TestNoChangeCipherSpec13(t *testing.T) {
+	for _, c := range settings {
+		client, server := with(c.change)
+		count := 0
+		note := func(e Event) {
+			if e.Kind == handshake.EventRecord && e.Direction == handshake.Sent && e.Content == protocol.ChangeCipherSpec {
+				count++
+			}
+		}
+		client.Trace, server.Trace = note, note
+		s := simulate(t, 0, client, server)
+		s.settle()
+		want := 2
+		if s.client.version.Is13() {
+			want = 0
+		}
+		if count != want {
+			t.Errorf("%s: %d", c.name, count)
+		}
 	}
 }
 

@@ -420,6 +420,22 @@ func TestMaxEarlyData(t *testing.T) {
 	p.exchange(t)
 }
 
+// Early data that is taken is protected as all else: a record that was changed ends
+// the connection.
+func TestEarlyDataDamaged(t *testing.T) {
+	client, server := earlyConfigs(t)
+	p := newPair(t, client, server)
+	p.begin(t, "early")
+	first := drain(p.client)
+	first[len(first)-1] ^= 1
+	p.server.Receive(first, testTime)
+	work(p.server)
+	wantAlert(t, "server", p.server.Err(), alert.BadRecordMAC, false)
+	if data := readEarly(p.server); len(data) > 0 {
+		t.Errorf("read %q", data)
+	}
+}
+
 // Data that comes with the second ClientHello doesn't open.
 func TestEarlyDataAfterSecondHello(t *testing.T) {
 	client, server := earlyConfigs(t)

@@ -473,6 +473,52 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// A first ClientHello says 1.0 in its record and all that follows 1.2, in either
+// version (RFC 9846 5.1). In 1.3 each side sends one ChangeCipherSpec (RFC 9846 E.4).
+func TestRecordVersion(t *testing.T) {
+	for _, c := range []struct {
+		version uint16
+		groups  []tls.CurveID // of the server
+	}{{VersionTLS12, nil}, {VersionTLS13, nil}, {VersionTLS13, []tls.CurveID{tls.CurveP384}}} {
+		client, server := configs(c.version)
+		server.CurvePreferences = c.groups
+		p := connected(t, client, server)
+		p.exchange(t)
+		for who, sent := range map[string][]byte{"client": p.fromClient, "server": p.fromServer} {
+			want, disguises := protocol.VersionTLS12, 0
+			if who == "client" {
+				want = protocol.VersionTLS10
+			}
+			for ; len(sent) >= headerSize; want = protocol.VersionTLS12 {
+				h := parseHeader(sent)
+				if h.version != want {
+					t.Errorf("%s: a record of %v with %v, expected %v", who, h.content, h.version, want)
+				}
+				if h.content == protocol.ChangeCipherSpec {
+					disguises++
+				}
+				sent = sent[headerSize+h.length:]
+			}
+			if disguises != 1 {
+				t.Errorf("%s: %d ChangeCipherSpecs", who, disguises)
+			}
+		}
+	}
+}
+
+// A close_notify is a warning (RFC 9846 6.1).
+func TestCloseNotifyLevel(t *testing.T) {
+	_, server := configs(0)
+	e, err := NewServerEngine(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close(testTime)
+	if out := drain(e); !bytes.Equal(out, []byte{21, 3, 1, 0, 2, alertWarning, byte(alert.CloseNotify)}) {
+		t.Errorf("% x", out)
+	}
+}
+
 // A client that gives up under handshake keys says so behind its
 // ChangeCipherSpec: middleboxes expect one before anything that is protected.
 func TestAlertBehindChangeCipherSpec(t *testing.T) {
