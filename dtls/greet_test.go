@@ -148,6 +148,36 @@ func TestGreet(t *testing.T) {
 	}
 }
 
+// The first record of a server whose cookie came back has the number of the one that
+// brought it, since nobody knows which were used before; the next counts on (RFC 6347
+// 4.2.1).
+func TestAnswerToCookieHasItsNumber(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version)
+		g, caller := testGreeter(server), newCaller(t, client)
+		w := caller.call(g, caller.answer(g)).welcome
+		if w == nil || w.sequence == 0 {
+			t.Fatalf("welcome %+v", w)
+		}
+		s := simulate(t, 0, client, server)
+		w.prepare(s.server.Engine)
+		s.sent = nil
+		s.server.receive(w.hello)
+		want := w.sequence
+		for _, p := range s.sent {
+			for rest := p.data; len(rest) > 0 && !isUnified(rest[0]); want++ {
+				var h header12
+				if h, rest, _ = parseHeader12(rest); h.number.Sequence != want {
+					t.Errorf("%v, expected number %d", h.number, want)
+				}
+			}
+		}
+		if want == w.sequence {
+			t.Error("no answer")
+		}
+	})
+}
+
 // A HelloVerifyRequest says 1.0, whichever version is chosen afterwards (RFC 6347 4.2.1).
 func TestVerifyRequestVersion(t *testing.T) {
 	client, server := with(only12)

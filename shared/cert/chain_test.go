@@ -74,6 +74,29 @@ func TestVerifyServer(t *testing.T) {
 	wantAlert(t, err, alert.InternalError, alert.Local)
 }
 
+// Behind the leaf certificates may stand in any order, and some that nobody needs
+// (RFC 9846 4.5.1).
+func TestVerifyAnyOrder(t *testing.T) {
+	root, stranger := newAuthority("root"), newAuthority("stranger")
+	roots := x509.NewCertPool()
+	roots.AddCert(root.certificate)
+	below := func(above authority, name string) authority {
+		a := authority{key: p256()}
+		a.certificate = must(x509.ParseCertificate(above.issue(a.key.Public(), func(c *x509.Certificate) {
+			c.Subject, c.IsCA, c.BasicConstraintsValid = pkix.Name{CommonName: name}, true, true
+			c.KeyUsage, c.ExtKeyUsage, c.DNSNames = x509.KeyUsageCertSign, nil, nil
+		})))
+		return a
+	}
+	first := below(root, "first")
+	second := below(first, "second")
+	chain := must(Parse([][]byte{second.issue(p256().Public(), nil), stranger.certificate.Raw, first.certificate.Raw, second.certificate.Raw}))
+	chains, err := VerifyServer(chain, roots, "godwit.example", now)
+	if err != nil || len(chains[0]) != 4 {
+		t.Errorf("%v, %v", chains, err)
+	}
+}
+
 // Applications look into errors for the types of crypto/tls and crypto/x509.
 func TestVerifyServerErrorTypes(t *testing.T) {
 	root, stranger := newAuthority("root"), newAuthority("stranger")

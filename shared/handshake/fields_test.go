@@ -50,6 +50,9 @@ func TestClientHelloFields(t *testing.T) {
 			if x.has(protocol.ExtCookie) {
 				t.Error("a cookie that nobody has given")
 			}
+			if x.has(protocol.ExtConnectionID) || x.has(protocol.ExtReturnRoutability) {
+				t.Error("connection_id or rrc without Config.ConnectionIDs")
+			}
 			body, _ := hello.Extensions.Find(protocol.ExtSupportedVersions)
 			versions, err := message.ParseSupportedVersions(body)
 			if err != nil || !versions.Contains(uint16(protocol.VersionTLS13.Over(transport))) || versions.Contains(uint16(protocol.VersionTLS12.Over(transport))) == only13 {
@@ -66,6 +69,34 @@ func TestClientHelloFields(t *testing.T) {
 			shares[string(share)] = true
 		}
 	})
+}
+
+// TestSecondClientHelloFields: behind a HelloRetryRequest there is no 0-RTT, and no
+// PSK that the suite rules out.
+func TestSecondClientHelloFields(t *testing.T) {
+	client, server := earlyConfigs(t, protocol.Datagram)
+	retrying(client, server)
+	client.Credentials, client.PSKOrCertificate = []Credential{keyNamed("a", PSKImported)}, true
+	p := begin(t, protocol.Datagram, client, server)
+	p.client.work()
+	p.client.writes = nil // refused with the HelloRetryRequest
+	p.next(p.server)
+	p.next(p.client)
+	for i, want := range []struct {
+		early bool
+		psks  int
+	}{{true, 3}, {false, 2}} {
+		x := listOf(parseHello(t, p.client.sent[i], protocol.Datagram).Extensions)
+		offer, err := message.ParsePreSharedKey(x.body(protocol.ExtPreSharedKey))
+		if err != nil || x.has(protocol.ExtEarlyData) != want.early || len(offer.Identities) != want.psks {
+			t.Errorf("ClientHello %d: early_data %t, %d PSKs, %v", i+1, x.has(protocol.ExtEarlyData), len(offer.Identities), err)
+		}
+		for _, binder := range offer.Binders {
+			if i == 1 && len(binder) != p.client.m.suite.Hash.Size() {
+				t.Errorf("a PSK of another hash, with a binder of %d bytes", len(binder))
+			}
+		}
+	}
 }
 
 // TestServerHelloFields: the same of ServerHello and HelloRetryRequest. Nothing
