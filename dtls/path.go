@@ -14,7 +14,7 @@ import (
 // Where the peer is. With a connection ID of ours on its records they find us
 // from any address, and the newest of them says where it may be now: a candidate,
 // as anybody can send a copy from elsewhere. It becomes the path that we write to
-// by a return routability check (RFC 9853 4), or by the application's choice.
+// by a return routability check (RFC 9853 5), or by the application's choice.
 //
 //	           newest record from elsewhere
 //	settled ------------------------------> asking old -- path_response --> settled
@@ -51,7 +51,7 @@ const (
 
 const (
 	// checkTime is how long each of them is asked: without knowledge of the round
-	// trip it is T = 1 s (RFC 9853 4.5).
+	// trip it is T = 1 s (RFC 9853 5.5).
 	checkTime = time.Second
 	// maxChallenges is how often it is asked in that time, for lost datagrams.
 	maxChallenges = 3
@@ -63,7 +63,7 @@ const (
 	maxAnswers = 4
 )
 
-// The types of return_routability_check messages (RFC 9853 3):
+// The types of return_routability_check messages (RFC 9853 4):
 //
 //	uint8 msg_type; uint64 cookie
 const (
@@ -98,8 +98,8 @@ type pathCheck struct {
 type askedPath uint8
 
 const (
-	oldPath askedPath = iota // whether the peer is still there (RFC 9853 4.2)
-	newPath                  // whether it is there now (RFC 9853 4.1)
+	oldPath askedPath = iota // whether the peer is still there (RFC 9853 5.2)
+	newPath                  // whether it is there now (RFC 9853 5.1)
 )
 
 // A statement is a return_routability_check to be sent.
@@ -141,7 +141,7 @@ func (c *pathCheck) ask(old askedPath, now time.Time) {
 }
 
 // replace goes on with another candidate: the peer has moved once more, and the one
-// before is of no use. RFC 9853 4 leaves that to the next check.
+// before is of no use. RFC 9853 5 leaves that to the next check.
 func (c *pathCheck) replace(candidate Path, size int, now time.Time) {
 	c.candidate, c.received, c.sent = candidate, size, 0
 	if c.asks == newPath {
@@ -182,7 +182,7 @@ func (p *paths) challengeDue(now time.Time) bool {
 	return p.check != nil && !p.check.nextAt.IsZero() && !now.Before(p.check.nextAt)
 }
 
-// challenge makes the next one, with a fresh cookie (RFC 9853 4.3).
+// challenge makes the next one, with a fresh cookie (RFC 9853 5.3).
 func (p *paths) challenge(now time.Time) statement {
 	c, s := p.check, statement{kind: pathChallenge, to: p.current}
 	rand.Read(s.cookie[:]) // never fails
@@ -198,7 +198,7 @@ func (p *paths) challenge(now time.Time) statement {
 }
 
 // receiveReturnRoutability takes a return_routability_check. What it doesn't know
-// it ignores (RFC 9853 3), what answers nothing of ours as well (RFC 9853 4.4). It
+// it ignores (RFC 9853 4), what answers nothing of ours as well (RFC 9853 5.4). It
 // belongs to an open connection and its keys.
 func (e *Engine) receiveReturnRoutability(n protocol.RecordNumber, body []byte) error {
 	switch {
@@ -283,7 +283,7 @@ func (e *Engine) Candidate(n int) (to Path, ok bool) {
 
 // Migrate makes to the path that this side writes to, from now on: it has another
 // address itself and knows it, or knows by means of its own that the peer is
-// there. The peer's checks that reach it at the old path say so (RFC 9853 4.2).
+// there. The peer's checks that reach it at the old path say so (RFC 9853 5.2).
 func (e *Engine) Migrate(to Path, now time.Time) error {
 	if e.err != nil {
 		return e.err

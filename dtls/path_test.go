@@ -400,7 +400,7 @@ func TestChallengeIsAnswered(t *testing.T) {
 		s := established(t, client, server)
 		for n, body := range [][]byte{
 			checkMessage(pathChallenge, 1), checkMessage(pathResponse, 2), checkMessage(pathDrop, 3), checkMessage(77, 4), {77},
-			{pathResponse}, append(checkMessage(pathDrop, 5), 0), // RFC 9853 4.4
+			{pathResponse}, append(checkMessage(pathDrop, 5), 0), // RFC 9853 5.4
 		} {
 			s.sent, s.air = nil, nil
 			s.client.receiveFrom(s.server.record(s.server.newest().number, protocol.ReturnRoutability, body), home)
@@ -437,7 +437,7 @@ func TestChallengesDiffer(t *testing.T) {
 	}
 }
 
-// Of an open connection the keys of the handshake have nothing to ask (RFC 9853 3).
+// Of an open connection the keys of the handshake have nothing to ask (RFC 9853 4).
 func TestChallengeUnderKeysOfTheHandshake(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)

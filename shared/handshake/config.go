@@ -621,16 +621,16 @@ const (
 	DefaultMaxSplitHello    = 4096
 )
 
-// A PathCheck is how the peer's new address is checked (RFC 9853 4).
+// A PathCheck is how the peer's new address is checked (RFC 9853 5).
 type PathCheck uint8
 
 const (
 	// EnhancedPathCheck asks at the old address first, and at the new one only if
 	// the peer is there no more: somebody who copies its records and is faster than
-	// the network can't draw the association to an address of his (RFC 9853 4.2). It takes
+	// the network can't draw the association to an address of his (RFC 9853 5.2). It takes
 	// a second longer where the old address is dead.
 	EnhancedPathCheck PathCheck = iota
-	// BasicPathCheck asks at the new address alone (RFC 9853 4.1).
+	// BasicPathCheck asks at the new address alone (RFC 9853 5.1).
 	BasicPathCheck
 	// NoPathCheck neither offers nor makes checks; see AcceptMove.
 	NoPathCheck
