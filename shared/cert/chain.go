@@ -1,12 +1,14 @@
 package cert
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -88,7 +90,7 @@ func verify(chain []*x509.Certificate, options x509.VerifyOptions) ([][]*x509.Ce
 	}
 	chains, err := leaf.Verify(options)
 	if err != nil {
-		description, fault := classify(err)
+		description, fault := classify(err, chain)
 		return nil, &alert.Error{
 			Alert: description,
 			Fault: fault,
@@ -98,9 +100,12 @@ func verify(chain []*x509.Certificate, options x509.VerifyOptions) ([][]*x509.Ce
 	return chains, nil
 }
 
-// classify finds the alert for what crypto/x509 found (RFC 9846 6.2).
-func classify(err error) (alert.Alert, alert.Fault) {
+// classify finds the alert for what crypto/x509 found in a chain (RFC 9846 6.2).
+func classify(err error, chain []*x509.Certificate) (alert.Alert, alert.Fault) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		if slices.ContainsFunc(chain, overBrokenHash) {
+			return alert.BadCertificate, alert.Peer
+		}
 		return alert.UnknownCA, alert.Peer
 	}
 	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
@@ -115,6 +120,17 @@ func classify(err error) (alert.Alert, alert.Fault) {
 		}
 	}
 	return alert.BadCertificate, alert.Peer
+}
+
+// overBrokenHash reports whether a certificate's signature is over MD5 or SHA-1, which
+// crypto/x509 takes for the want of an issuer, and RFC 9846 4.5.1.3 for a bad
+// certificate. Nobody looks at that of a root.
+func overBrokenHash(c *x509.Certificate) bool {
+	switch c.SignatureAlgorithm {
+	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return !bytes.Equal(c.RawIssuer, c.RawSubject)
+	}
+	return false
 }
 
 func unsupportedKey(public crypto.PublicKey) error {

@@ -1,6 +1,8 @@
 package cert
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -97,6 +99,53 @@ func TestVerifyAnyOrder(t *testing.T) {
 	}
 }
 
+// What only a signature over MD5 or SHA-1 ties to a root is a bad certificate
+// (RFC 9846 4.5.1.3), and not one of an unknown authority.
+func TestVerifyBrokenHashes(t *testing.T) {
+	below := func(above authority, name string, key crypto.Signer, algorithm x509.SignatureAlgorithm) authority {
+		a := authority{key: key}
+		a.certificate = must(x509.ParseCertificate(above.issue(a.key.Public(), func(c *x509.Certificate) {
+			c.Subject, c.IsCA, c.BasicConstraintsValid = pkix.Name{CommonName: name}, true, true
+			c.KeyUsage, c.ExtKeyUsage, c.DNSNames = x509.KeyUsageCertSign, nil, nil
+			c.SignatureAlgorithm = algorithm
+		})))
+		return a
+	}
+	root := below(newAuthority("above"), "root", rsa2048(), x509.ECDSAWithSHA256)
+	roots := x509.NewCertPool()
+	roots.AddCert(root.certificate)
+	broken := below(root, "broken", rsaOther(), x509.SHA1WithRSA)
+	leaf := func(above authority, algorithm x509.SignatureAlgorithm) []byte {
+		return above.issue(p256().Public(), func(c *x509.Certificate) { c.SignatureAlgorithm = algorithm })
+	}
+	for _, test := range []struct {
+		name  string
+		chain [][]byte
+		want  alert.Alert // CloseNotify for none
+	}{
+		{"SHA-1", [][]byte{leaf(root, x509.SHA1WithRSA)}, alert.BadCertificate},
+		{"MD5", [][]byte{overMD5(leaf(root, x509.SHA1WithRSA))}, alert.BadCertificate},
+		{"SHA-1 above the leaf", [][]byte{leaf(broken, x509.SHA256WithRSA), broken.certificate.Raw}, alert.BadCertificate},
+		{"SHA-1 beside a chain", [][]byte{leaf(root, x509.SHA256WithRSA), broken.certificate.Raw}, alert.CloseNotify},
+	} {
+		_, err := VerifyServer(must(Parse(test.chain)), roots, "godwit.example", now)
+		switch {
+		case test.want != alert.CloseNotify:
+			t.Run(test.name, func(t *testing.T) { wantAlert(t, err, test.want, alert.Peer) })
+		case err != nil:
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// overMD5 is a certificate with sha1WithRSAEncryption that says md5WithRSAEncryption
+// instead, which crypto/x509 makes none with.
+func overMD5(der []byte) []byte {
+	sha1WithRSA := must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}))
+	md5WithRSA := must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4}))
+	return bytes.ReplaceAll(der, sha1WithRSA, md5WithRSA)
+}
+
 // Applications look into errors for the types of crypto/tls and crypto/x509.
 func TestVerifyServerErrorTypes(t *testing.T) {
 	root, stranger := newAuthority("root"), newAuthority("stranger")
@@ -142,7 +191,7 @@ func TestVerifyClient(t *testing.T) {
 }
 
 func TestClassifyMissingSystemRoots(t *testing.T) {
-	if description, fault := classify(x509.SystemRootsError{}); description != alert.UnknownCA || fault != alert.Local {
+	if description, fault := classify(x509.SystemRootsError{}, nil); description != alert.UnknownCA || fault != alert.Local {
 		t.Errorf("expected unknown_ca by local fault, got %v by %v fault", description, fault)
 	}
 }
