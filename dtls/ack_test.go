@@ -17,6 +17,8 @@ import (
 // On a perfect link there is one ACK, at once, for the client's last flight and
 // for nothing else; and one for each KeyUpdate, after a quarter of the timeout.
 // It names again what the one before it named, which may be lost.
+//
+// RFC 9147 7 [3], 7.1 [3, 4]
 func TestACKOfWhat(t *testing.T) {
 	client, server := with(clientAuth, mtu(handshake.MinMTU))
 	s := traced(t, client, server)
@@ -67,6 +69,8 @@ func TestACKBeforeGoodbye(t *testing.T) {
 
 // ACKs grow, as each names what those before it named. Where they become too
 // large for the path, which says nothing, they are cut.
+//
+// RFC 9147 7.1 [6]
 func TestACKOnSmallPath(t *testing.T) {
 	client, server := with()
 	s := established(t, client, server)
@@ -84,6 +88,8 @@ func TestACKOnSmallPath(t *testing.T) {
 }
 
 // A record with anything that was discarded is not acknowledged.
+//
+// RFC 9147 7 [1]
 func TestACKNotOfDiscarded(t *testing.T) {
 	client, server := with()
 	s := traced(t, client, server)
@@ -111,6 +117,8 @@ func ack(numbers ...protocol.RecordNumber) []byte {
 
 // After the handshake an ACK goes under the newest keys, and names no record of
 // anything but handshake messages (RFC 9147 7, 7.1).
+//
+// RFC 9147 7 [6], 7.1 [7]
 func TestACKUnderNewestKeys(t *testing.T) {
 	client, server := with()
 	s := traced(t, client, server)
@@ -223,6 +231,8 @@ func TestACKBeforeVersion(t *testing.T) {
 }
 
 // An unprotected ACK counts for unprotected records, until keys are in use.
+//
+// RFC 9147 4.1 [1]
 func TestACKInPlaintext(t *testing.T) {
 	client, server := with(retry)
 	s := traced(t, client, server)
@@ -245,6 +255,8 @@ func TestACKInPlaintext(t *testing.T) {
 
 // The server acknowledges a repeated Finished for four minutes, whatever came
 // in between (RFC 9147 5.8.1).
+//
+// RFC 9147 5.8.1 [2], 6.1 [1]
 func TestFinishedIsAcknowledgedAgain(t *testing.T) {
 	client, server := with(clientAuth)
 	s := traced(t, client, server)

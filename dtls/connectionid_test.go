@@ -59,6 +59,8 @@ func (s *simulation) expectIDs(client, server int) {
 }
 
 // Every kind of protection, with short and long IDs, one way and both.
+//
+// RFC 9147 4 [5]; RFC 9146 3 [1, 3, 4, 8]
 func TestConnectionIDs(t *testing.T) {
 	for _, p := range protections {
 		for _, lengths := range [][2]int{{0, 0}, {0, 8}, {8, 0}, {1, 255}, {20, 4}} {
@@ -77,6 +79,8 @@ func TestConnectionIDs(t *testing.T) {
 }
 
 // Every length in both directions (CVE-2022-46393: the lengths differ).
+//
+// RFC 9146 3 [2]
 func TestConnectionIDLengths(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for n := 0; n < 256; n += stride(17) {
@@ -106,6 +110,8 @@ func TestConnectionIDPadding(t *testing.T) {
 }
 
 // A peer that has no connection IDs works as before.
+//
+// RFC 9147 9 [4]
 func TestOneSideWithoutConnectionIDs(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for name, who := range map[string]func(client, server *Config){
@@ -131,6 +137,8 @@ func TestOneSideWithoutConnectionIDs(t *testing.T) {
 
 // A record without the ID that was agreed, or with another, is dropped and
 // changes nothing (RFC 9146 3, RFC 9147 4).
+//
+// RFC 9146 3 [5]
 func TestWrongConnectionID(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, identified(8, 8))
@@ -156,6 +164,8 @@ func TestWrongConnectionID(t *testing.T) {
 
 // What follows a record of another association in a datagram is not read, and an
 // association without connection IDs takes no record that has one (RFC 9147 4, 9.1).
+//
+// RFC 9147 4 [7], 9.1 [1]
 func TestConnectionIDOfAnother(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -185,6 +195,8 @@ func TestConnectionIDOfAnother(t *testing.T) {
 }
 
 // IDs for later are used in the order in which they came (RFC 9147 9).
+//
+// RFC 9147 9 [2]
 func TestConnectionIDsInOrder(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -212,6 +224,8 @@ func TestConnectionIDsInOrder(t *testing.T) {
 
 // The ID is authenticated: a record can't be made to look like one with another
 // ID of the same association, though that is known.
+//
+// RFC 9146 3 [7]
 func TestConnectionIDIsAuthenticated(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -233,6 +247,8 @@ func TestConnectionIDIsAuthenticated(t *testing.T) {
 
 // Rotation changes the IDs of both directions; what is under way meanwhile
 // arrives.
+//
+// RFC 9147 9 [1]
 func TestRotateConnectionIDs(t *testing.T) {
 	client, server := with(identified(8, 4))
 	s := established(t, client, server)
@@ -281,6 +297,8 @@ func TestRotateIsOf13(t *testing.T) {
 
 // A peer that asks for more than it gets is answered with what there is, and
 // after that with nothing (RFC 9147 9).
+//
+// RFC 9147 9 [8]
 func TestRequestManyConnectionIDs(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -299,6 +317,8 @@ func TestRequestManyConnectionIDs(t *testing.T) {
 
 // There is one RequestConnectionId at a time: an ID that the peer gives by itself
 // meanwhile is no answer (RFC 9147 9).
+//
+// RFC 9147 5.8.4 [1], 9 [9]
 func TestOneRequestAtATime(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := traced(t, client, server)
@@ -338,6 +358,8 @@ func TestOneRequestAtATime(t *testing.T) {
 
 // NewConnectionId and RequestConnectionId come only where the records that they
 // speak of carry IDs (RFC 9147 9).
+//
+// RFC 9147 9 [6]
 func TestUnexpectedConnectionIDMessages(t *testing.T) {
 	var b wire.Builder
 	fresh := message.NewConnectionID{IDs: [][]byte{[]byte("new")}}

@@ -8,6 +8,23 @@ import (
 	"testing"
 )
 
+const root = "../.."
+
+// TestTable: every statement has an answer or an excuse, every answer a statement, and docs/requirements.md says so.
+func TestTable(t *testing.T) {
+	documents, err := answered(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(tablePath(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != table(documents) {
+		t.Error("docs/requirements.md is stale: go run ./docs/requirements -update, and review what changed")
+	}
+}
+
 func TestParseDocument(t *testing.T) {
 	d, err := parseDocument("RFC 1: A Title\n\n4.1 [1]\nIt MUST be\nso.\n\n4.1 [2]\nIt SHOULD NOT be.\nby choice: it\nis.\n\nA [1]\nIt is REQUIRED.\nlike: 4.1 [1]\n")
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 )
 
+// RFC 9846 4.5.1.2 [10], 6.2 [6]
 func TestVerifyServer(t *testing.T) {
 	root, stranger := newAuthority("root"), newAuthority("stranger")
 	roots := x509.NewCertPool()
@@ -78,6 +79,8 @@ func TestVerifyServer(t *testing.T) {
 
 // Behind the leaf certificates may stand in any order, and some that nobody needs
 // (RFC 9846 4.5.1).
+//
+// RFC 9846 4.5.1 [11]
 func TestVerifyAnyOrder(t *testing.T) {
 	root, stranger := newAuthority("root"), newAuthority("stranger")
 	roots := x509.NewCertPool()
@@ -101,6 +104,8 @@ func TestVerifyAnyOrder(t *testing.T) {
 
 // What only a signature over MD5 or SHA-1 ties to a root is a bad certificate
 // (RFC 9846 4.5.1.3), and not one of an unknown authority.
+//
+// RFC 9846 4.5.1.3 [2, 3]
 func TestVerifyBrokenHashes(t *testing.T) {
 	below := func(above authority, name string, key crypto.Signer, algorithm x509.SignatureAlgorithm) authority {
 		a := authority{key: key}
@@ -196,6 +201,7 @@ func TestClassifyMissingSystemRoots(t *testing.T) {
 	}
 }
 
+// RFC 9846 4.5.1.2 [1], C.2 [1]
 func TestParseRefuses(t *testing.T) {
 	root := newAuthority("root")
 	good := root.issue(p256().Public(), nil)
@@ -217,6 +223,7 @@ func TestParseRefuses(t *testing.T) {
 	wantAlert(t, err, alert.BadCertificate, alert.Peer)
 }
 
+// RFC 9846 4.5.1.2 [3]
 func TestCheckKeyUsage(t *testing.T) {
 	root := newAuthority("root")
 	leaf := func(edit func(*x509.Certificate)) *x509.Certificate {

@@ -657,6 +657,8 @@ type AntiReplay = session.AntiReplay
 
 // Enabled reports whether v, given in either transport's number, lies between
 // MinVersion and MaxVersion.
+//
+// RFC 9846 4.3.1 [5]
 func (c *Config) Enabled(v protocol.Version) bool {
 	v = v.Over(protocol.Stream)
 	lowest, highest := protocol.VersionTLS12, protocol.VersionTLS13
@@ -721,6 +723,8 @@ func isEmpty[T any](list iter.Seq[T]) bool {
 
 // groups are the enabled groups that v can use, most preferred first, each once
 // (RFC 9846 4.3.7).
+//
+// RFC 9846 4.3.7 [1]
 func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
 	return func(yield func(*suite.Group) bool) {
 		for i, id := range c.CurvePreferences {

@@ -20,6 +20,9 @@ func (x extensionList) has(t protocol.ExtensionType) bool {
 
 // TestClientHelloFields: the fields of ClientHello that are left of older
 // versions, and the extensions that 1.3 can't do without.
+//
+// RFC 9147 5.1 [2], 5.3 [1, 3]; RFC 9853 3 [1]; RFC 9846 4.2.2 [6, 9, 10, 14], 4.3.1 [1],
+// 4.3.2 [2], 4.3.3 [2], 4.3.7 [1], 4.3.8 [6], 9.2 [1, 10, 11]
 func TestClientHelloFields(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		sessions, shares := map[string]bool{}, map[string]bool{}
@@ -73,6 +76,8 @@ func TestClientHelloFields(t *testing.T) {
 
 // TestSecondClientHelloFields: behind a HelloRetryRequest there is no 0-RTT, and no
 // PSK that the suite rules out.
+//
+// RFC 9846 4.2.4 [11], 4.3.10 [6]
 func TestSecondClientHelloFields(t *testing.T) {
 	client, server := earlyConfigs(t, protocol.Datagram)
 	retrying(client, server)
@@ -101,6 +106,8 @@ func TestSecondClientHelloFields(t *testing.T) {
 
 // TestServerHelloFields: the same of ServerHello and HelloRetryRequest. Nothing
 // stands there that the client has not offered.
+//
+// RFC 9846 4.2.3 [1, 7, 9, 10], 4.2.4 [1, 3], 4.3 [3], 4.3.1 [7], 4.3.9 [6], 9.2 [1]
 func TestServerHelloFields(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		for _, everything := range []bool{false, true} {
@@ -153,6 +160,8 @@ func (f fixedID) Len([]byte) int { return len(f) }
 
 // TestReturnRoutabilityNeedsConnectionID: a client that can check paths and has no
 // connection IDs is told nothing of either.
+//
+// RFC 9853 3 [2]
 func TestReturnRoutabilityNeedsConnectionID(t *testing.T) {
 	for _, v := range []protocol.Version{protocol.VersionDTLS12, protocol.VersionDTLS13} {
 		client, server := configs(v)
@@ -175,6 +184,8 @@ func TestReturnRoutabilityNeedsConnectionID(t *testing.T) {
 
 // TestExternalKeyHasNoAge: the obfuscated_ticket_age of an external key is 0, and
 // whatever else it says changes nothing but the transcript.
+//
+// RFC 9846 4.3.11 [1]
 func TestExternalKeyHasNoAge(t *testing.T) {
 	client, server := pskConfigs(protocol.VersionTLS13, keyNamed("a", PSKImported))
 	for _, age := range []uint32{0, 12345} {
@@ -202,6 +213,8 @@ func TestExternalKeyHasNoAge(t *testing.T) {
 
 // TestNoPostHandshakeAuthentication: a client that hasn't offered it refuses to be
 // asked for a certificate after the handshake.
+//
+// RFC 9846 4.7.2 [5]
 func TestNoPostHandshakeAuthentication(t *testing.T) {
 	eachTransport13(t, func(t *testing.T, p *pair) {
 		request := message.CertificateRequest13{Context: []byte{1}, Extensions: message.Extensions{0, 13, 0, 4, 0, 2, 4, 3}}
