@@ -43,6 +43,7 @@ var layers = []struct {
 	{"shared/qlog", []string{"shared/handshake"}},
 	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"docs/requirements", nil},
 }
 
 // outside is what the library may import from beyond the standard library.

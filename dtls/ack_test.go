@@ -17,6 +17,8 @@ import (
 // On a perfect link there is one ACK, at once, for the client's last flight and
 // for nothing else; and one for each KeyUpdate, after a quarter of the timeout.
 // It names again what the one before it named, which may be lost.
+//
+// RFC 9147 7 [3], 7.1 [3, 4]
 func TestACKOfWhat(t *testing.T) {
 	client, server := with(clientAuth, mtu(handshake.MinMTU))
 	s := traced(t, client, server)
@@ -67,6 +69,8 @@ func TestACKBeforeGoodbye(t *testing.T) {
 
 // ACKs grow, as each names what those before it named. Where they become too
 // large for the path, which says nothing, they are cut.
+//
+// RFC 9147 7.1 [6]
 func TestACKOnSmallPath(t *testing.T) {
 	client, server := with()
 	s := established(t, client, server)
@@ -84,6 +88,8 @@ func TestACKOnSmallPath(t *testing.T) {
 }
 
 // A record with anything that was discarded is not acknowledged.
+//
+// RFC 9147 7 [1]
 func TestACKNotOfDiscarded(t *testing.T) {
 	client, server := with()
 	s := traced(t, client, server)
@@ -107,6 +113,42 @@ func ack(numbers ...protocol.RecordNumber) []byte {
 		r.Add(n)
 	}
 	return r.Append(nil)
+}
+
+// After the handshake an ACK goes under the newest keys, and names no record of
+// anything but handshake messages (RFC 9147 7, 7.1).
+//
+// RFC 9147 7 [6], 7.1 [7]
+func TestACKUnderNewestKeys(t *testing.T) {
+	client, server := with()
+	s := traced(t, client, server)
+	s.settle()
+	s.server.update(UpdateNotRequested)
+	s.settle()
+	s.exchange()
+	s.server.events = nil
+	s.client.update(UpdateNotRequested)
+	s.settle()
+	acks := s.server.acks()
+	if len(acks) != 1 {
+		t.Fatalf("ACKs %v", acks)
+	}
+	for _, e := range s.server.events {
+		if e.Kind == handshake.EventRecord && e.Direction == handshake.Sent && e.Content == protocol.ACK && e.Number.Epoch != 4 {
+			t.Errorf("the ACK is %v", e.Number)
+		}
+	}
+	wrote := map[protocol.RecordNumber]bool{}
+	for _, e := range s.client.events {
+		if e.Kind == handshake.EventRecord && e.Direction == handshake.Sent && e.Content == protocol.Handshake {
+			wrote[e.Number] = true
+		}
+	}
+	for _, n := range acks[0] {
+		if !wrote[n] {
+			t.Errorf("%v is acknowledged, and no handshake record", n)
+		}
+	}
 }
 
 // record makes a record of d's, in one of its epochs.
@@ -189,6 +231,8 @@ func TestACKBeforeVersion(t *testing.T) {
 }
 
 // An unprotected ACK counts for unprotected records, until keys are in use.
+//
+// RFC 9147 4.1 [1]
 func TestACKInPlaintext(t *testing.T) {
 	client, server := with(retry)
 	s := traced(t, client, server)
@@ -211,6 +255,8 @@ func TestACKInPlaintext(t *testing.T) {
 
 // The server acknowledges a repeated Finished for four minutes, whatever came
 // in between (RFC 9147 5.8.1).
+//
+// RFC 9147 5.8.1 [2], 6.1 [1]
 func TestFinishedIsAcknowledgedAgain(t *testing.T) {
 	client, server := with(clientAuth)
 	s := traced(t, client, server)

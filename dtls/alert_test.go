@@ -50,6 +50,7 @@ func (d *side) refusesAll() {
 	}
 }
 
+// RFC 9147 5.10 [4]
 func TestClose(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version)
@@ -170,6 +171,8 @@ func broken(c tls.Certificate) []tls.Certificate {
 }
 
 // A handshake that fails tells the peer why, whichever keys there are by then.
+//
+// RFC 9147 4.5.2 [2]
 func TestHandshakeFails(t *testing.T) {
 	refuse := errors.New("refused")
 	none := x509.NewCertPool()
@@ -301,6 +304,8 @@ func TestChangeCipherSpecMalformed(t *testing.T) {
 }
 
 // Application data that overtakes Finished is dropped, and is nobody's fault.
+//
+// RFC 9147 5.8.1 [3]; RFC 6347 4.2.4 [2]
 func TestDataOvertakesFinished(t *testing.T) {
 	client, server := with(only12)
 	s := simulate(t, 0, client, server)
@@ -336,6 +341,7 @@ func whole(kind protocol.HandshakeType, seq uint16, body []byte) []byte {
 	return piece(kind, seq, len(body), 0, body)
 }
 
+// RFC 9147 4.1 [4], 5.10 [2]
 func TestWrongRecords(t *testing.T) {
 	finished := whole(protocol.Finished, 20, make([]byte, 12))
 	for _, c := range []struct {
@@ -412,6 +418,8 @@ func TestExtraMessageIsThereAlready(t *testing.T) {
 }
 
 // Fragments of one message that disagree are refused.
+//
+// RFC 9147 5.5 [6]
 func TestFragmentsDisagree(t *testing.T) {
 	body := make([]byte, 20)
 	for name, second := range map[string][]byte{
@@ -474,6 +482,8 @@ func firstRecordSize(datagram []byte) int {
 }
 
 // Application data is refused in the clear, and in 1.3 under handshake keys.
+//
+// RFC 9846 4.5.3 [2]
 func TestDataBelowItsEpoch(t *testing.T) {
 	client, server := with()
 	s := simulate(t, 0, client, server)
@@ -518,6 +528,8 @@ func TestAlertBeforeFinished(t *testing.T) {
 }
 
 // In 1.2 a warning ends nothing; in 1.3 user_canceled does not.
+//
+// RFC 9846 6 [4, 5], 6.1 [4]
 func TestWarnings(t *testing.T) {
 	for _, c := range []struct {
 		version func(client, server *Config)

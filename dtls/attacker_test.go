@@ -223,6 +223,8 @@ var kinds = []struct {
 
 // Whatever an attacker sends, no association dies, none begins, no address moves,
 // and nobody gets more than three times what came under his.
+//
+// RFC 9147 5.11 [1]
 func TestAttacker(t *testing.T) {
 	for _, kind := range kinds {
 		for _, attack := range attacks {

@@ -40,6 +40,8 @@ func TestCCM(t *testing.T) {
 
 // A record whose tag is shorter than the sample for its number is padded
 // (RFC 9147 4.2.3), and still fits.
+//
+// RFC 9147 4.2.3 [2]
 func TestShortTag(t *testing.T) {
 	for size := 228; size < 260; size++ {
 		client, server := with(cipherSuite(suite.TLS_AES_128_CCM_8_SHA256), clientAuth, mtu(size))
@@ -79,6 +81,8 @@ func (d *side) forge(n int) {
 
 // Before the AEAD's integrity limit the peer is asked for another key; then the
 // limit ends no more than an old epoch (RFC 9147 4.5.3).
+//
+// RFC 9147 4.5.3 [4, 5]; RFC 6347 4.1.2.1 [2]
 func TestIntegrityLimit(t *testing.T) {
 	const limit = 128
 	ccm8 := cipherSuite(suite.TLS_AES_128_CCM_8_SHA256)
@@ -120,6 +124,8 @@ func TestIntegrityLimit(t *testing.T) {
 }
 
 // In 1.2 a few forged datagrams end nothing.
+//
+// RFC 6347 4.1.2.6 [7]
 func TestForgeriesIn12(t *testing.T) {
 	client, server := with(only12, cipherSuite(suite.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8))
 	s := established(t, client, server)

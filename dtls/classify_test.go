@@ -47,6 +47,8 @@ func TestClassify(t *testing.T) {
 
 // Every datagram that an association sends is found to be one: of both versions, with
 // connection IDs and without, in the clear and protected, with headers of every form.
+//
+// RFC 9147 4.3 [3]
 func TestClassifyDTLS(t *testing.T) {
 	for name, change := range map[string]func(*dtls.Config){
 		"plain":          func(*dtls.Config) {},

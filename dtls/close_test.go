@@ -20,6 +20,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 )
 
+// RFC 9846 6.1 [5]
 func TestClose(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version uint16) {
 		synctest.Test(t, func(t *testing.T) {
@@ -416,6 +417,8 @@ func (r *refusals) see(err error) error {
 }
 
 // Where the socket refuses large datagrams, the handshake makes smaller ones.
+//
+// RFC 9147 4.4 [7, 12]
 func TestMessageTooLong(t *testing.T) {
 	for _, limit := range []int{1100, 600, 300} {
 		bothVersions(t, func(t *testing.T, version uint16) {

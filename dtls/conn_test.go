@@ -158,6 +158,8 @@ func TestShortBuffer(t *testing.T) {
 }
 
 // A Write is one record of up to 16384 bytes.
+//
+// RFC 9147 4.4 [4]
 func TestRecordSizes(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version uint16) {
 		client, server := configs(t, version)

@@ -72,6 +72,8 @@ func (c *Conn) handshakeToWrite() error {
 }
 
 // lost counts an error of sending data that is a loss like any other, and returns others.
+//
+// RFC 9147 4.4 [7]
 func (c *Conn) lost(err error) error {
 	if err == nil || tooBig(err) || !transient(err) {
 		return err

@@ -98,6 +98,8 @@ func (c *connectionIDs) noteUse(i int) {
 
 // next changes to the oldest spare ID of the peer's, and reports whether there
 // was one.
+//
+// RFC 9147 9 [2]
 func (c *connectionIDs) next() bool {
 	if len(c.spare) == 0 {
 		return false
@@ -116,6 +118,8 @@ func (c *connectionIDs) current() []byte {
 
 // ConnectionIDs adds what was agreed, or is new. One that is to be used at once
 // makes the ones before it useless.
+//
+// RFC 9147 9 [1]
 func (l *layer) ConnectionIDs(ids handshake.ConnectionIDs) error {
 	l.ids.local = append(l.ids.local, ids.Local...)
 	for _, id := range ids.Remote {

@@ -59,6 +59,8 @@ func (s *simulation) expectIDs(client, server int) {
 }
 
 // Every kind of protection, with short and long IDs, one way and both.
+//
+// RFC 9147 4 [5]; RFC 9146 3 [1, 3, 4, 8]
 func TestConnectionIDs(t *testing.T) {
 	for _, p := range protections {
 		for _, lengths := range [][2]int{{0, 0}, {0, 8}, {8, 0}, {1, 255}, {20, 4}} {
@@ -77,6 +79,8 @@ func TestConnectionIDs(t *testing.T) {
 }
 
 // Every length in both directions (CVE-2022-46393: the lengths differ).
+//
+// RFC 9146 3 [2]
 func TestConnectionIDLengths(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for n := 0; n < 256; n += stride(17) {
@@ -106,6 +110,8 @@ func TestConnectionIDPadding(t *testing.T) {
 }
 
 // A peer that has no connection IDs works as before.
+//
+// RFC 9147 9 [4]
 func TestOneSideWithoutConnectionIDs(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for name, who := range map[string]func(client, server *Config){
@@ -131,6 +137,8 @@ func TestOneSideWithoutConnectionIDs(t *testing.T) {
 
 // A record without the ID that was agreed, or with another, is dropped and
 // changes nothing (RFC 9146 3, RFC 9147 4).
+//
+// RFC 9146 3 [5]
 func TestWrongConnectionID(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, identified(8, 8))
@@ -154,8 +162,70 @@ func TestWrongConnectionID(t *testing.T) {
 	})
 }
 
+// What follows a record of another association in a datagram is not read, and an
+// association without connection IDs takes no record that has one (RFC 9147 4, 9.1).
+//
+// RFC 9147 4 [7], 9.1 [1]
+func TestConnectionIDOfAnother(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	w := s.client.newest()
+	part := func(data string, ids *connectionIDs) []byte {
+		right := w.ids
+		defer func() { w.ids = right }()
+		w.ids = ids
+		return s.client.record(w.number, protocol.ApplicationData, []byte(data))
+	}
+	s.server.receive(slices.Concat(part("first", w.ids), part("another's", &connectionIDs{remote: []byte("another!")}), part("behind it", w.ids)))
+	s.server.expectRead("first")
+	if n := s.server.Stats().Dropped.ConnectionID; n != 1 {
+		t.Errorf("%d records are dropped", n)
+	}
+	s.exchange()
+
+	client, server = with()
+	s = established(t, client, server)
+	w = s.client.newest()
+	s.server.receive(part("with an ID", &connectionIDs{remote: []byte("whatever")}))
+	s.server.expectRead()
+	if n := s.server.Stats().Dropped.ConnectionID; n != 1 {
+		t.Errorf("%d records are dropped", n)
+	}
+	s.exchange()
+}
+
+// IDs for later are used in the order in which they came (RFC 9147 9).
+//
+// RFC 9147 9 [2]
+func TestConnectionIDsInOrder(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	if err := s.client.machine.RotateConnectionIDs(3); err != nil { // asks for so many
+		t.Fatal(err)
+	}
+	s.client.transmit()
+	s.settle()
+	given := slices.Clone(s.client.ids.spare)
+	if len(given) != 3 {
+		t.Fatalf("%d spare IDs", len(given))
+	}
+	for _, want := range given {
+		if err := s.client.RotateConnectionIDs(s.now); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(s.client.ids.remote, want) {
+			t.Errorf("% x is used, expected % x", s.client.ids.remote, want)
+		}
+		s.client.transmit()
+		s.settle()
+		s.exchange()
+	}
+}
+
 // The ID is authenticated: a record can't be made to look like one with another
 // ID of the same association, though that is known.
+//
+// RFC 9146 3 [7]
 func TestConnectionIDIsAuthenticated(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -177,6 +247,8 @@ func TestConnectionIDIsAuthenticated(t *testing.T) {
 
 // Rotation changes the IDs of both directions; what is under way meanwhile
 // arrives.
+//
+// RFC 9147 9 [1]
 func TestRotateConnectionIDs(t *testing.T) {
 	client, server := with(identified(8, 4))
 	s := established(t, client, server)
@@ -225,6 +297,8 @@ func TestRotateIsOf13(t *testing.T) {
 
 // A peer that asks for more than it gets is answered with what there is, and
 // after that with nothing (RFC 9147 9).
+//
+// RFC 9147 9 [8]
 func TestRequestManyConnectionIDs(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -243,6 +317,8 @@ func TestRequestManyConnectionIDs(t *testing.T) {
 
 // There is one RequestConnectionId at a time: an ID that the peer gives by itself
 // meanwhile is no answer (RFC 9147 9).
+//
+// RFC 9147 5.8.4 [1], 9 [9]
 func TestOneRequestAtATime(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := traced(t, client, server)
@@ -282,6 +358,8 @@ func TestOneRequestAtATime(t *testing.T) {
 
 // NewConnectionId and RequestConnectionId come only where the records that they
 // speak of carry IDs (RFC 9147 9).
+//
+// RFC 9147 9 [6]
 func TestUnexpectedConnectionIDMessages(t *testing.T) {
 	var b wire.Builder
 	fresh := message.NewConnectionID{IDs: [][]byte{[]byte("new")}}

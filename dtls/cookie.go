@@ -46,6 +46,8 @@ const (
 )
 
 // A cookieJar makes and checks cookies. Its methods don't allocate.
+//
+// RFC 6347 4.2.1 [10]
 type cookieJar struct {
 	mu    sync.Mutex
 	keys  []hash.Hash // HMACs; the first makes cookies
@@ -79,6 +81,8 @@ func (j *cookieJar) set(keys [][32]byte, now time.Time) {
 }
 
 // rotate replaces keys of our own that are old; the one before stays good.
+//
+// RFC 9147 5.1 [4]
 func (j *cookieJar) rotate(now time.Time) {
 	if !j.given && now.Sub(j.made) > keyLifetime {
 		j.keys = []hash.Hash{freshKey(), j.keys[0]}
@@ -112,6 +116,8 @@ func (j *cookieJar) verify12(from netip.AddrPort, in *message.ClientHello, now t
 
 // append13 appends a cookie for HelloRetryRequest that answers the ClientHello
 // whose body is given.
+//
+// RFC 9147 11 [5]
 func (j *cookieJar) append13(b []byte, c handshake.Choice, from netip.AddrPort, in *message.ClientHello, body []byte, now time.Time) []byte {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -172,6 +178,8 @@ func (j *cookieJar) verify(v protocol.Version, cookie []byte, from netip.AddrPor
 
 // seal computes a cookie's MAC. Variable parts stand behind their length. All is
 // put together first: the hash takes many short writes for longer than one.
+//
+// RFC 9147 11 [3, 4]; RFC 6347 4.2.1 [6]
 func (j *cookieJar) seal(key hash.Hash, v protocol.Version, fields []byte, from netip.AddrPort, in *message.ClientHello) []byte {
 	b := binary.BigEndian.AppendUint16(j.sealed[:0], uint16(v))
 	address := from.Addr().As16()

@@ -63,6 +63,7 @@ func bakers() []baker {
 	return all
 }
 
+// RFC 9147 11 [3, 4]; RFC 6347 4.2.1 [6]
 func TestCookie(t *testing.T) {
 	now := epochOfSimulation
 	for _, b := range bakers() {
@@ -156,6 +157,8 @@ func TestCookieSizes(t *testing.T) {
 }
 
 // Keys of our own rotate, and a cookie outlives the rotation after it was made.
+//
+// RFC 9147 5.1 [4]
 func TestCookieKeysRotate(t *testing.T) {
 	b := bakers()[0]
 	start := epochOfSimulation

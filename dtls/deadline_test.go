@@ -143,6 +143,8 @@ func TestHandshakeTimeout(t *testing.T) {
 }
 
 // Without a limit, it is the 13th expiry that ends a handshake.
+//
+// RFC 9147 5.10 [3]
 func TestNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := configs(t, 0)

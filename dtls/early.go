@@ -66,6 +66,8 @@ func (r *readEpoch) isEarly() bool  { return r.number == handshake.LevelEarly &&
 // record of 0-RTT data, once Start has made its ClientHello; a server that takes
 // such data answers it before the client has proved that it is there. It fails
 // with ErrNoEarlyData where that is not allowed, or not so much.
+//
+// RFC 9846 5.5 [2]
 func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
 	switch {
 	case e.err != nil:
@@ -149,6 +151,8 @@ func (e *Engine) receiveEarly(body []byte) error {
 }
 
 // finishEarly lets the end of the handshake be the end of 0-RTT, soon.
+//
+// RFC 9147 5.6 [1]
 func (e *Engine) finishEarly() {
 	e.early.write = nil
 	for _, r := range e.reads {
@@ -189,6 +193,8 @@ func (b *budget) send(n int) {
 
 // left is how many bytes may go out. With less than the smallest MTU it is
 // nothing: then there is room for whatever may be next.
+//
+// RFC 9147 5.1 [7]
 func (b *budget) left() int {
 	if !b.on {
 		return math.MaxInt

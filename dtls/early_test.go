@@ -186,6 +186,8 @@ func TestStormOfEarlyData(t *testing.T) {
 }
 
 // A first flight that is sent again gets a handshake, and no data.
+//
+// RFC 9846 8 [1]
 func TestEarlyReplay(t *testing.T) {
 	client, server := earlyConfigs(t)
 	s := later(t, 0, client, server)
@@ -209,6 +211,8 @@ func TestEarlyReplay(t *testing.T) {
 
 // TestEarlyDataRejected: nothing arrives, Write says so, and the application
 // tries again on the same association.
+//
+// RFC 9846 4.3.10 [13]
 func TestEarlyDataRejected(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -240,6 +244,8 @@ func TestEarlyDataRejected(t *testing.T) {
 
 // Early data that was overtaken is taken for two seconds after the handshake,
 // but not behind data of a later epoch.
+//
+// RFC 9147 5.6 [1]
 func TestLateEarlyData(t *testing.T) {
 	wait := func(d time.Duration) func(s *simulation) {
 		return func(s *simulation) {
@@ -284,6 +290,8 @@ func TestLateEarlyData(t *testing.T) {
 }
 
 // A server takes no more early data than it said, and the client sends no more.
+//
+// RFC 9846 4.7.1 [9]
 func TestMaxEarlyData(t *testing.T) {
 	client, server := earlyConfigs(t, func(_, server *Config) { server.MaxEarlyData = 10 })
 	s := later(t, 0, client, server)
@@ -376,6 +384,8 @@ func TestGreetKnownClient(t *testing.T) {
 
 // TestBudget: no more than three times what came goes out before the client has
 // shown that it is there, however often the timer fires.
+//
+// RFC 9147 5.1 [7]
 func TestBudget(t *testing.T) {
 	g, caller := knownCaller(t, func(client, server *Config) {})
 	flight := caller.flight()

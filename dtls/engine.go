@@ -114,6 +114,7 @@ func newServerEngine(c *Config) *Engine {
 	return e
 }
 
+// RFC 9147 5.8.2 [1, 2]
 func newEngine(c *Config) *Engine {
 	e := &Engine{config: c, mtu: c.MTU, exactMTU: c.MTU != 0, reserve: newReservation(c)}
 	e.writes = []*writeEpoch{{version: protocol.VersionDTLS12, reserved: unlimited}}
@@ -138,6 +139,8 @@ const (
 )
 
 // enter makes a server's Engine of what a stateless cookie says.
+//
+// RFC 6347 4.2.1 [11]
 func (e *Engine) enter(entry handshake.Entry, sequence uint64) {
 	e.machine.Enter(entry)
 	e.assembler.Start(entry.Seq)
@@ -148,6 +151,8 @@ func (e *Engine) enter(entry handshake.Entry, sequence uint64) {
 
 // shrink lowers the MTU because the socket refused a datagram of n bytes, and
 // sends the flight again in smaller ones.
+//
+// RFC 9147 4.4 [6, 12]
 func (e *Engine) shrink(n int) {
 	for _, smaller := range mtuLadder {
 		if smaller < n && carries(smaller, e.ids.remote) {
@@ -221,6 +226,8 @@ func earlier(t, u time.Time) time.Time {
 
 // Expire does what is due at now: sends the unacknowledged flight again, or an
 // ACK, or asks where the peer is. It does nothing before its time.
+//
+// RFC 9147 5.10 [3]
 func (e *Engine) Expire(now time.Time) error {
 	if e.err != nil {
 		return e.err
@@ -253,6 +260,8 @@ const sameSize = 3
 
 // lowerMTU tries smaller datagrams when those that we sent were of no use: a path
 // that drops large ones says nothing (RFC 9147 4.4). An MTU that was set is exact.
+//
+// RFC 9147 4.4 [13]
 func (e *Engine) lowerMTU() {
 	if e.exactMTU {
 		return
@@ -289,6 +298,8 @@ func (e *Engine) SetMTU(mtu int) error {
 // stay, and timers that run move as if they had been started with d: they may be
 // due at once. With Config.AdaptiveTimeout what was measured is forgotten, and d
 // counts until there is a sample.
+//
+// RFC 9147 5.8.2 [3]
 func (e *Engine) SetInitialTimeout(d time.Duration) error {
 	if d <= 0 {
 		return &ConfigError{Field: "InitialTimeout", Reason: "not positive"}
@@ -408,6 +419,8 @@ func (e *Engine) call(now time.Time, f func() error) error {
 
 // fail latches err and queues its alert. This is the one place that sends
 // alerts of errors.
+//
+// RFC 9147 5.10 [1]
 func (e *Engine) fail(err error) error {
 	e.err = err
 	e.backoff.Stop()

@@ -57,6 +57,8 @@ type writeEpoch struct {
 }
 
 // id is the connection ID that records of this epoch carry.
+//
+// RFC 9146 3 [2]
 func (w *writeEpoch) id() []byte {
 	if w.ids == nil {
 		return nil
@@ -135,6 +137,8 @@ func (w *writeEpoch) payload(b []byte, f form) []byte {
 // finish makes a record in b of payload p, which may lie there already (see payload), and
 // of so many zeros of padding, and returns its length. The sequence number is used up. The
 // last one is kept for the alert that says so.
+//
+// RFC 9147 4 [1]; RFC 6347 4.1 [6]
 func (w *writeEpoch) finish(b []byte, f form, kind protocol.ContentType, p []byte, zeros int) (n int, err error) {
 	if w.next >= maxSequence12 && (w.next > maxSequence12 || kind != protocol.Alert) {
 		return 0, alert.Localf(alert.InternalError, "the sequence numbers of epoch %d are used up", w.number)
@@ -156,6 +160,7 @@ func (w *writeEpoch) nextNumber() protocol.RecordNumber {
 	return protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
 }
 
+// RFC 9146 3 [3, 4]
 func (w *writeEpoch) seal12(b []byte, kind protocol.ContentType, p []byte, zeros int) int {
 	id, number := w.id(), w.nextNumber()
 	header := headerSize12 + len(id)
@@ -178,6 +183,8 @@ func (w *writeEpoch) seal13(b []byte, f form, kind protocol.ContentType, p []byt
 }
 
 // wrap makes a DTLSInnerPlaintext in b (RFC 9147 4, RFC 9146 4): content, type, zeros.
+//
+// RFC 9846 5.4 [1]
 func wrap(b, content []byte, kind protocol.ContentType, zeros int) []byte {
 	n := copy(b, content)
 	b[n] = byte(kind)
@@ -189,6 +196,8 @@ func wrap(b, content []byte, kind protocol.ContentType, zeros int) []byte {
 }
 
 // unwrap takes a DTLSInnerPlaintext apart.
+//
+// RFC 9846 5.4 [3, 4]
 func unwrap(inner []byte) (kind protocol.ContentType, content []byte, err error) {
 	last := len(inner) - 1
 	for last >= 0 && inner[last] == 0 { // padding, RFC 9846 5.4
@@ -201,6 +210,8 @@ func unwrap(inner []byte) (kind protocol.ContentType, content []byte, err error)
 }
 
 // newReadEpoch and newWriteEpoch put a key of the handshake to use.
+//
+// RFC 9147 4.5.1 [2]
 func newReadEpoch(k handshake.TrafficKey) (*readEpoch, error) {
 	opener, err := record.NewOpener(k.Suite, k.Key)
 	if err != nil {
@@ -213,6 +224,7 @@ func newReadEpoch(k handshake.TrafficKey) (*readEpoch, error) {
 	return r, err
 }
 
+// RFC 9147 4.2.3 [2]
 func newWriteEpoch(k handshake.TrafficKey) (*writeEpoch, error) {
 	sealer, err := record.NewSealer(k.Suite, k.Key)
 	if err != nil {

@@ -261,6 +261,8 @@ func difference(before, after string) string {
 }
 
 // Garbage changes nothing before each datagram of a handshake, and after it.
+//
+// RFC 9147 4.1 [4], 4.5.2 [1]; RFC 6347 4.1 [2]
 func TestGarbage(t *testing.T) {
 	for _, c := range []setting{
 		{"1.3", together(clientAuth, mtu(700))},
@@ -304,6 +306,8 @@ func TestGarbage(t *testing.T) {
 
 // Every prefix of every datagram comes before it. The records in it that are
 // whole count, and come again.
+//
+// RFC 9147 4.2.3 [1]
 func TestTruncatedDatagrams(t *testing.T) {
 	for _, c := range settings {
 		t.Run(c.name, func(t *testing.T) {

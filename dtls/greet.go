@@ -146,6 +146,8 @@ type greeting struct {
 }
 
 // answer judges a hello from an address that is not validated.
+//
+// RFC 9147 5.1 [5, 7, 9]; RFC 6347 4.2.1 [16]
 func (g *greeter) answer(in *hello, from netip.AddrPort, now time.Time) greeting {
 	cookie, v := helloCookie(&in.ClientHello)
 	switch {
@@ -220,6 +222,8 @@ func (g *greeter) knows(in *message.ClientHello, from netip.AddrPort, now time.T
 // challenge builds the answer to a hello without a good cookie: a plaintext
 // record with the hello's number, since we don't count for anybody
 // (RFC 6347 4.2.1).
+//
+// RFC 9147 5.2 [3]; RFC 6347 4.2.1 [2, 9]
 func (g *greeter) challenge(in *hello, from netip.AddrPort, now time.Time) []byte {
 	r := in.record
 	choice, err := handshake.Choose(g.config, &in.ClientHello, protocol.Datagram)

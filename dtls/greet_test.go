@@ -14,6 +14,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -116,6 +117,7 @@ func is12(client, server *Config) bool {
 	return client.MaxVersion == VersionDTLS12 || server.MaxVersion == VersionDTLS12
 }
 
+// RFC 9147 5.1 [5]
 func TestGreet(t *testing.T) {
 	for _, c := range greetings {
 		t.Run(c.name, func(t *testing.T) {
@@ -147,8 +149,58 @@ func TestGreet(t *testing.T) {
 	}
 }
 
+// The first record of a server whose cookie came back has the number of the one that
+// brought it, since nobody knows which were used before; the next counts on (RFC 6347
+// 4.2.1).
+//
+// RFC 6347 4.2.1 [11]
+func TestAnswerToCookieHasItsNumber(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version)
+		g, caller := testGreeter(server), newCaller(t, client)
+		w := caller.call(g, caller.answer(g)).welcome
+		if w == nil || w.sequence == 0 {
+			t.Fatalf("welcome %+v", w)
+		}
+		s := simulate(t, 0, client, server)
+		w.prepare(s.server.Engine)
+		s.sent = nil
+		s.server.receive(w.hello)
+		want := w.sequence
+		for _, p := range s.sent {
+			for rest := p.data; len(rest) > 0 && !isUnified(rest[0]); want++ {
+				var h header12
+				if h, rest, _ = parseHeader12(rest); h.number.Sequence != want {
+					t.Errorf("%v, expected number %d", h.number, want)
+				}
+			}
+		}
+		if want == w.sequence {
+			t.Error("no answer")
+		}
+	})
+}
+
+// A HelloVerifyRequest says 1.0, whichever version is chosen afterwards (RFC 6347 4.2.1).
+//
+// RFC 6347 4.2.1 [2]
+func TestVerifyRequestVersion(t *testing.T) {
+	client, server := with(only12)
+	r, _, ok := parseHeader12(testGreeter(server).greet(newCaller(t, client).flight()[0], someAddr, epochOfSimulation).reply)
+	if !ok {
+		t.Fatal("no reply")
+	}
+	_, body, _, err := fragment.Parse(r.body)
+	var in message.HelloVerifyRequest
+	if err != nil || in.Parse(body) != nil || in.Version != protocol.VersionDTLS10 {
+		t.Errorf("HelloVerifyRequest with %v, %v", in.Version, err)
+	}
+}
+
 // A reply has the number of the record that it answers, and in 1.2 its version
 // too, for clients that check them before they know better.
+//
+// RFC 6347 4.2.1 [9]
 func TestGreetAnswersRecord(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version)
@@ -171,6 +223,8 @@ func TestGreetAnswersRecord(t *testing.T) {
 
 // A cookie is good for its address, hello and time only. In 1.3 the client is
 // told to start from scratch, in 1.2 it gets a new one.
+//
+// RFC 9147 5.1 [9], 11 [3]; RFC 6347 4.2.1 [16]
 func TestGreetRefusesCookies(t *testing.T) {
 	changes := map[string]func(*caller, [][]byte) [][]byte{
 		"expired": func(c *caller, d [][]byte) [][]byte {
@@ -212,6 +266,8 @@ func TestGreetRefusesCookies(t *testing.T) {
 }
 
 // A stale cookie gets a client of 1.2 another HelloVerifyRequest, three at most.
+//
+// RFC 6347 4.2.1 [17]
 func TestGreetRepeatedly(t *testing.T) {
 	for stale := range 4 {
 		for _, setting := range greetings {
@@ -253,6 +309,8 @@ func expectAlertError(t testing.TB, err error, want alert.Alert) {
 }
 
 // Hellos that lead nowhere get the alert that a handshake would give.
+//
+// RFC 9147 5.10 [1]
 func TestGreetRefusesHellos(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -279,6 +337,8 @@ func TestGreetRefusesHellos(t *testing.T) {
 }
 
 // Nothing but a ClientHello in plaintext gets an answer, at any length.
+//
+// RFC 9147 4 [3]
 func TestGreetDropsOthers(t *testing.T) {
 	client, server := with()
 	hello := newCaller(t, client).flight()[0]
@@ -334,6 +394,7 @@ func spoofed(t testing.TB) (all [][]byte, server *Config) {
 	return all, server
 }
 
+// RFC 6347 4.2.1 [10]
 func TestGreetCostsNoHeap(t *testing.T) {
 	datagrams, server := spoofed(t)
 	g := testGreeter(server) // with other keys: every cookie is forged
@@ -363,6 +424,8 @@ func TestGreetCostsNoHeap(t *testing.T) {
 }
 
 // Never more than three times what came goes out, whatever it was that came.
+//
+// RFC 9147 5.1 [7]
 func TestGreetAmplification(t *testing.T) {
 	datagrams, server := spoofed(t)
 	random := rand.New(rand.NewPCG(1, 2))

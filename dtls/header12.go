@@ -81,6 +81,8 @@ func number12(n protocol.RecordNumber) uint64 { return n.Epoch<<48 | n.Sequence 
 //
 //	u64 all ones | u8 tls12_cid | u8 length of the ID | u8 tls12_cid | u16 version
 //	| u64 epoch and sequence number | ID | u16 length of DTLSInnerPlaintext
+//
+// RFC 9146 3 [7, 8]
 func appendAdditional12(b []byte, kind protocol.ContentType, n protocol.RecordNumber, id []byte, length int) []byte {
 	const version = uint16(protocol.VersionDTLS12)
 	if len(id) == 0 {

@@ -43,6 +43,8 @@ type header13 struct {
 }
 
 // isUnified reports whether a record's first byte begins a unified header.
+//
+// RFC 9147 4.1 [2]
 func isUnified(first byte) bool { return first&unifiedMask == unifiedBits }
 
 // hasID reports whether a unified header has a connection ID, behind its first
@@ -75,6 +77,8 @@ func (h header13) numberIn(in []byte) []byte {
 // putHeader13 writes the header of the next record into the first bytes of b, as many
 // as its form and connection ID have. The number, which it returns, is still readable,
 // as it is authenticated (RFC 9147 4).
+//
+// RFC 9147 4 [5]
 func (w *writeEpoch) putHeader13(b []byte, f form, length int) (number []byte) {
 	b[0] = unifiedBits | byte(f) | byte(w.number)&epochBits
 	at := 1
@@ -98,6 +102,8 @@ func (w *writeEpoch) putHeader13(b []byte, f form, length int) (number []byte) {
 // rebuild returns the full sequence number whose low bits stand in truncated,
 // one or two bytes: the one closest to the next that is expected
 // (RFC 9147 4.2.2), of two the one ahead.
+//
+// RFC 9147 4.2.2 [2]
 func rebuild(truncated []byte, next uint64) uint64 {
 	low, span := uint64(truncated[0]), uint64(1<<8)
 	if len(truncated) == 2 {

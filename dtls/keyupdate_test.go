@@ -57,6 +57,8 @@ func TestKeyUpdate(t *testing.T) {
 
 // The KeyUpdate that the peer asked for goes before the next data, into the same
 // datagram if there is room (RFC 9846 4.7.3).
+//
+// RFC 9846 4.7.3 [5]
 func TestKeyUpdateAnswer(t *testing.T) {
 	client, server := with()
 	for _, c := range []struct {
@@ -95,6 +97,8 @@ func TestKeyUpdateAnswer(t *testing.T) {
 
 // New keys are used only after the ACK of KeyUpdate (RFC 9147 8); both epochs
 // are read meanwhile, and the old one for four minutes.
+//
+// RFC 9147 4.2.1 [1], 8 [2, 3]
 func TestKeyUpdateWaitsForACK(t *testing.T) {
 	client, server := with()
 	s := established(t, client, server)
@@ -124,6 +128,8 @@ func TestKeyUpdateWaitsForACK(t *testing.T) {
 
 // Every subset of the datagrams of an exchange of KeyUpdates is lost once, data
 // goes on meanwhile.
+//
+// RFC 9147 8 [4]
 func TestKeyUpdateEveryMask(t *testing.T) {
 	client, server := with()
 	for _, c := range []struct {
@@ -165,6 +171,8 @@ func TestKeyUpdateEveryMask(t *testing.T) {
 
 // Epochs have two bits on the wire. Many KeyUpdates in little time leave no
 // more than four to read in.
+//
+// RFC 9147 4.2.2 [3]; RFC 9846 7.2 [1]
 func TestKeyUpdateManyTimes(t *testing.T) {
 	client, server := with()
 	s := established(t, client, server)
@@ -187,6 +195,23 @@ func TestKeyUpdateManyTimes(t *testing.T) {
 	}
 }
 
+// The keys of before stay until the peer writes under the new ones, however long the
+// ACK of its KeyUpdate takes to get through (RFC 9147 8).
+//
+// RFC 9147 8 [4]
+func TestKeyUpdateACKsLost(t *testing.T) {
+	client, server := with()
+	s := established(t, client, server)
+	s.fate = losing(func(p *parcel) bool { return p.from == s.server })
+	s.client.update(UpdateNotRequested)
+	s.advance(lifetime + time.Minute)
+	s.expectEpochs(3, 3)
+	s.fate = prompt
+	s.settle()
+	s.expectEpochs(4, 3)
+	s.exchange()
+}
+
 // A KeyUpdate that waits for its ACK does for all that ask meanwhile.
 func TestKeyUpdateMerges(t *testing.T) {
 	client, server := with()
@@ -200,6 +225,8 @@ func TestKeyUpdateMerges(t *testing.T) {
 }
 
 // A KeyUpdate while the last flight is not acknowledged yet waits for that.
+//
+// RFC 9147 5.8.4 [1]
 func TestKeyUpdateIsDeferred(t *testing.T) {
 	client, server := with()
 	s := traced(t, client, server)
@@ -297,6 +324,7 @@ func limit(t *testing.T, id uint16, records, blocks uint64) func(client, server 
 	return cipherSuite(id)
 }
 
+// RFC 9147 4.5.3 [2]
 func TestKeyUpdateNearLimit(t *testing.T) {
 	client, server := with(limit(t, tls.TLS_AES_128_GCM_SHA256, 40, suite.Unlimited))
 	s := traced(t, client, server)
@@ -326,6 +354,7 @@ func TestKeyUpdateNearLimit(t *testing.T) {
 	}
 }
 
+// RFC 9147 4.5.3 [1]
 func TestLimitWithoutKeyUpdate(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -380,6 +409,8 @@ func TestLimitOf12(t *testing.T) {
 
 // A sequence number never repeats: the association ends before, with an alert
 // under the last one.
+//
+// RFC 9147 4 [1]; RFC 6347 4.1 [6]
 func TestSequenceNumbersEnd(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version)
@@ -403,6 +434,8 @@ func TestSequenceNumbersEnd(t *testing.T) {
 
 // Epochs do not wrap: when they are used up there is no KeyUpdate any more, and
 // the association goes on without.
+//
+// RFC 9147 4.2.1 [5]
 func TestKeyUpdatesEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("65,532 key updates")

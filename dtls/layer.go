@@ -17,6 +17,8 @@ var _ handshake.Layer = (*layer)(nil)
 
 // Send adds a message to the flight. ChangeCipherSpec is none: Transmit writes
 // it again wherever the flight goes from epoch 0 to 1.
+//
+// RFC 9147 5 [1]
 func (l *layer) Send(m handshake.Message) {
 	if m.Content == protocol.ChangeCipherSpec {
 		return
@@ -32,6 +34,8 @@ func (l *layer) Send(m handshake.Message) {
 
 // beginFlight forgets the last flight: that we may speak says that the peer has
 // it, as it answered or acknowledged it.
+//
+// RFC 9147 5.8.2 [4]
 func (l *layer) beginFlight(level uint64) {
 	l.flight.Clear()
 	l.flushed, l.switched, l.repeats = false, false, 0
@@ -62,6 +66,8 @@ func (l *layer) Flush(reply handshake.Reply) {
 
 // answer drops what was to be acknowledged: our flight says that we have
 // theirs (RFC 9147 7.1).
+//
+// RFC 9147 7.1 [4]
 func (l *layer) answer() {
 	l.received.Clear()
 	l.ackSince, l.ackDue = time.Time{}, false
@@ -89,6 +95,8 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 
 // ReadKey adds an epoch. What the peer wrote under the old one must be read by
 // now; the old one stays a while for what the peer repeats.
+//
+// RFC 9147 4.2.1 [1]
 func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	if l.assembler.Pending() {
 		return alert.Peerf(alert.UnexpectedMessage, "%w: the keys changed to epoch %d", alert.ExcessHandshakeData, k.Level)
@@ -117,6 +125,8 @@ func (l *layer) ReadKey(k handshake.TrafficKey) error {
 // Version fixes the version. A hello before that says 1.0 in its record, for
 // servers that know nothing else (RFC 6347 4.2.1); all others say 1.2, also those
 // after a HelloRetryRequest (RFC 9147 4).
+//
+// RFC 9147 4 [2]
 func (l *layer) Version(v protocol.Version) {
 	l.version = v
 	l.writes[0].version = protocol.VersionDTLS12
@@ -131,6 +141,8 @@ func (l *layer) Trace(v Event) { (*Engine)(l).trace(v) }
 // Finish ends the handshake. Either the peer's last flight answers ours, which
 // is then not needed any more, and nothing but an ACK answers theirs; or the one
 // that we are in answers theirs.
+//
+// RFC 9147 7.1 [3]
 func (l *layer) Finish() {
 	l.stats.complete(l.now)
 	(*Engine)(l).finishEarly()

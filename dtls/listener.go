@@ -89,6 +89,8 @@ const readBuffer = 4 << 20
 
 // NewListener accepts associations on a socket whose addresses are UDP's. The
 // Listener owns it from now on.
+//
+// RFC 9147 4.4 [9]
 func NewListener(pc net.PacketConn, config *Config) (*Listener, error) {
 	config = orZero(config)
 	if err := config.Validate(handshake.Server, protocol.Datagram); err != nil {

@@ -52,6 +52,8 @@ func join(t testing.TB, listener *dtls.Listener, link net.Conn, client *dtls.Con
 }
 
 // Every shape that a handshake behind a cookie has.
+//
+// RFC 9147 5.1 [5]
 func TestListenerHandshakes(t *testing.T) {
 	only := func(groups ...tls.CurveID) func(client, server *dtls.Config) {
 		return func(_, server *dtls.Config) { server.CurvePreferences = groups }
@@ -115,6 +117,8 @@ func TestListenerHandshakes(t *testing.T) {
 
 // HelloVerifyRequest is for 1.2 alone: a client that has both hears it only from
 // a server that chose 1.2.
+//
+// RFC 9147 5.2 [3, 4]
 func TestChallengeFitsVersion(t *testing.T) {
 	for _, highest := range []uint16{dtls.VersionDTLS13, dtls.VersionDTLS12} {
 		client, server := configs(t, 0)

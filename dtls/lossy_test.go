@@ -34,6 +34,8 @@ func stride(n int) int {
 }
 
 // Every subset of the datagrams that a handshake sends first is lost once.
+//
+// RFC 9147 4.2.1 [3]; RFC 6347 4.1 [3], 4.2.5 [1]
 func TestLossEveryMask(t *testing.T) {
 	for _, c := range settings {
 		for _, size := range []int{1200, handshake.MinMTU} {

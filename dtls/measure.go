@@ -188,6 +188,8 @@ func (e *Engine) measureReply() {
 
 // measureACK takes an ACK of these records. If a part of the flight is missing then,
 // its timer goes by what is measured, and not by what has doubled.
+//
+// RFC 9147 7.2 [2]
 func (e *Engine) measureACK(numbers []protocol.RecordNumber) {
 	m := e.measure
 	if m == nil {

@@ -43,6 +43,8 @@ func (d *side) due() time.Duration { return d.retransmitDeadline().Sub(d.s.now) 
 
 // Every flight has the schedule of Config.InitialTimeout, however short the round trip
 // is: those of a handshake are in retransmit_test.go, and this one comes after it.
+//
+// RFC 9147 5.8.2 [4]
 func TestFixedTimeoutAfterHandshake(t *testing.T) {
 	client, server := with()
 	s := traced(t, client, server)
@@ -60,6 +62,8 @@ func TestFixedTimeoutAfterHandshake(t *testing.T) {
 
 // A client's last flight, and what a server says after the handshake, have 1.5 times
 // the round trip that was measured, and at least 50 ms.
+//
+// RFC 9147 5.8.2 [4]
 func TestAdaptiveTimeout(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for _, c := range []struct{ roundTrip, want time.Duration }{
@@ -299,6 +303,8 @@ func TestAdaptiveTimeoutOfForgedACK(t *testing.T) {
 
 // Of a server's flight, what the client's ACK shows to be missing goes out again after
 // 1.5 times what the ACK took, and not when a fixed timer says so.
+//
+// RFC 9147 7.2 [2]
 func TestAdaptiveTimeoutAfterPartialACK(t *testing.T) {
 	const roundTrip = 40 * time.Millisecond
 	client, server := with(adaptive, hybrid)

@@ -13,6 +13,8 @@ import (
 // --- Packing
 
 // The datagrams of a flight are full but for the last, and never too large.
+//
+// RFC 9147 4.3 [1, 2]
 func TestPacking(t *testing.T) {
 	cbc := setting{"1.2, CBC", together(only12, cipherSuite(TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256))}
 	for _, c := range append(slices.Clone(settings), cbc) {
@@ -89,6 +91,8 @@ func TestPackingAfterSetMTU(t *testing.T) {
 
 // The default MTU is lowered after three repeats; one that was set, in
 // the Config or by SetMTU, stays.
+//
+// RFC 9147 4.3 [2], 4.4 [13]
 func TestMTUIsLowered(t *testing.T) {
 	for _, c := range []struct{ config, later, want int }{
 		{0, 0, handshake.MinMTU},
@@ -115,6 +119,8 @@ func TestMTUIsLowered(t *testing.T) {
 
 // In 1.2 the last flight has no timer; that the client repeats its own says that the
 // server's doesn't get through, so that it goes out in smaller datagrams, too.
+//
+// RFC 9147 4.4 [13]
 func TestMTUOfLastFlightIsLowered(t *testing.T) {
 	client, server := with(only12, clientAuth)
 	client.ClientSessionCache = NewLRUClientSessionCache(1) // and so a ticket, which has the client's certificate

@@ -15,6 +15,8 @@ const overhead13 = headerSize13 + 1 + 16
 
 // Under RecordPadding all protected records of 1.3 have one of few lengths, and
 // no datagram grows beyond the MTU.
+//
+// RFC 9846 5.4 [1]
 func TestRecordPadding(t *testing.T) {
 	for _, c := range []struct {
 		block, mtu, size int

@@ -14,7 +14,7 @@ import (
 // Where the peer is. With a connection ID of ours on its records they find us
 // from any address, and the newest of them says where it may be now: a candidate,
 // as anybody can send a copy from elsewhere. It becomes the path that we write to
-// by a return routability check (RFC 9853 4), or by the application's choice.
+// by a return routability check (RFC 9853 5), or by the application's choice.
 //
 //	           newest record from elsewhere
 //	settled ------------------------------> asking old -- path_response --> settled
@@ -51,7 +51,9 @@ const (
 
 const (
 	// checkTime is how long each of them is asked: without knowledge of the round
-	// trip it is T = 1 s (RFC 9853 4.5).
+	// trip it is T = 1 s (RFC 9853 5.5).
+	//
+	// RFC 9853 5.5 [1, 2]
 	checkTime = time.Second
 	// maxChallenges is how often it is asked in that time, for lost datagrams.
 	maxChallenges = 3
@@ -63,7 +65,7 @@ const (
 	maxAnswers = 4
 )
 
-// The types of return_routability_check messages (RFC 9853 3):
+// The types of return_routability_check messages (RFC 9853 4):
 //
 //	uint8 msg_type; uint64 cookie
 const (
@@ -98,8 +100,8 @@ type pathCheck struct {
 type askedPath uint8
 
 const (
-	oldPath askedPath = iota // whether the peer is still there (RFC 9853 4.2)
-	newPath                  // whether it is there now (RFC 9853 4.1)
+	oldPath askedPath = iota // whether the peer is still there (RFC 9853 5.2)
+	newPath                  // whether it is there now (RFC 9853 5.1)
 )
 
 // A statement is a return_routability_check to be sent.
@@ -110,6 +112,8 @@ type statement struct {
 }
 
 // observe looks at where a newest record of size bytes came from.
+//
+// RFC 9147 11 [6]; RFC 9146 6 [1]; RFC 9853 3.1 [1]
 func (e *Engine) observe(size int) {
 	p := &e.paths
 	switch {
@@ -141,7 +145,7 @@ func (c *pathCheck) ask(old askedPath, now time.Time) {
 }
 
 // replace goes on with another candidate: the peer has moved once more, and the one
-// before is of no use. RFC 9853 4 leaves that to the next check.
+// before is of no use. RFC 9853 5 leaves that to the next check.
 func (c *pathCheck) replace(candidate Path, size int, now time.Time) {
 	c.candidate, c.received, c.sent = candidate, size, 0
 	if c.asks == newPath {
@@ -167,6 +171,8 @@ func (e *Engine) pathDeadline() time.Time {
 
 // expire asks the new path when the old one is silent, and gives up when that is
 // silent too: the peer stays where it was.
+//
+// RFC 9853 5.2 [5]
 func (p *paths) expire(now time.Time) {
 	switch c := p.check; {
 	case c == nil || now.Before(c.ends):
@@ -182,7 +188,9 @@ func (p *paths) challengeDue(now time.Time) bool {
 	return p.check != nil && !p.check.nextAt.IsZero() && !now.Before(p.check.nextAt)
 }
 
-// challenge makes the next one, with a fresh cookie (RFC 9853 4.3).
+// challenge makes the next one, with a fresh cookie (RFC 9853 5.3).
+//
+// RFC 9853 5.3 [2, 3]
 func (p *paths) challenge(now time.Time) statement {
 	c, s := p.check, statement{kind: pathChallenge, to: p.current}
 	rand.Read(s.cookie[:]) // never fails
@@ -198,8 +206,10 @@ func (p *paths) challenge(now time.Time) statement {
 }
 
 // receiveReturnRoutability takes a return_routability_check. What it doesn't know
-// it ignores (RFC 9853 3), what answers nothing of ours as well (RFC 9853 4.4). It
+// it ignores (RFC 9853 4), what answers nothing of ours as well (RFC 9853 5.4). It
 // belongs to an open connection and its keys.
+//
+// RFC 9853 4 [2, 3], 5.2 [3, 4], 5.4 [4]
 func (e *Engine) receiveReturnRoutability(n protocol.RecordNumber, body []byte) error {
 	switch {
 	case !e.machine.Open(): // the keys to answer under may not be there yet
@@ -237,6 +247,8 @@ func (e *Engine) receiveReturnRoutability(n protocol.RecordNumber, body []byte) 
 
 // answer makes the answer to a challenge due, to where that came from (RFC 9853
 // 4.4). Only a path that we have left is none any more.
+//
+// RFC 9853 5.2 [1, 2], 5.4 [1, 2, 3]
 func (p *paths) answer(c cookie) {
 	s := statement{pathResponse, c, p.from}
 	if slices.Contains(p.left, p.from) {
@@ -249,6 +261,8 @@ func (p *paths) answer(c cookie) {
 
 // move makes to the path that we write to. A new path gets new connection IDs
 // (RFC 9147 9).
+//
+// RFC 9147 9 [7], 11 [8]
 func (e *Engine) move(to Path) {
 	from := e.paths.current
 	e.reserve.changed()
@@ -270,6 +284,8 @@ func (e *Engine) Path() Path { return e.paths.current }
 // Candidate returns where a datagram of n bytes that Write made shall go too, if
 // ok: while the peer may be at a new path, and as far as nobody can be flooded by
 // it, with room for the challenge. The Engine counts it as sent.
+//
+// RFC 9853 5 [1]
 func (e *Engine) Candidate(n int) (to Path, ok bool) {
 	c := e.paths.check
 	if c == nil || n+e.newest().size(1+cookieSize) > c.budget() {
@@ -283,7 +299,7 @@ func (e *Engine) Candidate(n int) (to Path, ok bool) {
 
 // Migrate makes to the path that this side writes to, from now on: it has another
 // address itself and knows it, or knows by means of its own that the peer is
-// there. The peer's checks that reach it at the old path say so (RFC 9853 4.2).
+// there. The peer's checks that reach it at the old path say so (RFC 9853 5.2).
 func (e *Engine) Migrate(to Path, now time.Time) error {
 	if e.err != nil {
 		return e.err
@@ -309,6 +325,8 @@ func (e *Engine) checksPath() bool {
 
 // transmitCheck writes it into a datagram of its own, as it goes where it says. Where
 // the peer may not be it has no padding: that would be more than what came.
+//
+// RFC 9853 4 [1], 5.3 [1]
 func (e *Engine) transmitCheck(d datagram) (n int, to Path) {
 	p := &e.paths
 	var s statement

@@ -58,6 +58,8 @@ func (d *side) bytesTo(to Path) (n int) {
 // A NAT gives the client another port: what it sends arrives, what the server
 // answers arrives, the server moves there after a check, and in 1.3 both get new
 // IDs.
+//
+// RFC 9147 9 [7], 11 [8]; RFC 9853 3 [3], 3.1 [1], 5.2 [5], 5.5 [1, 2]
 func TestRebinding(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for _, c := range []struct {
@@ -139,6 +141,8 @@ func TestRebindingWithoutConnectionIDs(t *testing.T) {
 }
 
 // A challenge or two may get lost.
+//
+// RFC 9853 5.3 [1, 2]
 func TestRebindingAndLoss(t *testing.T) {
 	for lost := range 2 {
 		client, server := with(identified(8, 8), pathCheckOf(BasicPathCheck))
@@ -180,6 +184,7 @@ func TestNoMoveWithinTheHandshake(t *testing.T) {
 
 // --- The application decides
 
+// RFC 9146 6 [1]; RFC 9853 3 [4]
 func TestAcceptMove(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for _, accept := range []bool{true, false} {
@@ -213,6 +218,8 @@ func TestAcceptMove(t *testing.T) {
 }
 
 // Migrate moves at once. Who asks at the old path learns that we left it.
+//
+// RFC 9853 4 [2], 5.2 [2, 4]
 func TestMigrate(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -265,6 +272,8 @@ func TestMigrate(t *testing.T) {
 // A copier is on the way of what the client sends and is faster: its copies come
 // first, from an address of its own, and the true records are duplicates then.
 // It draws nobody there by that, loses nobody anything, and floods nobody.
+//
+// RFC 9147 11 [6]; RFC 9146 6 [1]
 func TestCopier(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for _, check := range []PathCheck{EnhancedPathCheck, BasicPathCheck, NoPathCheck} {
@@ -305,6 +314,8 @@ func TestCopier(t *testing.T) {
 // A copier that also carries what comes to it on to the client, and back: with the
 // enhanced check it gets nowhere as long as the way that it is on works
 // (RFC 9853 8.1.2).
+//
+// RFC 9853 5.2 [3]
 func TestForwardingCopier(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, identified(8, 8))
@@ -334,6 +345,8 @@ func TestForwardingCopier(t *testing.T) {
 }
 
 // Old records, and forged ones, that come from elsewhere change nothing.
+//
+// RFC 9147 11 [6]; RFC 9146 6 [1]
 func TestReplayFromElsewhere(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, identified(8, 8))
@@ -363,6 +376,8 @@ func TestReplayFromElsewhere(t *testing.T) {
 
 // While a path is asked about, what goes there stays within three times what came
 // from there, however much there is to write.
+//
+// RFC 9853 5 [1]
 func TestCandidateBudget(t *testing.T) {
 	client, server := with(identified(8, 8), pathCheckOf(BasicPathCheck))
 	s := established(t, client, server)
@@ -394,13 +409,15 @@ func checkMessage(kind uint8, c uint64) []byte {
 
 // Each challenge is answered once, with its cookie, to where it came from; what
 // answers nothing of ours, and what is unknown, is ignored.
+//
+// RFC 9853 4 [2, 3], 5.2 [1], 5.4 [1, 2, 3, 4]
 func TestChallengeIsAnswered(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, identified(8, 8))
 		s := established(t, client, server)
 		for n, body := range [][]byte{
 			checkMessage(pathChallenge, 1), checkMessage(pathResponse, 2), checkMessage(pathDrop, 3), checkMessage(77, 4), {77},
-			{pathResponse}, append(checkMessage(pathDrop, 5), 0), // RFC 9853 4.4
+			{pathResponse}, append(checkMessage(pathDrop, 5), 0), // RFC 9853 5.4
 		} {
 			s.sent, s.air = nil, nil
 			s.client.receiveFrom(s.server.record(s.server.newest().number, protocol.ReturnRoutability, body), home)
@@ -418,7 +435,30 @@ func TestChallengeIsAnswered(t *testing.T) {
 	})
 }
 
-// Of an open connection the keys of the handshake have nothing to ask (RFC 9853 3).
+// Each challenge has a cookie of its own, which nobody can guess (RFC 9853 5.3).
+//
+// RFC 9853 5.3 [3]
+func TestChallengesDiffer(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := established(t, client, server)
+	s.fate = losing(func(p *parcel) bool { return p.from == s.server })
+	s.client.at = address(1)
+	s.client.post("from elsewhere")
+	seen := map[cookie]bool{{}: true}
+	for range 20 {
+		s.advance(checkTime / 10)
+		if c := s.server.paths.check; c != nil && len(c.challenges) > 0 {
+			seen[c.challenges[len(c.challenges)-1]] = true
+		}
+	}
+	if len(seen) != 1+2*maxChallenges {
+		t.Errorf("%d cookies, of %d challenges", len(seen)-1, 2*maxChallenges)
+	}
+}
+
+// Of an open connection the keys of the handshake have nothing to ask (RFC 9853 4).
+//
+// RFC 9853 4 [1]
 func TestChallengeUnderKeysOfTheHandshake(t *testing.T) {
 	client, server := with(identified(8, 8))
 	s := established(t, client, server)
@@ -428,6 +468,8 @@ func TestChallengeUnderKeysOfTheHandshake(t *testing.T) {
 
 // What both have not agreed on is an unexpected message; what is cut short can't
 // be read.
+//
+// RFC 9853 3 [4], 4 [1]
 func TestReturnRoutabilityIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -454,6 +496,8 @@ func TestReturnRoutabilityIsRefused(t *testing.T) {
 // --- At the edges
 
 // What checks a path keeps its length where data may follow in its datagram.
+//
+// RFC 9147 4 [4]
 func TestChecksBeforeData(t *testing.T) {
 	client, server := with(identified(8, 8), shortHeaders)
 	s := established(t, client, server)

@@ -27,6 +27,8 @@ import (
 
 // receiveRecord takes the first record off a datagram. Its error ends the
 // association.
+//
+// RFC 9147 4 [3], 4.1 [1]; RFC 9146 3 [5]
 func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 	if isUnified(in[0]) {
 		return e.receiveUnified(in)
@@ -58,6 +60,8 @@ func (e *Engine) receiveRecord(in []byte) (rest []byte, err error) {
 // receiveUnified takes a record of 1.3 off a datagram. Each datagram carries our
 // connection ID if there is one (RFC 9147 4), at least on its first record; 0-RTT
 // was written before the client knew it.
+//
+// RFC 9147 4 [7], 4.1 [3], 9.1 [1]
 func (e *Engine) receiveUnified(in []byte) (rest []byte, err error) {
 	used, id := -1, []byte(nil)
 	if hasID(in[0]) {
@@ -114,6 +118,8 @@ const maxHeld = 1 << 11
 // its keys, even if it comes byte by byte; or the first data of 1.3, in that of
 // Finished. They haven't been opened, so there is room for no more. Each stands
 // behind its length in two bytes: its own header may have none.
+//
+// RFC 9147 6.1 [1]
 func (e *Engine) hold(record []byte) error {
 	if e.current == nil || len(e.held)+2+len(record) > maxHeld {
 		return e.drop(dropEpoch)
@@ -138,6 +144,8 @@ func (e *Engine) receiveHeld() (err error) {
 }
 
 // receivePlain takes a record of epoch 0.
+//
+// RFC 9147 4.1 [4]; RFC 6347 4.1 [2, 3]
 func (e *Engine) receivePlain(h header12) error {
 	switch {
 	case len(h.body) > e.machine.ReceiveLimit(handshake.LevelPlain): // no reason for an alert, RFC 6066 4
@@ -152,6 +160,8 @@ func (e *Engine) receivePlain(h header12) error {
 
 // receive12 opens a record of 1.2 (RFC 6347 4.1.2), with its connection ID if it
 // has one (RFC 9146 5).
+//
+// RFC 6347 4.1.2.6 [3, 4, 7]
 func (e *Engine) receive12(h *header12, r *readEpoch, id []byte) error {
 	switch {
 	case len(h.body) > maxRecordBody+2048: // RFC 5246 6.2.3
@@ -172,6 +182,8 @@ func (e *Engine) receive12(h *header12, r *readEpoch, id []byte) error {
 
 // receive13 opens a record of 1.3 (RFC 9147 4). It carries the connection ID of
 // ours that used says, or none.
+//
+// RFC 9147 4.5.1 [3, 4]
 func (e *Engine) receive13(record []byte, h header13, r *readEpoch, used int) error {
 	header, body, hidden := record[:h.body:h.body], record[h.body:], h.numberIn(record)
 	switch {
@@ -220,6 +232,8 @@ func (e *Engine) deliverRecord(r *readEpoch, kind protocol.ContentType, n protoc
 
 // accept notes that a record of size bytes has opened, which carries the
 // connection ID that used says.
+//
+// RFC 9147 4.5.1 [6]
 func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
 	newest := e.ids.expected() && (!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()
 	r.window.Mark(sequence)
@@ -240,6 +254,8 @@ func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
 // dropUnopened drops a record that did not open. Near the AEAD's integrity limit
 // the peer is asked to change its keys; at the limit an old epoch ends, and with the
 // newest the association (RFC 9147 4.5.3).
+//
+// RFC 9147 4.5.3 [4, 5]; RFC 6347 4.1.2.1 [2]
 func (e *Engine) dropUnopened(r *readEpoch) error {
 	switch {
 	case r.opener.LimitReached() && (r.isEarly() || !r.dies.IsZero()):
@@ -260,17 +276,32 @@ func (e *Engine) dropUnopened(r *readEpoch) error {
 // readEpoch finds the keys of an epoch that can still be read.
 func (e *Engine) readEpoch(number uint64) *readEpoch {
 	for _, r := range e.reads {
-		if r.number == number && (r.dies.IsZero() || e.now.Before(r.dies)) {
+		if r.number == number && e.readable(r) {
 			return r
 		}
 	}
 	return nil
 }
 
+// readable reports whether an epoch can still be read: for its time, and the one before
+// the newest until a record of that has opened. As long as the ACK of the peer's
+// KeyUpdate doesn't get through, it knows no other keys (RFC 9147 8).
+//
+// RFC 9147 8 [4]
+func (e *Engine) readable(r *readEpoch) bool {
+	if r.dies.IsZero() || e.now.Before(r.dies) {
+		return true
+	}
+	newest := e.reads[len(e.reads)-1]
+	return r.number >= handshake.LevelApplication && r.number+1 == newest.number && !newest.opened && !r.opener.LimitReached()
+}
+
 // readEpochByBits finds the newest such epoch with these low bits.
+//
+// RFC 9147 4.2.2 [3], 8 [3]
 func (e *Engine) readEpochByBits(low byte) *readEpoch {
 	for i := len(e.reads) - 1; i >= 0; i-- {
-		if r := e.reads[i]; byte(r.number)&epochBits == low && r.mask != nil && (r.dies.IsZero() || e.now.Before(r.dies)) {
+		if r := e.reads[i]; byte(r.number)&epochBits == low && r.mask != nil && e.readable(r) {
 			return r
 		}
 	}
@@ -300,6 +331,8 @@ func (e *Engine) dispatch(kind protocol.ContentType, n protocol.RecordNumber, bo
 
 // receiveData takes application data. In 1.2 it may overtake Finished, which is
 // nobody's fault; before that check of the handshake it is never delivered.
+//
+// RFC 9147 5.8.1 [3], 5.10 [4]; RFC 6347 4.2.4 [2]
 func (e *Engine) receiveData(n protocol.RecordNumber, body []byte) error {
 	switch {
 	case n.Epoch == 0:
@@ -334,6 +367,8 @@ func (e *Engine) heardOf() {
 // receiveAlert takes an alert (RFC 9846 6): level, then description. A goodbye
 // under keys of the handshake says that the peer gives it up; in 1.2, which has
 // no others, it may have overtaken Finished.
+//
+// RFC 9846 6 [5]
 func (e *Engine) receiveAlert(n protocol.RecordNumber, body []byte) error {
 	const warning, fatal = 1, 2
 	if len(body) != 2 {
@@ -406,6 +441,8 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 
 // confirmed ends our flight: the peer has all of it, and nothing will go out
 // again under the keys of before.
+//
+// RFC 9147 7.2 [3]
 func (e *Engine) confirmed() {
 	e.flight.Clear()
 	e.flightDies = time.Time{}

@@ -13,6 +13,8 @@ import (
 // receiveHandshake takes the fragments in a record (RFC 9147 5.2). Until the
 // version is known it can't be said whether ACKs exist, so what comes before
 // starts no timer; the first ACK names it.
+//
+// RFC 9147 5.10 [2], 7 [1], 7.1 [7]
 func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error {
 	if len(payload) == 0 {
 		return alert.Peerf(alert.UnexpectedMessage, "%w: %v is an empty handshake record", alert.UnexpectedRecord, n)
@@ -54,6 +56,8 @@ func (e *Engine) begunBefore(complete bool) {
 
 // receiveFragment hands one fragment to the Assembler, and reports whether it
 // may be acknowledged: it is kept, or was before.
+//
+// RFC 9147 5.5 [6]
 func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
 	e.traceMessage(handshake.Received, h, false)
 	outcome, err := e.assembler.Add(h, body)
@@ -82,6 +86,8 @@ func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, bod
 
 // begun notes that the peer's next flight has begun. In 1.3 that says that it
 // has all of ours (RFC 9147 7.1); in 1.2 our timer runs until it is whole.
+//
+// RFC 9147 7.2 [5]
 func (e *Engine) begun() {
 	e.news = true
 	e.reserve.changed()
@@ -97,6 +103,8 @@ func (e *Engine) begun() {
 // too large for the path, but that the peer asks again does. In 1.3 it says that none of
 // ours has arrived (RFC 9147 5.8.1), if it could have. Nobody else can ask: who spoke last
 // has opened a record, and plaintext is dropped since.
+//
+// RFC 6347 4.2.4 [1]
 func (e *Engine) repeated(h fragment.Header) {
 	last := h.Seq+1 == e.assembler.Next() && h.Offset+h.Size == h.Length
 	switch {
@@ -163,6 +171,8 @@ func (e *Engine) nextMessage() *handshake.Message {
 // flight of the peer's that stays incomplete, messages after the handshake, and
 // what the peer repeats are acknowledged after a quarter of the timeout, unless
 // our answer comes before it.
+//
+// RFC 9147 7.1 [1, 2]
 func (e *Engine) scheduleACK() {
 	if e.version.Is13() && e.ackSince.IsZero() && !e.ackDue {
 		e.ackSince = e.now

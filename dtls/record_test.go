@@ -11,6 +11,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
@@ -47,6 +48,8 @@ func TestHeader12Bytes(t *testing.T) {
 }
 
 // RFC 9146 4 and 5.
+//
+// RFC 9146 3 [4, 7]
 func TestIdentifiedHeader12Bytes(t *testing.T) {
 	n := protocol.RecordNumber{Epoch: 0x0102, Sequence: 0x030405060708}
 	id := []byte("id")
@@ -76,6 +79,7 @@ func form13(flags byte, sequence uint16, length int) []byte {
 	return h
 }
 
+// RFC 9147 4.1 [2]
 func TestHeader13EveryForm(t *testing.T) {
 	body, id := []byte("sixteen bytes or more"), []byte("connection ID")
 	for flags := range 2 * byte(bitCID) {
@@ -147,6 +151,7 @@ func closest(low, span, next uint64) (distance uint64) {
 	return distance
 }
 
+// RFC 9147 4.2.2 [2]
 func TestRebuild(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	nexts := []uint64{0, 1, 127, 128, 129, 255, 256, 257, 1<<15 - 1, 1 << 15, 1<<15 + 1, 1<<16 - 1, 1 << 16, 1<<16 + 1,
@@ -212,6 +217,8 @@ func TestRecordRoundTrip(t *testing.T) {
 }
 
 // A peer may write any form of the unified header (RFC 9147 4).
+//
+// RFC 9147 4.1 [3]
 func TestReceiveEveryForm13(t *testing.T) {
 	client, server := with()
 	s := established(t, client, server)
@@ -306,6 +313,8 @@ func FuzzRecord(f *testing.F) {
 
 // A hello before the version is known says 1.0 in its record, everything else
 // 1.2 (RFC 6347 4.2.1, RFC 9147 4).
+//
+// RFC 9147 4 [2]
 func TestRecordVersion(t *testing.T) {
 	for _, c := range []setting{{"1.3", together()}, {"1.3, HelloRetryRequest", retry}, {"1.2", only12}} {
 		client, server := with(c.change)
@@ -329,6 +338,31 @@ func TestRecordVersion(t *testing.T) {
 	again := newCaller(t, client).answer(testGreeter(server))
 	if h, _, _ := parseHeader12(again[0]); h.version != protocol.VersionDTLS10 {
 		t.Errorf("after HelloVerifyRequest: %v", h.version)
+	}
+}
+
+// In 1.3 there is no ChangeCipherSpec over datagrams (RFC 9147 5).
+//
+// RFC 9147 5 [1]
+func TestNoChangeCipherSpec13(t *testing.T) {
+	for _, c := range settings {
+		client, server := with(c.change)
+		count := 0
+		note := func(e Event) {
+			if e.Kind == handshake.EventRecord && e.Direction == handshake.Sent && e.Content == protocol.ChangeCipherSpec {
+				count++
+			}
+		}
+		client.Trace, server.Trace = note, note
+		s := simulate(t, 0, client, server)
+		s.settle()
+		want := 2
+		if s.client.version.Is13() {
+			want = 0
+		}
+		if count != want {
+			t.Errorf("%s: %d", c.name, count)
+		}
 	}
 }
 

@@ -101,6 +101,8 @@ func TestRecordSizes(t *testing.T) {
 // A record that opens and has more than was agreed ends the association, with
 // padding, too. What doesn't open is just dropped, and so is plaintext, of which
 // nobody knows whose it is.
+//
+// RFC 9146 5 [2]
 func TestRecordOverflow(t *testing.T) {
 	for _, size := range []func(client, server *Config){recordSizeLimit(100, 100), fragmentLength(512)} {
 		bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
@@ -170,6 +172,8 @@ func TestEarlyRecordSizes(t *testing.T) {
 }
 
 // In 1.2 with connection IDs the content type is encrypted, too, and counts.
+//
+// RFC 9146 5 [2]
 func TestRecordSizesWithConnectionIDs(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, recordSizeLimit(64, 100), identified(4, 0))

@@ -27,6 +27,8 @@ func (d *side) once(want []string) {
 
 // Every datagram of a session, handshake and data, comes twice and late; and
 // when all is over, all of them come again and again.
+//
+// RFC 9147 4.5.1 [3]; RFC 6347 4.1.2.6 [3]
 func TestReplayOfSession(t *testing.T) {
 	for _, c := range settings {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,6 +72,8 @@ func TestReplayOfSession(t *testing.T) {
 
 // Five datagrams in each of their orders, each twice in a row and then all
 // again backwards.
+//
+// RFC 9147 4.5.1 [3]; RFC 6347 4.1.2.6 [3]
 func TestReplayInEveryOrder(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version)
@@ -152,6 +156,8 @@ func TestReplayWindowEdges(t *testing.T) {
 }
 
 // A number far ahead that doesn't authenticate moves no window.
+//
+// RFC 9147 4.5.1 [6]
 func TestReplayForgedNumber(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version)
@@ -175,6 +181,8 @@ func TestReplayForgedNumber(t *testing.T) {
 // Whether a number came before is asked of 1.3 only once the record has opened: how
 // long the answer takes would tell it, and it is encrypted (RFC 9147 4.5.1). In 1.2
 // anybody can read it, and it is asked first (RFC 6347 4.1.2.6).
+//
+// RFC 9147 4.5.1 [4]; RFC 6347 4.1.2.6 [4]
 func TestReplayDamaged(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version)

@@ -18,6 +18,8 @@ import (
 const (
 	// lifetime is how long what is past may still come, and be asked for: twice the
 	// longest time that a datagram stays in the network (RFC 9147 4.2.1, RFC 6347 4.1).
+	//
+	// RFC 9147 5.8.1 [2]
 	lifetime = 4 * time.Minute
 	// quiet is after how long without a word ciphers are put away. To make them again
 	// takes a microsecond or two.

@@ -76,6 +76,8 @@ func (s seats) disturbs(in *hello, reply []byte) bool {
 }
 
 // sit gives a new association its place. l.mu is held.
+//
+// RFC 9147 5.11 [1]
 func (l *Listener) sit(p *peer) {
 	a := p.path.Remote
 	s := l.seatsAt(a)
@@ -94,6 +96,8 @@ func (l *Listener) sit(p *peer) {
 
 // settle gives p, whose handshake is complete, the place that it is a candidate
 // for. l.mu is held.
+//
+// RFC 9147 5.11 [2]
 func (l *Listener) settle(p *peer) {
 	a := p.path.Remote
 	if s := l.seatsAt(a); s.candidate == p {

@@ -150,6 +150,8 @@ func fromServer(d datagram) bool { return d.from == netip.MustParseAddrPort(serv
 
 // A client that starts again has another Conn. The first works until the second
 // is open, and then ends without a word.
+//
+// RFC 9147 5.11 [1, 2]
 func TestClientStartsAgain(t *testing.T) {
 	eachRestart(t, func(t *testing.T, d *rebooter, c, s *dtls.Conn) {
 		again, done := d.start()
@@ -400,6 +402,8 @@ func TestRestartWithEarlyData(t *testing.T) {
 
 // An address may have become another device's. The one that was there is found by
 // its connection ID, and stays; unless the newcomer is the same device.
+//
+// RFC 9147 5.11 [2]
 func TestAddressOfAnotherDevice(t *testing.T) {
 	key := func(name string) []dtls.Credential {
 		return []dtls.Credential{{PSK: &dtls.ExternalPSK{Identity: []byte(name), Key: []byte("sixteen bytes or"), Use: dtls.PSKDirect}}}

@@ -75,6 +75,7 @@ func (d *side) expectTimeout(began time.Time) {
 	}
 }
 
+// RFC 9147 5.8.2 [1, 2]
 func TestRetransmitTimeout(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		t.Run("client", func(t *testing.T) {
@@ -95,6 +96,8 @@ func TestRetransmitTimeout(t *testing.T) {
 
 // In 1.3 the last flight is repeated until it is acknowledged; neither data nor
 // KeyUpdate of the peer is an acknowledgement (RFC 9147 5.8.1).
+//
+// RFC 9147 7.2 [3]
 func TestRetransmitFinishedUntilACK(t *testing.T) {
 	client, server := with()
 	s := traced(t, client, server)
@@ -177,6 +180,8 @@ func bytesOf(all []reach) map[[2]int]int {
 
 // For every subset of the datagrams of a server's flight, the client ACKs what
 // came after a quarter of the timeout, and the server repeats exactly the rest.
+//
+// RFC 9147 5.8.1 [1], 7.1 [1, 2]
 func TestRetransmitExactlyWhatIsMissing(t *testing.T) {
 	client, server := with(clientAuth, mtu(300))
 	whole := traced(t, client, server)
@@ -235,6 +240,8 @@ func TestRetransmitExactlyWhatIsMissing(t *testing.T) {
 
 // In 1.2 the last flight is repeated once for every repetition of the peer's
 // last flight, however many fragments that has.
+//
+// RFC 6347 4.2.4 [1]
 func TestLastFlightOf12(t *testing.T) {
 	client, server := with(only12, clientAuth, mtu(handshake.MinMTU))
 	s := traced(t, client, server)
@@ -272,6 +279,8 @@ func TestLastFlightOf12(t *testing.T) {
 
 // Once the server's flight has begun, in 1.3, the client's hello is not
 // repeated.
+//
+// RFC 9147 7.2 [5]
 func TestServerHelloAcknowledges(t *testing.T) {
 	client, server := with(mtu(300))
 	s := traced(t, client, server)
@@ -366,6 +375,8 @@ func TestRepeatedIsAcknowledged(t *testing.T) {
 // A ServerHello alone tells the client the version too late to be acknowledged:
 // its hello goes out again until more of the flight is here. Then all that came
 // is named, under the keys of the handshake.
+//
+// RFC 9147 7 [4]
 func TestServerHelloAlone(t *testing.T) {
 	client, server := with(mtu(handshake.MinMTU))
 	s := traced(t, client, server)
@@ -404,6 +415,8 @@ func TestServerHelloAlone(t *testing.T) {
 }
 
 // SetInitialTimeout moves the timers that run, and keeps the doublings.
+//
+// RFC 9147 5.8.2 [3]
 func TestSetInitialTimeout(t *testing.T) {
 	client, server := with(retry)
 	s := simulate(t, 0, client, server, fated(losing(func(*parcel) bool { return true })))

@@ -64,6 +64,8 @@ func TestShortHeadersPadding(t *testing.T) {
 
 // What stands before data in its datagram keeps its length: a KeyUpdate that
 // answers the peer's.
+//
+// RFC 9147 4 [4]
 func TestShortHeaderBehindKeyUpdate(t *testing.T) {
 	client, server := with(shortHeaders)
 	s := established(t, client, server)
@@ -86,6 +88,8 @@ func TestShortHeaderBehindKeyUpdate(t *testing.T) {
 
 // All datagrams of a handshake but full ones end without a length, and those that
 // data may follow in don't.
+//
+// RFC 9147 4 [4]
 func TestShortHeadersOfFlights(t *testing.T) {
 	client, server := with(shortHeaders, clientAuth)
 	s := simulate(t, 0, client, server)

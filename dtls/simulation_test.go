@@ -488,6 +488,7 @@ func bothVersions(t *testing.T, f func(t *testing.T, version func(client, server
 	t.Run("1.2", func(t *testing.T) { f(t, only12) })
 }
 
+// RFC 9147 4.1 [1]
 func TestHandshake(t *testing.T) {
 	for _, c := range settings {
 		t.Run(c.name, func(t *testing.T) {

@@ -20,6 +20,8 @@ import (
 // A host may have many addresses. A *net.UDPConn that is bound to none of them
 // tells with each datagram which one it came to, and answers from there: the
 // client's own socket would take no answer from elsewhere.
+//
+// RFC 9147 4.4 [8]
 type socket struct {
 	pc  net.PacketConn
 	udp *net.UDPConn // pc, if it is one

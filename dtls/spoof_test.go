@@ -99,6 +99,8 @@ func million() int {
 
 // A million ClientHellos from as many addresses cost no memory: not while they
 // are answered, and nothing that stays.
+//
+// RFC 6347 4.2.1 [10]
 func TestMillionSpoofedHellos(t *testing.T) {
 	for i, spoof := range spoofs {
 		t.Run(spoof.name, func(t *testing.T) {

@@ -164,6 +164,8 @@ func (c *counters) count(i incident) {
 }
 
 // drop counts a dropped record. It is never an error.
+//
+// RFC 9147 4.5.2 [1]
 func (e *Engine) drop(reason incident) error {
 	e.stats.count(reason)
 	e.trace(handshake.Event{Kind: handshake.EventDrop, Direction: handshake.Received, Reason: incidents[reason].reason})

@@ -181,6 +181,8 @@ func (c *Conn) takeBacklog() (data []byte, ok bool) {
 // Close says goodbye to the peer and lets go of the link. If the peer may not
 // have our last flight of the handshake yet, the link stays open for up to five
 // seconds to repeat it.
+//
+// RFC 9846 6.1 [5]
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 )
 
 // A Conn's Write says what is too long for its peer, and goes on.
+//
+// RFC 9147 4.4 [4]
 func TestConnErrTooLong(t *testing.T) {
 	client, server := configs(t, 0)
 	client.RecordSizeLimit, server.RecordSizeLimit = 100, 64

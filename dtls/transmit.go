@@ -49,6 +49,8 @@ func (e *Engine) transmitBefore(buf []byte) (n int, to Path) {
 
 // transmit packs one datagram: what checks a path, which goes where it says, or
 // what else there is to say, to the path that we write to.
+//
+// RFC 9147 4 [6], 4.3 [3]
 func (e *Engine) transmit(d datagram) (n int, to Path) {
 	if e.checksPath() {
 		n, to = e.transmitCheck(datagram{e: e, buf: d.buf[:min(len(d.buf), e.mtu)], followed: d.followed})
@@ -79,6 +81,8 @@ func (e *Engine) endDatagram(n int) {
 // than one record needs if the peer has said that it has room for small ones only.
 // RFC 8449 4 would allow several of them in one datagram; GnuTLS then loses what is
 // beyond, as it keeps a datagram where it keeps a record.
+//
+// RFC 9147 4.3 [2]
 func (e *Engine) datagramSize() int {
 	w := e.newest()
 	limit := e.machine.SendLimit(w.number)
@@ -106,6 +110,8 @@ func (d *datagram) pack() {
 func (d *datagram) ends() bool { return !d.followed && !d.e.unsent() && !d.e.closing.due }
 
 // room is how many bytes of payload another record of w could have.
+//
+// RFC 9147 4.3 [1]
 func (d *datagram) room(w *writeEpoch) int {
 	if w.exhausted() {
 		return -1
@@ -117,6 +123,8 @@ func (d *datagram) room(w *writeEpoch) int {
 func (d *datagram) payload(w *writeEpoch) []byte { return w.payload(d.buf[d.n:], w.form()) }
 
 // finish makes a record of n bytes of payload.
+//
+// RFC 9147 4 [4]
 func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool {
 	b, f := d.buf[d.n:], w.form()
 	payload := w.payload(b, f)[:n]
@@ -150,6 +158,8 @@ func (e *Engine) padding(w *writeEpoch, n, size int) int {
 // addACK acknowledges what was received, the newest if not all fit. What was
 // acknowledged before is so again, as that ACK may be lost, until our next flight
 // of the handshake says that we have it (RFC 9147 7).
+//
+// RFC 9147 7 [3]
 func (d *datagram) addACK() {
 	e, w := d.e, d.e.sharedEpoch()
 	const lengthSize, numberSize = 2, 16
@@ -165,6 +175,8 @@ func (d *datagram) addACK() {
 
 // addFlight packs what this pass over the flight has left. Records and
 // datagrams are filled: a message is cut only where one ends.
+//
+// RFC 9147 4.2.1 [3]
 func (d *datagram) addFlight() {
 	for d.e.unsent() {
 		epoch, _ := d.e.flight.Peek()
@@ -180,6 +192,8 @@ func (d *datagram) addFlight() {
 
 // addChangeCipherSpec writes the ChangeCipherSpec that comes before Finished in
 // 1.2, once in each pass over the flight, and reports whether it is out.
+//
+// RFC 6347 4.2.5 [1]
 func (d *datagram) addChangeCipherSpec() bool {
 	plain := d.e.writes[0]
 	if !d.e.switched && d.room(plain) >= 1 {
@@ -227,6 +241,8 @@ func putPart(b []byte, p retransmit.Part) (fragment.Header, int) {
 }
 
 // addAlert writes the alert that ends the association.
+//
+// RFC 9147 4.5.2 [2]
 func (d *datagram) addAlert() {
 	e, w := d.e, d.e.goodbyeEpoch()
 	if !e.closing.due || d.room(w) < 2 || e.unsent() { // it must not overtake the flight
@@ -246,6 +262,8 @@ func (d *datagram) addAlert() {
 // sharedEpoch is where ACKs and alerts go: the newest epoch that the peer can
 // know (RFC 9147 7). Keys that come with a flight that isn't whole yet are only
 // ours.
+//
+// RFC 9147 7 [4, 6]
 func (e *Engine) sharedEpoch() *writeEpoch {
 	if epoch, ok := e.flight.Peek(); ok && !e.flushed {
 		return e.writeEpoch(epoch)

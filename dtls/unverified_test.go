@@ -103,6 +103,8 @@ func (d *side) expectNothing() {
 // Before the peer's certificate is verified, and after that has failed, there is
 // nothing to read, to write or to export, however early the peer sends data and however
 // long the verification takes (GHSA-74xm-qj29-cq8p).
+//
+// RFC 9147 5.8.1 [3]
 func TestUnverifiedPeer(t *testing.T) {
 	for _, by := range pinnings {
 		for _, victim := range []handshake.Role{handshake.Client, handshake.Server} {

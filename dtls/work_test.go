@@ -70,6 +70,8 @@ func TestVerySlowWork13(t *testing.T) {
 
 // While a server signs, it acknowledges the hello under what the client can
 // read: without protection.
+//
+// RFC 9147 7 [4]
 func TestACKDuringSignature(t *testing.T) {
 	client, server := with()
 	s := traced(t, client, server, slow(time.Minute))

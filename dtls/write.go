@@ -16,6 +16,8 @@ import (
 // fails before the association is open, after Close, with ErrEarlyDataRejected until
 // ForgetEarlyData, with ErrNotReserved, and with ErrTooLong if the record doesn't fit
 // into buf or p is longer than ConnectionState.MaxPlaintext.
+//
+// RFC 9147 4.4 [4]; RFC 9846 2 [2]
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	if e.err != nil {
 		return 0, e.err
@@ -90,6 +92,8 @@ var (
 
 // guardKeys changes our keys well before their AEAD has protected as much as it
 // safely can (RFC 9147 4.5.3): at three quarters of it, where NearLimit says so.
+//
+// RFC 9147 4.5.3 [1, 2]
 func (e *Engine) guardKeys(w *writeEpoch) error {
 	switch {
 	case !e.version.Is13():

@@ -45,6 +45,8 @@ const (
 // comes. The next message takes at most Limit, and all later ones together at
 // most Limit, both rounded up to whole pages; so later ones never keep the next
 // one out. A message that comes in one piece is copied once, any other twice.
+//
+// RFC 9147 5.5 [4]
 type Assembler struct {
 	Limit int // largest message in bytes; 0 means DefaultLimit
 
@@ -88,6 +90,8 @@ func (a *Assembler) Pop() {
 // Add takes one fragment as Parse returned it; body is copied. It fails with
 // ErrMismatch, ErrTooLong or ErrBounds, and then nothing changed.
 // Fragments of messages that are popped or too far ahead are dropped unread.
+//
+// RFC 9147 5.2 [1]
 func (a *Assembler) Add(h Header, body []byte) (Outcome, error) {
 	seq := uint32(h.Seq)
 	switch {
@@ -107,6 +111,8 @@ func (a *Assembler) Add(h Header, body []byte) (Outcome, error) {
 }
 
 // hold buffers a fragment of one of the Ahead messages, if there is room.
+//
+// RFC 9147 5.2 [2], 5.5 [3]
 func (a *Assembler) hold(seq uint32, h Header, body []byte) (Outcome, error) {
 	m := a.held[seq%Ahead]
 	if m == nil {

@@ -68,6 +68,7 @@ func TestAssemblerOneMessageInOnePiece(t *testing.T) {
 	}
 }
 
+// RFC 9147 5.2 [1]
 func TestAssemblerCopies(t *testing.T) {
 	var a Assembler
 	h, body := content(0, 100)
@@ -79,6 +80,7 @@ func TestAssemblerCopies(t *testing.T) {
 	pop(t, &a, h, body)
 }
 
+// RFC 9147 5.5 [3]
 func TestAssemblerEverySplitOfASmallMessage(t *testing.T) {
 	h, body := content(0, 600)
 	for _, size := range []int{1, 2, 3, 7, 255, 256, 257, 599} {
@@ -111,6 +113,8 @@ func TestAssemblerShortFragmentAfterLongOne(t *testing.T) {
 }
 
 // A peer that lowers its MTU sends other cuts of the same message (RFC 9147 5.5).
+//
+// RFC 9147 5.5 [4]
 func TestAssemblerRetransmissionWithSmallerFragments(t *testing.T) {
 	var a Assembler
 	h, body := content(0, 3000)
@@ -121,6 +125,7 @@ func TestAssemblerRetransmissionWithSmallerFragments(t *testing.T) {
 	pop(t, &a, h, body)
 }
 
+// RFC 9147 5.2 [2]
 func TestAssemblerMessagesOutOfOrder(t *testing.T) {
 	var a Assembler
 	for i := range Ahead {
@@ -360,6 +365,7 @@ func (m *model) pop(a *Assembler) {
 	a.Pop()
 }
 
+// RFC 9147 5.5 [4]
 func TestAssemblerAgainstModel(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(1, seed))

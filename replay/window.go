@@ -9,6 +9,8 @@ import (
 
 // Size is the width of a Window in sequence numbers. RFC 6347 4.1.2.6 asks for
 // at least 32; a wide one forgives a network that reorders a burst.
+//
+// RFC 9147 4.5.1 [5]
 const Size = 256
 
 // A Window is the sliding anti-replay window of one epoch (RFC 9147 4.5.1,
@@ -17,6 +19,8 @@ const Size = 256
 //
 // A record is asked about before it is opened and marked after: a forged number
 // must never move the window.
+//
+// RFC 9147 4.5.1 [1]
 type Window struct {
 	highest uint64
 	seen    [Size / 64]uint64 // number n is bit n mod Size, for n in the window

@@ -54,6 +54,7 @@ func compareAround(t *testing.T, w *Window, m *model) {
 	}
 }
 
+// RFC 9147 4.5.1 [2]
 func TestZeroWindowIsEmpty(t *testing.T) {
 	var w Window
 	for _, seq := range []uint64{0, 1, Size, 1<<48 - 1, math.MaxUint64} {
@@ -66,6 +67,7 @@ func TestZeroWindowIsEmpty(t *testing.T) {
 	}
 }
 
+// RFC 9147 4.5.1 [5]
 func TestWindowIsExactlySizeWide(t *testing.T) {
 	for _, highest := range []uint64{Size - 1, Size, 1000, 1<<48 - 1, math.MaxUint64} {
 		var w Window
@@ -87,6 +89,7 @@ func TestWindowIsExactlySizeWide(t *testing.T) {
 	}
 }
 
+// RFC 9147 4.5.1 [1]
 func TestWindowAgainstModel(t *testing.T) {
 	for _, base := range []uint64{0, 1, Size - 1, Size, 1<<48 - 2000, 1<<48 - 1, math.MaxUint64 - 5000, math.MaxUint64 - 1} {
 		for seed := range uint64(20) {

@@ -67,6 +67,8 @@ func (r *Received) Append(b []byte) []byte { return r.AppendMax(b, MaxReceived) 
 
 // AppendMax appends an ACK of at most n record numbers to b, for where there is
 // no room for all: the newest ones (RFC 9147 7.1).
+//
+// RFC 9147 7.1 [6]
 func (r *Received) AppendMax(b []byte, n int) []byte {
 	n = max(0, min(n, len(r.numbers)))
 	var sorted [MaxReceived]protocol.RecordNumber

@@ -48,6 +48,7 @@ func TestReceivedHasNoDuplicates(t *testing.T) {
 	}
 }
 
+// RFC 9147 7.1 [6]
 func TestReceivedKeepsTheNewest(t *testing.T) {
 	var r Received
 	for n := range 100 {

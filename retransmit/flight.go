@@ -35,6 +35,8 @@ type Part struct {
 // A pass goes once over all that is unacknowledged: Next gives out part after
 // part, Sent notes the record that each went out in. Messages added meanwhile
 // are at its end; Rewind begins another.
+//
+// RFC 9147 5.5 [5]
 type Flight struct {
 	messages []message
 	index    int  // the pass stands in this message,
@@ -103,6 +105,8 @@ func (f *Flight) Peek() (epoch uint64, ok bool) {
 // Next moves the pass on and returns the next unacknowledged range, with at most
 // max bytes of body. It returns false at the end of the pass, or when max has no
 // room for a byte (a message without body needs none, but max is not negative).
+//
+// RFC 9147 5.5 [1]
 func (f *Flight) Next(max int) (Part, bool) {
 	s, ok := f.upcoming()
 	if !ok || max < min(1, s.to-s.from) {
@@ -144,6 +148,8 @@ func (f *Flight) Sent(n protocol.RecordNumber, p Part) {
 // the peer has something that it was not known to have. A number counts however
 // often its bytes were sent again since; one that is unknown, because it was
 // never used, is forgotten or of an earlier flight, is ignored.
+//
+// RFC 9147 5.8.1 [1], 7.2 [4]
 func (f *Flight) Acked(ns []protocol.RecordNumber) (progress bool) {
 	f.sent = slices.DeleteFunc(f.sent, func(t transmission) bool {
 		if !slices.Contains(ns, t.number) {

@@ -70,6 +70,7 @@ func TestFlightEmpty(t *testing.T) {
 	}
 }
 
+// RFC 9147 5.5 [1]
 func TestFlightPass(t *testing.T) {
 	var f Flight
 	hello, finished := newMessage(2, 250), newMessage(20, 32)
@@ -360,6 +361,7 @@ func run(t *testing.T, ops []byte) {
 	}
 }
 
+// RFC 9147 7.2 [4]
 func TestFlightAgainstModel(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(2, seed))
@@ -377,6 +379,8 @@ func FuzzFlight(f *testing.F) {
 }
 
 // Whatever is lost, and however the MTU changes, the peer has it all in the end.
+//
+// RFC 9147 5.5 [5]
 func TestFlightReachesThePeer(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(3, seed))

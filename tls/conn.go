@@ -220,6 +220,8 @@ func (c *Conn) stopTimer() {
 const minRead = 4096
 
 // fill reads the link once. The caller holds reading and mu.
+//
+// RFC 9846 6.1 [6]
 func (c *Conn) fill() error {
 	if c.readErr != nil {
 		return c.readErr
@@ -364,6 +366,8 @@ func (c *Conn) writeFragment(p []byte) error {
 // Close sends close_notify, for which it takes 5 seconds at most, and closes
 // the link. If a Write is in progress it only closes the link, which ends that
 // Write. A second Close returns net.ErrClosed.
+//
+// RFC 9846 6.1 [5]
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

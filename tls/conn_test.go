@@ -111,6 +111,8 @@ func TestConnOverPipe(t *testing.T) {
 }
 
 // Much data both ways at once, with keys changing under it.
+//
+// RFC 9846 5.1 [12]
 func TestConnBothWays(t *testing.T) {
 	checkLeaks(t)
 	eachVersion(t, func(t *testing.T, version uint16) {
@@ -174,6 +176,7 @@ func TestConnConcurrentUse(t *testing.T) {
 	s.Close()
 }
 
+// RFC 9846 6.1 [5]
 func TestConnClose(t *testing.T) {
 	checkLeaks(t)
 	eachVersion(t, func(t *testing.T, version uint16) {
@@ -265,6 +268,8 @@ func TestCloseOverDeadLink(t *testing.T) {
 }
 
 // A link that ends without close_notify may have been cut by anybody.
+//
+// RFC 9846 6.1 [6]
 func TestConnTruncated(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		c, s := openPair(t, version)

@@ -51,6 +51,8 @@ func NewReplayRegister(capacity int) AntiReplay { return session.NewReplayRegist
 // 0-RTT data, once Start has made its ClientHello; a server that takes such data
 // answers it before the client has proved that it is there. It returns how much
 // of p could be written; if that is not all, with ErrNoEarlyData.
+//
+// RFC 9846 5.5 [2]
 func (e *Engine) WriteEarly(p []byte, now time.Time) (int, error) {
 	switch {
 	case e.err != nil:

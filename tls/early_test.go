@@ -70,6 +70,7 @@ func readEarly(e *Engine) []byte {
 	return all
 }
 
+// RFC 9846 4.3.10 [1, 2, 5], 4.3.11.3 [1]
 func TestEarlyData(t *testing.T) {
 	client, server := earlyConfigs(t)
 	p := newPair(t, client, server)
@@ -150,6 +151,8 @@ func TestEarlyDataWaits(t *testing.T) {
 
 // What is exported of early data is the same on both sides before the handshake
 // is complete, and nothing else is exported by the client.
+//
+// RFC 9846 7.5 [2]
 func TestEarlyExporter(t *testing.T) {
 	client, server := earlyConfigs(t)
 	p := newPair(t, client, server)
@@ -196,6 +199,8 @@ func protocols(client, server *Config) {
 
 // TestEarlyDataRefused: each reason, as both sides see it; the connection goes
 // on, and nothing of the early data arrives until it is written again.
+//
+// RFC 9846 4.3.10 [3, 4, 5, 8, 10], 4.6 [2]
 func TestEarlyDataRefused(t *testing.T) {
 	other := func(id uint16) func(client, server *Config) {
 		return func(_, server *Config) { server.CipherSuites = []uint16{id} }
@@ -275,6 +280,8 @@ func TestEarlyDataRefused(t *testing.T) {
 }
 
 // TestTicketAge: a minute more or less is allowed, and the server says how much.
+//
+// RFC 9846 4.3.10 [3]
 func TestTicketAge(t *testing.T) {
 	for _, skew := range []time.Duration{-60 * time.Second, 0, time.Second, 60 * time.Second} {
 		client, server := earlyConfigs(t)
@@ -287,6 +294,8 @@ func TestTicketAge(t *testing.T) {
 }
 
 // TestEarlyDataNotOffered: what a client knows already.
+//
+// RFC 9846 4.3.10 [1], E.1 [2], F.5 [3]
 func TestEarlyDataNotOffered(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -329,6 +338,8 @@ func TestEarlyDataNotOffered(t *testing.T) {
 
 // Whoever sends a first flight again, to the same server or to one that shares
 // its keys and its register, gets a handshake and no data twice.
+//
+// RFC 9846 8 [1, 3, 4], 8.2 [1]
 func TestEarlyReplay(t *testing.T) {
 	client, server := earlyConfigs(t, func(_, server *Config) {
 		server.TicketKeys, server.AntiReplay = [][32]byte{{1}}, NewReplayRegister(0)
@@ -355,6 +366,8 @@ func TestEarlyReplay(t *testing.T) {
 
 // TestMaxEarlyData: a client writes no more than the ticket allows, and a server
 // takes no more.
+//
+// RFC 9846 4.7.1 [9]
 func TestMaxEarlyData(t *testing.T) {
 	client, server := earlyConfigs(t, func(_, server *Config) { server.MaxEarlyData = 40_000 })
 	p := newPair(t, client, server)
@@ -420,6 +433,24 @@ func TestMaxEarlyData(t *testing.T) {
 	p.exchange(t)
 }
 
+// Early data that is taken is protected as all else: a record that was changed ends
+// the connection.
+//
+// RFC 9846 4.3.10 [12]
+func TestEarlyDataDamaged(t *testing.T) {
+	client, server := earlyConfigs(t)
+	p := newPair(t, client, server)
+	p.begin(t, "early")
+	first := drain(p.client)
+	first[len(first)-1] ^= 1
+	p.server.Receive(first, testTime)
+	work(p.server)
+	wantAlert(t, "server", p.server.Err(), alert.BadRecordMAC, false)
+	if data := readEarly(p.server); len(data) > 0 {
+		t.Errorf("read %q", data)
+	}
+}
+
 // Data that comes with the second ClientHello doesn't open.
 func TestEarlyDataAfterSecondHello(t *testing.T) {
 	client, server := earlyConfigs(t)
@@ -435,6 +466,8 @@ func TestEarlyDataAfterSecondHello(t *testing.T) {
 }
 
 // A server that has lost 1.3 since it gave the session gets no connection.
+//
+// RFC 9846 E.3 [1]
 func TestEarlyDataDowngrade(t *testing.T) {
 	client, server := earlyConfigs(t, func(client, _ *Config) { client.MinVersion = VersionTLS12 })
 	server.MinVersion, server.MaxVersion = VersionTLS12, VersionTLS12
@@ -460,6 +493,7 @@ func TestEarlyMemory(t *testing.T) {
 
 // --- Conn
 
+// RFC 9846 F.5 [4]
 func TestConnEarlyData(t *testing.T) {
 	checkLeaks(t)
 	client, server := liveEarlyConfigs(t)
@@ -505,6 +539,8 @@ func TestConnEarlyDataRead(t *testing.T) {
 }
 
 // After a refusal, nothing works until the client knows; then it writes again.
+//
+// RFC 9846 4.3.10 [13], F.5 [3]
 func TestConnEarlyDataRejected(t *testing.T) {
 	client, server := liveEarlyConfigs(t)
 	server.EarlyData = false

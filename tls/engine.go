@@ -129,6 +129,8 @@ func (e *Engine) room(n int) []byte {
 }
 
 // received reads n bytes that were put where room said.
+//
+// RFC 9846 6.1 [1]
 func (e *Engine) received(n int, now time.Time) error {
 	if e.err != nil {
 		return e.err
@@ -176,6 +178,8 @@ func (e *Engine) earlyFirst() bool { return len(e.early) > 0 && e.machine.Open()
 // Config.MaxSendFragment or what the peer takes (ConnectionState.MaxPlaintext). It
 // fails before the connection is open and after Close, and with
 // ErrEarlyDataRejected until ForgetEarlyData.
+//
+// RFC 9846 2 [2]
 func (e *Engine) Write(p []byte, now time.Time) error {
 	switch {
 	case e.err != nil:
@@ -213,6 +217,8 @@ var (
 
 // guardKeys changes our keys well before their AEAD has protected as much as it
 // safely can (RFC 9846 5.5): at three quarters of it. 1.2 can't.
+//
+// RFC 9846 5.5 [1]
 func (e *Engine) guardKeys() error {
 	sealer := e.write.sealer
 	switch {
@@ -377,6 +383,8 @@ func (e *Engine) settle(err error) error {
 
 // fail latches err and sends its alert. This is the one place that sends alerts
 // of errors; one that came from the peer is latched where it is read.
+//
+// RFC 9846 6.2 [2]
 func (e *Engine) fail(err error) error {
 	if e.err != nil {
 		return e.err
@@ -394,6 +402,8 @@ func (e *Engine) fail(err error) error {
 }
 
 // end latches err.
+//
+// RFC 9846 6.2 [1]
 func (e *Engine) end(err error) {
 	e.err, e.messages = err, nil
 	if e.log != nil {

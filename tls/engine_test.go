@@ -215,6 +215,8 @@ func recut(b []byte, size int) (out []byte) {
 }
 
 // Both sides of every refusal, with the alert of who refuses.
+//
+// RFC 9846 6 [2], 6.2 [1, 6]
 func TestRefusals(t *testing.T) {
 	refuse := errors.New("no")
 	both := []uint16{VersionTLS12, VersionTLS13}
@@ -319,6 +321,7 @@ func checkUnusable(t *testing.T, e *Engine) {
 	}
 }
 
+// RFC 6347 4.1.2.2 [1]; RFC 9846 E.5 [2]
 func TestWrongConfig(t *testing.T) {
 	good, _ := configs(0)
 	for _, c := range []struct {
@@ -368,6 +371,7 @@ func TestWrongConfig(t *testing.T) {
 	}
 }
 
+// RFC 9846 6 [1], 6.1 [1]
 func TestClose(t *testing.T) {
 	for _, v := range versions {
 		t.Run(v.name, func(t *testing.T) {
@@ -404,6 +408,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// RFC 9846 2 [2]
 func TestNotOpen(t *testing.T) {
 	client, server := configs(VersionTLS13)
 	p := newPair(t, client, server)
@@ -421,6 +426,8 @@ func TestNotOpen(t *testing.T) {
 }
 
 // Everything about one connection can be followed, in order.
+//
+// RFC 9846 6.2 [5]
 func TestTrace(t *testing.T) {
 	client, server := configs(VersionTLS13)
 	var log []string
@@ -457,6 +464,8 @@ func TestTrace(t *testing.T) {
 }
 
 // Loggers say how a connection began and ended.
+//
+// RFC 9846 6.2 [5]
 func TestLog(t *testing.T) {
 	var log bytes.Buffer
 	client, server := configs(VersionTLS13)
@@ -473,8 +482,60 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// A first ClientHello says 1.0 in its record and all that follows 1.2, in either
+// version (RFC 9846 5.1). In 1.3 each side sends one ChangeCipherSpec (RFC 9846 E.4).
+//
+// RFC 9846 5.1 [10], E [2], E.4 [1]
+func TestRecordVersion(t *testing.T) {
+	for _, c := range []struct {
+		version uint16
+		groups  []tls.CurveID // of the server
+	}{{VersionTLS12, nil}, {VersionTLS13, nil}, {VersionTLS13, []tls.CurveID{tls.CurveP384}}} {
+		client, server := configs(c.version)
+		server.CurvePreferences = c.groups
+		p := connected(t, client, server)
+		p.exchange(t)
+		for who, sent := range map[string][]byte{"client": p.fromClient, "server": p.fromServer} {
+			want, disguises := protocol.VersionTLS12, 0
+			if who == "client" {
+				want = protocol.VersionTLS10
+			}
+			for ; len(sent) >= headerSize; want = protocol.VersionTLS12 {
+				h := parseHeader(sent)
+				if h.version != want {
+					t.Errorf("%s: a record of %v with %v, expected %v", who, h.content, h.version, want)
+				}
+				if h.content == protocol.ChangeCipherSpec {
+					disguises++
+				}
+				sent = sent[headerSize+h.length:]
+			}
+			if disguises != 1 {
+				t.Errorf("%s: %d ChangeCipherSpecs", who, disguises)
+			}
+		}
+	}
+}
+
+// A close_notify is a warning (RFC 9846 6.1).
+//
+// RFC 9846 6.1 [2]
+func TestCloseNotifyLevel(t *testing.T) {
+	_, server := configs(0)
+	e, err := NewServerEngine(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close(testTime)
+	if out := drain(e); !bytes.Equal(out, []byte{21, 3, 1, 0, 2, alertWarning, byte(alert.CloseNotify)}) {
+		t.Errorf("% x", out)
+	}
+}
+
 // A client that gives up under handshake keys says so behind its
 // ChangeCipherSpec: middleboxes expect one before anything that is protected.
+//
+// RFC 9846 A.1 [1]
 func TestAlertBehindChangeCipherSpec(t *testing.T) {
 	client, server := configs(VersionTLS13)
 	client.RootCAs = x509.NewCertPool()

@@ -24,6 +24,8 @@ func recordsOf(c *Config, content protocol.ContentType) *[]int {
 
 // A flight of handshake messages fills its records: in 1.3 the server's has two,
 // as the keys change behind the first message.
+//
+// RFC 9846 5.1 [6]
 func TestFlightFillsRecords(t *testing.T) {
 	for _, test := range []struct {
 		version uint16

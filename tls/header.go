@@ -41,6 +41,8 @@ func (h header) append(b []byte) []byte {
 // recordVersion is what records carry as their version: 1.0 before the version
 // is known, because some servers refuse a ClientHello otherwise (RFC 9846 5.1,
 // RFC 5246 E.1), then 1.2 in both versions.
+//
+// RFC 9846 5.1 [10], E [2]
 func recordVersion(v protocol.Version) protocol.Version {
 	if v == 0 {
 		return protocol.VersionTLS10

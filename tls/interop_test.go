@@ -79,6 +79,7 @@ func (i interop) theirs(client, server *tls.Config, version uint16) {
 	server.ClientAuth, server.ClientCAs = s.ClientAuth, s.ClientCAs
 }
 
+// RFC 9846 5 [4], 5.1 [6], 5.3 [1]
 func TestInterop(t *testing.T) {
 	checkLeaks(t)
 	for _, i := range interops {
@@ -219,6 +220,8 @@ func TestInteropRefusals(t *testing.T) {
 }
 
 // Keys change as we ask, while data flows.
+//
+// RFC 9846 4.7.3 [2]
 func TestInteropKeyUpdate(t *testing.T) {
 	ourClient, _ := configs(VersionTLS13)
 	_, goServer := goConfigs(VersionTLS13)

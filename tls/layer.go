@@ -52,6 +52,8 @@ func (l *layer) Send(m handshake.Message) {
 }
 
 // pack makes records of the messages that wait.
+//
+// RFC 9846 5.1 [7]
 func (e *Engine) pack() error {
 	waiting := e.unpacked
 	e.unpacked = nil // append packs, too
@@ -66,6 +68,8 @@ func (e *Engine) pack() error {
 // disguise sends the ChangeCipherSpec of 1.3, once: it means nothing, but makes
 // middleboxes take the handshake for a resumption of 1.2 (RFC 9846 E.4). It is
 // always in the clear. Before 0-RTT data, 1.3 is only hoped for.
+//
+// RFC 9846 E.4 [1]
 func (e *Engine) disguise() {
 	if e.disguised || e.version != 0 && !e.version.Is13() {
 		return
@@ -97,6 +101,8 @@ func (e *Engine) answersTooEarly() bool { return !e.machine.Open() && e.leftOver
 
 // errExcess is about handshake bytes behind a message that ends a flight, or
 // after which the keys change (RFC 9846 5.1).
+//
+// RFC 9846 5.1 [4]
 func errExcess(where string) error {
 	return alert.Peerf(alert.UnexpectedMessage, "%w: %s", alert.ExcessHandshakeData, where)
 }
@@ -105,6 +111,7 @@ func errExcess(where string) error {
 // is looking at.
 func (e *Engine) leftOver() bool { return len(e.messages) > e.offered }
 
+// RFC 9846 5.1 [6]
 func (l *layer) WriteKey(k handshake.TrafficKey) error {
 	w, err := newWriteLevel(k)
 	if err != nil {
@@ -125,6 +132,8 @@ func (l *layer) WriteKey(k handshake.TrafficKey) error {
 }
 
 // ReadKey replaces the keys at once: over a stream nothing arrives late.
+//
+// RFC 9846 4.7.3 [8]
 func (l *layer) ReadKey(k handshake.TrafficKey) error {
 	e := (*Engine)(l)
 	if e.leftOver() {
@@ -164,6 +173,8 @@ func (l *layer) Finish() {
 }
 
 // maxFragment is how much plaintext goes into one record.
+//
+// RFC 9846 5.1 [12]
 func (e *Engine) maxFragment() int {
 	most := e.machine.SendLimit(e.write.number)
 	if e.config.MaxSendFragment != 0 {
@@ -174,6 +185,8 @@ func (e *Engine) maxFragment() int {
 
 // append makes one record of a fragment, for Transmit, behind the messages that
 // wait.
+//
+// RFC 9846 5 [4]
 func (e *Engine) append(content protocol.ContentType, fragment []byte) error {
 	if len(e.unpacked) > 0 {
 		if err := e.pack(); err != nil {
@@ -195,6 +208,8 @@ func (e *Engine) number(l level) protocol.RecordNumber {
 }
 
 // sendAlert sends one alert (RFC 9846 6).
+//
+// RFC 9846 5.1 [8], 6.1 [2]
 func (e *Engine) sendAlert(a alert.Alert) error {
 	level := byte(alertFatal)
 	if a == alert.CloseNotify {

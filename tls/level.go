@@ -42,6 +42,7 @@ type writeLevel struct {
 	most    int            // bytes of content and padding
 }
 
+// RFC 9846 5.3 [1]
 func newWriteLevel(k handshake.TrafficKey) (w writeLevel, err error) {
 	w.number, w.is13 = k.Level, k.Suite.Version.Is13()
 	w.sealer, err = record.NewSealer(k.Suite, k.Key)
@@ -50,6 +51,8 @@ func newWriteLevel(k handshake.TrafficKey) (w writeLevel, err error) {
 
 // append appends one record of a fragment of at most maxPlaintext bytes to out.
 // It allocates only to grow out.
+//
+// RFC 9846 5.3 [2], 5.4 [1]
 func (w *writeLevel) append(out []byte, v protocol.Version, content protocol.ContentType, fragment []byte) ([]byte, error) {
 	if w.sealer == nil {
 		out = header{content, recordVersion(v), len(fragment)}.append(out)
@@ -96,6 +99,8 @@ func newReadLevel(k handshake.TrafficKey) (r readLevel, err error) {
 // open removes the protection of a whole record in place, and returns its
 // content type and plaintext, of up to most bytes with its padding. record.ErrOpen
 // says that it does not authenticate.
+//
+// RFC 9846 5.4 [3, 4]
 func (r *readLevel) open(v protocol.Version, h header, whole []byte, most int) (protocol.ContentType, []byte, error) {
 	body, additional := whole[headerSize:], whole[:headerSize]
 	if !v.Is13() {
@@ -124,6 +129,7 @@ func (r *readLevel) open(v protocol.Version, h header, whole []byte, most int) (
 	return protocol.ContentType(inner[last]), inner[:last], nil
 }
 
+// RFC 9846 5.4 [5]
 func checkLength(n, most int) error {
 	if n > most {
 		return alert.Peerf(alert.RecordOverflow, "%w: %d bytes, more than %d", alert.PlaintextTooLong, n, most)

@@ -24,6 +24,8 @@ const overhead13 = headerSize + 1 + 16
 
 // Under RecordPadding all records of 1.3 that are protected have one of few
 // lengths.
+//
+// RFC 9846 5.4 [1]
 func TestRecordPadding(t *testing.T) {
 	for _, c := range []struct{ block, fragment, size, want int }{
 		{256, 0, 1, 256},

@@ -70,6 +70,8 @@ func (e *Engine) receiveRecord() (bool, error) {
 }
 
 // checkHeader refuses a record before its fragment is awaited.
+//
+// RFC 9846 5 [5], 5.1 [11, 13], 5.2 [2]
 func (e *Engine) checkHeader(h header) error {
 	if err := e.checkTLS(h); err != nil {
 		return err
@@ -104,6 +106,8 @@ func (e *Engine) checkHeader(h header) error {
 
 // checkTLS tells other protocols from TLS by how they begin: by a mistake that
 // many make, or by a record of no version.
+//
+// RFC 9846 E.5 [6, 11]
 func (e *Engine) checkTLS(h header) error {
 	if h.version>>8 == protocol.VersionTLS12>>8 || e.version != 0 {
 		return nil
@@ -119,6 +123,8 @@ func (e *Engine) checkTLS(h header) error {
 }
 
 // open takes a whole record.
+//
+// RFC 9846 4.3.10 [12], 5.2 [3]
 func (e *Engine) open(h header, whole []byte) error {
 	number := e.number(e.read.level)
 	body := whole[headerSize:]
@@ -160,6 +166,8 @@ func (e *Engine) ignoresChangeCipherSpec() bool {
 
 // receiveDisguise takes the ChangeCipherSpec of 1.3: allowed from the first
 // ClientHello up to the peer's Finished, but not inside a message (RFC 9846 5).
+//
+// RFC 9846 5 [1, 2, 3]
 func (e *Engine) receiveDisguise(body []byte) error {
 	switch {
 	case len(body) != 1 || body[0] != 1:
@@ -187,6 +195,8 @@ func (e *Engine) countEmpty() error {
 }
 
 // dispatch takes the content of a record.
+//
+// RFC 9846 5.4 [2]
 func (e *Engine) dispatch(content protocol.ContentType, body []byte) error {
 	if len(body) == 0 {
 		if content != protocol.ApplicationData { // RFC 9846 5.1, 5.4
@@ -218,6 +228,8 @@ func (e *Engine) dispatch(content protocol.ContentType, body []byte) error {
 }
 
 // errInterleaved is RFC 9846 5.1: no other record inside of a message.
+//
+// RFC 9846 5.1 [2]
 func errInterleaved(content protocol.ContentType) error {
 	return alert.Peerf(alert.UnexpectedMessage, "%w of %v inside of a handshake message", alert.UnexpectedRecord, content)
 }
@@ -245,6 +257,8 @@ const (
 
 // receiveAlert takes an alert. In 1.3 only two kinds don't end the connection,
 // and only they may be warnings.
+//
+// RFC 9846 6 [1, 2, 4], 6.1 [4]
 func (e *Engine) receiveAlert(body []byte) error {
 	if len(body) != alertSize {
 		return alert.Peerf(alert.DecodeError, "%w of %d bytes, expected %d", alert.MalformedAlert, len(body), alertSize)

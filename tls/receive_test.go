@@ -59,6 +59,8 @@ const (
 // none means that the server goes on.
 const none = alert.Alert(255)
 
+// RFC 9846 4.7.3 [7, 8], 5 [2, 3, 5], 5.1 [2, 4, 8, 11, 13], 5.2 [2, 3], 5.4 [2, 3, 4, 5], 6 [4],
+// 6.1 [4], 6.2 [2]
 func TestMisdeeds(t *testing.T) {
 	keyUpdate := "\x18\x00\x00\x01\x00"
 	both := []uint16{VersionTLS12, VersionTLS13}
@@ -204,6 +206,8 @@ func nextKey(m misdeed) {
 }
 
 // What comes before the handshake's end.
+//
+// RFC 9846 5 [1, 2, 3], 5.1 [13], E.5 [6, 11]
 func TestEarlyMisdeeds(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -266,6 +270,8 @@ func TestEarlyMisdeeds(t *testing.T) {
 
 // Handshake bytes behind a message that the keys change with, or that has to be
 // answered first.
+//
+// RFC 9846 5.1 [4]
 func TestExcessHandshakeData(t *testing.T) {
 	for i := range scenarios {
 		t.Run(scenarios[i].name, func(t *testing.T) {
@@ -336,6 +342,8 @@ func TestDataBehindFinished(t *testing.T) {
 }
 
 // What a side writes under one key fills its records.
+//
+// RFC 9846 5.1 [2, 7]
 func TestHandshakeRecordsAreFull(t *testing.T) {
 	client, server := configs(VersionTLS13)
 	server.Certificates = []tls.Certificate{longChain(t, 3*maxPlaintext)}
@@ -376,6 +384,8 @@ func TestAlertInTheClear(t *testing.T) {
 }
 
 // Refused 0-RTT is passed over, up to a limit and until something else comes.
+//
+// RFC 9846 4.3.10 [5]
 func TestSkipEarly(t *testing.T) {
 	early := "\x17\x03\x03\x00\x20" + strings.Repeat("?", 32)
 	clear := "\x16\x03\x03\x00\x01\x01"
@@ -439,6 +449,7 @@ func TestClaimedLengthCostsNothing(t *testing.T) {
 	}
 }
 
+// RFC 9846 4.7.3 [2]
 func TestKeyUpdate(t *testing.T) {
 	p := connectedVersion(t, VersionTLS13)
 	levels := func(want ...uint64) {
@@ -498,6 +509,7 @@ func limited(t *testing.T, id uint16, records uint64) {
 	t.Cleanup(func() { s.AEAD = original })
 }
 
+// RFC 9846 5.5 [1]
 func TestConfidentialityLimit(t *testing.T) {
 	const records = 8
 	limited(t, TLS_AES_128_GCM_SHA256, records)
@@ -547,6 +559,8 @@ func TestConfidentialityLimit(t *testing.T) {
 }
 
 // A sequence number never repeats.
+//
+// RFC 9846 5.3 [2]
 func TestSequenceNumbersEnd(t *testing.T) {
 	p := connectedVersion(t, VersionTLS12)
 	p.client.write.sequence = 1<<64 - 2

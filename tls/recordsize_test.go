@@ -14,6 +14,8 @@ import (
 
 // What the peers agree on bounds all records, or all protected ones, of the
 // handshake and after it, padding included; and Write splits.
+//
+// RFC 9846 5.1 [12]
 func TestRecordSizes(t *testing.T) {
 	for name, test := range map[string]struct {
 		client, server Config
@@ -76,6 +78,8 @@ func TestRecordSizes(t *testing.T) {
 
 // A record with more than what was agreed is a record_overflow, with padding, too;
 // and one that claims to be longer than such a record can be, before it has come.
+//
+// RFC 9846 5.4 [5]
 func TestRecordOverflow(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for _, change := range []func(client, server *Config){

@@ -41,6 +41,7 @@ func (e *Engine) traceMessage(d handshake.Direction, kind protocol.HandshakeType
 	}
 }
 
+// RFC 9846 6.2 [5]
 func (e *Engine) traceAlert(d handshake.Direction, a alert.Alert) {
 	if e.config.Trace != nil {
 		e.trace(Event{Kind: handshake.EventAlert, Direction: d, Alert: a})

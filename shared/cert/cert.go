@@ -109,6 +109,8 @@ func Leaf(c *tls.Certificate) (*x509.Certificate, error) {
 
 // CheckKey reports a private key that is not the leaf's: its signatures would
 // only fail at the peer.
+//
+// RFC 9846 4.5.1 [9]
 func CheckKey(c *tls.Certificate) error {
 	leaf, err := Leaf(c)
 	if err != nil {

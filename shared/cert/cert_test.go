@@ -8,6 +8,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 )
 
+// RFC 9846 4.5.1 [9]
 func TestCheckKey(t *testing.T) {
 	ours, other := must(SelfSigned(now, "a.example")), must(SelfSigned(now, "b.example"))
 	if err := CheckKey(&ours); err != nil {

@@ -1,12 +1,14 @@
 package cert
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -20,6 +22,8 @@ const maxRSABits = 8192
 // encoding each, which must not be changed any more. Certificates that were parsed
 // before, and that somebody still holds, are the same again. A key with the OID RSASSA-PSS becomes a *PSSPublicKey. Errors
 // are decode_error, and bad_certificate for an RSA key over 8192 bits.
+//
+// RFC 9846 4.5.1.2 [1], C.2 [1]
 func Parse(raw [][]byte) ([]*x509.Certificate, error) {
 	chain := make([]*x509.Certificate, len(raw))
 	for i, der := range raw {
@@ -74,6 +78,7 @@ func VerifyClient(chain []*x509.Certificate, roots *x509.CertPool, now time.Time
 	})
 }
 
+// RFC 9846 4.5.1 [11], E [3]
 func verify(chain []*x509.Certificate, options x509.VerifyOptions) ([][]*x509.Certificate, error) {
 	if len(chain) == 0 {
 		return nil, alert.Peerf(alert.DecodeError, "expected a certificate, the peer sent none") // RFC 9846 4.4.2.4
@@ -88,7 +93,7 @@ func verify(chain []*x509.Certificate, options x509.VerifyOptions) ([][]*x509.Ce
 	}
 	chains, err := leaf.Verify(options)
 	if err != nil {
-		description, fault := classify(err)
+		description, fault := classify(err, chain)
 		return nil, &alert.Error{
 			Alert: description,
 			Fault: fault,
@@ -98,9 +103,14 @@ func verify(chain []*x509.Certificate, options x509.VerifyOptions) ([][]*x509.Ce
 	return chains, nil
 }
 
-// classify finds the alert for what crypto/x509 found (RFC 9846 6.2).
-func classify(err error) (alert.Alert, alert.Fault) {
+// classify finds the alert for what crypto/x509 found in a chain (RFC 9846 6.2).
+//
+// RFC 9846 4.5.1.2 [10], 6.2 [6]
+func classify(err error, chain []*x509.Certificate) (alert.Alert, alert.Fault) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		if slices.ContainsFunc(chain, overBrokenHash) {
+			return alert.BadCertificate, alert.Peer
+		}
 		return alert.UnknownCA, alert.Peer
 	}
 	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
@@ -117,6 +127,19 @@ func classify(err error) (alert.Alert, alert.Fault) {
 	return alert.BadCertificate, alert.Peer
 }
 
+// overBrokenHash reports whether a certificate's signature is over MD5 or SHA-1, which
+// crypto/x509 takes for the want of an issuer, and RFC 9846 4.5.1.3 for a bad
+// certificate. Nobody looks at that of a root.
+//
+// RFC 9846 4.5.1.3 [2, 3]
+func overBrokenHash(c *x509.Certificate) bool {
+	switch c.SignatureAlgorithm {
+	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return !bytes.Equal(c.RawIssuer, c.RawSubject)
+	}
+	return false
+}
+
 func unsupportedKey(public crypto.PublicKey) error {
 	return alert.Peerf(alert.UnsupportedCertificate, "expected an ECDSA (P-256, P-384, P-521), Ed25519 or RSA key, the peer has a %s", describe(public))
 }
@@ -127,6 +150,8 @@ var keyUsage = asn1.ObjectIdentifier{2, 5, 29, 15} // RFC 5280 4.2.1.3
 // lacks what is needed: digitalSignature (RFC 9846 4.5.1.2), or keyEncipherment
 // for key transport (RFC 5246 7.4.2). It holds for pinned certificates, too, so it
 // is not a part of VerifyServer and VerifyClient.
+//
+// RFC 9846 4.5.1.2 [3]
 func CheckKeyUsage(leaf *x509.Certificate, needed x509.KeyUsage) error {
 	if leaf.KeyUsage&needed != 0 {
 		return nil

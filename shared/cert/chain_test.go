@@ -1,6 +1,8 @@
 package cert
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +16,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/alert"
 )
 
+// RFC 9846 4.5.1.2 [10], 6.2 [6]
 func TestVerifyServer(t *testing.T) {
 	root, stranger := newAuthority("root"), newAuthority("stranger")
 	roots := x509.NewCertPool()
@@ -74,6 +77,80 @@ func TestVerifyServer(t *testing.T) {
 	wantAlert(t, err, alert.InternalError, alert.Local)
 }
 
+// Behind the leaf certificates may stand in any order, and some that nobody needs
+// (RFC 9846 4.5.1).
+//
+// RFC 9846 4.5.1 [11]
+func TestVerifyAnyOrder(t *testing.T) {
+	root, stranger := newAuthority("root"), newAuthority("stranger")
+	roots := x509.NewCertPool()
+	roots.AddCert(root.certificate)
+	below := func(above authority, name string) authority {
+		a := authority{key: p256()}
+		a.certificate = must(x509.ParseCertificate(above.issue(a.key.Public(), func(c *x509.Certificate) {
+			c.Subject, c.IsCA, c.BasicConstraintsValid = pkix.Name{CommonName: name}, true, true
+			c.KeyUsage, c.ExtKeyUsage, c.DNSNames = x509.KeyUsageCertSign, nil, nil
+		})))
+		return a
+	}
+	first := below(root, "first")
+	second := below(first, "second")
+	chain := must(Parse([][]byte{second.issue(p256().Public(), nil), stranger.certificate.Raw, first.certificate.Raw, second.certificate.Raw}))
+	chains, err := VerifyServer(chain, roots, "godwit.example", now)
+	if err != nil || len(chains[0]) != 4 {
+		t.Errorf("%v, %v", chains, err)
+	}
+}
+
+// What only a signature over MD5 or SHA-1 ties to a root is a bad certificate
+// (RFC 9846 4.5.1.3), and not one of an unknown authority.
+//
+// RFC 9846 4.5.1.3 [2, 3]
+func TestVerifyBrokenHashes(t *testing.T) {
+	below := func(above authority, name string, key crypto.Signer, algorithm x509.SignatureAlgorithm) authority {
+		a := authority{key: key}
+		a.certificate = must(x509.ParseCertificate(above.issue(a.key.Public(), func(c *x509.Certificate) {
+			c.Subject, c.IsCA, c.BasicConstraintsValid = pkix.Name{CommonName: name}, true, true
+			c.KeyUsage, c.ExtKeyUsage, c.DNSNames = x509.KeyUsageCertSign, nil, nil
+			c.SignatureAlgorithm = algorithm
+		})))
+		return a
+	}
+	root := below(newAuthority("above"), "root", rsa2048(), x509.ECDSAWithSHA256)
+	roots := x509.NewCertPool()
+	roots.AddCert(root.certificate)
+	broken := below(root, "broken", rsaOther(), x509.SHA1WithRSA)
+	leaf := func(above authority, algorithm x509.SignatureAlgorithm) []byte {
+		return above.issue(p256().Public(), func(c *x509.Certificate) { c.SignatureAlgorithm = algorithm })
+	}
+	for _, test := range []struct {
+		name  string
+		chain [][]byte
+		want  alert.Alert // CloseNotify for none
+	}{
+		{"SHA-1", [][]byte{leaf(root, x509.SHA1WithRSA)}, alert.BadCertificate},
+		{"MD5", [][]byte{overMD5(leaf(root, x509.SHA1WithRSA))}, alert.BadCertificate},
+		{"SHA-1 above the leaf", [][]byte{leaf(broken, x509.SHA256WithRSA), broken.certificate.Raw}, alert.BadCertificate},
+		{"SHA-1 beside a chain", [][]byte{leaf(root, x509.SHA256WithRSA), broken.certificate.Raw}, alert.CloseNotify},
+	} {
+		_, err := VerifyServer(must(Parse(test.chain)), roots, "godwit.example", now)
+		switch {
+		case test.want != alert.CloseNotify:
+			t.Run(test.name, func(t *testing.T) { wantAlert(t, err, test.want, alert.Peer) })
+		case err != nil:
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// overMD5 is a certificate with sha1WithRSAEncryption that says md5WithRSAEncryption
+// instead, which crypto/x509 makes none with.
+func overMD5(der []byte) []byte {
+	sha1WithRSA := must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}))
+	md5WithRSA := must(asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4}))
+	return bytes.ReplaceAll(der, sha1WithRSA, md5WithRSA)
+}
+
 // Applications look into errors for the types of crypto/tls and crypto/x509.
 func TestVerifyServerErrorTypes(t *testing.T) {
 	root, stranger := newAuthority("root"), newAuthority("stranger")
@@ -119,11 +196,12 @@ func TestVerifyClient(t *testing.T) {
 }
 
 func TestClassifyMissingSystemRoots(t *testing.T) {
-	if description, fault := classify(x509.SystemRootsError{}); description != alert.UnknownCA || fault != alert.Local {
+	if description, fault := classify(x509.SystemRootsError{}, nil); description != alert.UnknownCA || fault != alert.Local {
 		t.Errorf("expected unknown_ca by local fault, got %v by %v fault", description, fault)
 	}
 }
 
+// RFC 9846 4.5.1.2 [1], C.2 [1]
 func TestParseRefuses(t *testing.T) {
 	root := newAuthority("root")
 	good := root.issue(p256().Public(), nil)
@@ -145,6 +223,7 @@ func TestParseRefuses(t *testing.T) {
 	wantAlert(t, err, alert.BadCertificate, alert.Peer)
 }
 
+// RFC 9846 4.5.1.2 [3]
 func TestCheckKeyUsage(t *testing.T) {
 	root := newAuthority("root")
 	leaf := func(edit func(*x509.Certificate)) *x509.Certificate {

@@ -51,6 +51,8 @@ type scheme struct {
 // schemes are in order of preference. crypto/tls names all but rsa_pss_pss and
 // the code points by which a client whose key can do nothing else (in old
 // hardware, mostly) may sign with PKCS #1 in 1.3 after all (RFC 9963).
+//
+// RFC 9846 4.3.3 [12, 15, 18], 9.1 [2]
 var schemes = [...]scheme{
 	{tls.ECDSAWithP256AndSHA256, "ecdsa_secp256r1_sha256", signECDSA, crypto.SHA256, elliptic.P256(), in12 | in13},
 	{tls.ECDSAWithP384AndSHA384, "ecdsa_secp384r1_sha384", signECDSA, crypto.SHA384, elliptic.P384(), in12 | in13},
@@ -92,6 +94,8 @@ func find(id tls.SignatureScheme) (s scheme, known bool) {
 }
 
 // allowed reports whether s may make a signature.
+//
+// RFC 9846 4.3.3 [11], 4.5.2 [7]
 func (s scheme) allowed(u Use) bool {
 	switch {
 	case s.hash == crypto.SHA1 && !u.SHA1:
@@ -105,6 +109,8 @@ func (s scheme) allowed(u Use) bool {
 }
 
 // fits reports whether a key of a handshake of version v signs in scheme s.
+//
+// RFC 9846 4.3.3 [1, 6, 17], 4.5.2 [6]
 func (s scheme) fits(public crypto.PublicKey, v protocol.Version) bool {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
@@ -207,6 +213,8 @@ func Usable(key crypto.PrivateKey, within []tls.SignatureScheme, u Use) ([]tls.S
 // Choose returns the first of the Usable schemes that peer, the peer's
 // signature_algorithms, holds. No scheme in common is handshake_failure; in 1.3
 // a peer without the extension gets missing_extension.
+//
+// RFC 9846 4.5.2 [4]
 func Choose(key crypto.PrivateKey, within []tls.SignatureScheme, u Use, peer []tls.SignatureScheme) (tls.SignatureScheme, error) {
 	if len(peer) == 0 && u.Version.Is13() { // RFC 9846 4.3.3
 		return 0, alert.Peerf(alert.MissingExtension, "%w: expected signature_algorithms, the peer sent none", alert.NoCommonScheme)

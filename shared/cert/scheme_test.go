@@ -9,6 +9,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
+// RFC 9846 4.3.3 [12, 15]
 func TestSchemes(t *testing.T) {
 	common := []tls.SignatureScheme{0x0403, 0x0503, 0x0603, 0x0807, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b}
 	for _, u := range everyUse {
@@ -100,6 +101,7 @@ func TestUsableKeepsToTheList(t *testing.T) {
 	wantAlert(t, err, alert.HandshakeFailure, alert.Local)
 }
 
+// RFC 9846 4.5.2 [4]
 func TestChoose(t *testing.T) {
 	key := rsa2048()
 	peer := []tls.SignatureScheme{0x0a0a, tls.Ed25519, tls.PKCS1WithSHA256, tls.PSSWithSHA512, tls.PSSWithSHA384}

@@ -65,6 +65,8 @@ func Sign(key crypto.Signer, id tls.SignatureScheme, content []byte) ([]byte, er
 // errors are unsupported_certificate for a key of no known Kind, illegal_parameter
 // for a scheme that the key or the version doesn't allow, and decrypt_error for a
 // signature that is wrong. That the scheme was offered is for the caller to check.
+//
+// RFC 9846 4.5.2 [9]
 func Verify(public crypto.PublicKey, u Use, id tls.SignatureScheme, content, signature []byte) error {
 	if KindOf(public) == Unsupported {
 		return unsupportedKey(public)
@@ -110,6 +112,7 @@ func sum(hash crypto.Hash, content []byte) []byte {
 	return h.Sum(nil)
 }
 
+// RFC 9846 4.3.3 [5]
 func (s scheme) verifyPSS(key *rsa.PublicKey, digest, signature []byte) bool {
 	options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 	return rsa.VerifyPSS(key, s.hash, digest, signature, options) == nil

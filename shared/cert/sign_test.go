@@ -34,6 +34,8 @@ func TestContent13(t *testing.T) {
 
 // Every key with every scheme in every version: what the RFCs allow goes there
 // and back, everything else is refused on both sides.
+//
+// RFC 9846 4.3.3 [1, 17, 18], 4.5.2 [6, 7], 9.1 [2]
 func TestSignVerify(t *testing.T) {
 	content := Content13(ServerVerify, make([]byte, 32))
 	for _, k := range keyTypes {
@@ -163,6 +165,7 @@ func readPSS(t testing.TB, file string) (*x509.Certificate, []byte) {
 	return must(Parse([][]byte{certificate.Bytes}))[0], signature.Bytes
 }
 
+// RFC 9846 4.3.3 [6]
 func TestVerifyPSSKeys(t *testing.T) {
 	content := []byte("what was signed")
 	for file, sha384 := range map[string]alert.Alert{
@@ -220,6 +223,8 @@ func TestParsePSSParametersRefuses(t *testing.T) {
 }
 
 // RFC 9846 4.3.3: the salt is as long as the hash.
+//
+// RFC 9846 4.3.3 [5]
 func TestVerifyRefusesAnotherSaltLength(t *testing.T) {
 	content := []byte("what was signed")
 	for _, length := range []int{rsa.PSSSaltLengthAuto, 20, 31, 33, 64} {

@@ -24,6 +24,7 @@ const (
 	typeECDSASign = 64
 )
 
+// RFC 9846 4.4.2 [3]
 func writeCertificateRequest(m *Machine, b *wire.Builder) error {
 	if !m.version.Is13() {
 		out := message.CertificateRequest12{
@@ -104,6 +105,7 @@ func writeCertificate(m *Machine, b *wire.Builder) error {
 	return nil
 }
 
+// RFC 9846 4.5.1 [8]
 func (m *Machine) writeChain13(b *wire.Builder, chain [][]byte) error {
 	var out message.Certificate13
 	for _, c := range chain {
@@ -126,6 +128,7 @@ func inCertificateOf(r Role) where {
 	return inServerCertificate
 }
 
+// RFC 9846 4.5.1.3 [1]
 func readServerCertificate(m *Machine, body []byte) error {
 	raw, err := m.readChain(body)
 	if err != nil {
@@ -174,6 +177,7 @@ func (m *Machine) readChain(body []byte) ([][]byte, error) {
 	return cloneAll(in.Chain), err
 }
 
+// RFC 9846 4.5.1 [5]
 func (m *Machine) readChain13(body []byte) ([][]byte, error) {
 	in, err := parse(&message.Certificate13{}, body)
 	if err != nil {
@@ -397,6 +401,8 @@ func (m *Machine) sign(content []byte) ([]byte, error) {
 
 // checkSignature checks a signature of the peer's key, by a scheme that we offered
 // or that its delegated credential names.
+//
+// RFC 9846 4.5.2 [8]
 func (m *Machine) checkSignature(scheme uint16, content, signature []byte) error {
 	s, accepted := tls.SignatureScheme(scheme), m.acceptable()
 	if d := m.shown.delegated; d != nil {

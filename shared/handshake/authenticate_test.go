@@ -67,6 +67,8 @@ func (f forgery) sign(t *testing.T, m *Machine, r Role, key crypto.PrivateKey, c
 }
 
 // TestForgeries replaces the signatures of both sides.
+//
+// RFC 9846 4.5.2 [4, 8, 9]
 func TestForgeries(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		for _, f := range forgeries() {
@@ -125,6 +127,8 @@ func (f forgery) replace(t *testing.T, to *Machine, r Role, m Message, server, c
 }
 
 // TestClientAuth runs all of crypto/tls's modes.
+//
+// RFC 9846 4.5.1 [2, 4]
 func TestClientAuth(t *testing.T) {
 	shows := map[string]tls.Certificate{
 		"none": {}, "trusted": testPKI().leaf[p256], "of a stranger": testPKI().stranger,
@@ -190,6 +194,8 @@ func TestClientAuth(t *testing.T) {
 }
 
 // TestServerVerification is the client's side.
+//
+// RFC 9846 E [3]
 func TestServerVerification(t *testing.T) {
 	p := testPKI()
 	expired := func(c *Config) { c.Time = func() time.Time { return testTime.AddDate(2, 0, 0) } }
@@ -237,6 +243,8 @@ func TestServerVerification(t *testing.T) {
 }
 
 // TestCertificateMessages: what the message itself may be.
+//
+// RFC 9846 4.5.1 [5, 6], 4.5.1.3 [1]
 func TestCertificateMessages(t *testing.T) {
 	leaf := testPKI().leaf[p256].Certificate[0]
 	entry := func(extensions ...byte) message.CertificateEntry {
@@ -326,6 +334,8 @@ func TestServerOutsideItsOffer(t *testing.T) {
 }
 
 // TestKeyUsage: a key that must not sign proves nothing (RFC 9846 4.5.1.2).
+//
+// RFC 9846 4.5.1.2 [3]
 func TestKeyUsage(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server := configs(v)
@@ -337,6 +347,8 @@ func TestKeyUsage(t *testing.T) {
 }
 
 // TestCertificateRequests: which certificate a client shows.
+//
+// RFC 9846 4.3.4 [1], 4.5.1 [3], 4.5.1.2 [4]
 func TestCertificateRequests(t *testing.T) {
 	p := testPKI()
 	types := func(types ...uint8) func(*message.CertificateRequest12) {
@@ -385,6 +397,8 @@ func TestCertificateRequests(t *testing.T) {
 }
 
 // TestCertificateRequest13 checks the extensions of 1.3's CertificateRequest.
+//
+// RFC 9846 4.3 [5], 4.3.5 [4], 4.4.2 [3, 5, 6], 9.3 [5]
 func TestCertificateRequest13(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit func(*message.CertificateRequest13, *extensionList)

@@ -54,6 +54,8 @@ func testClientHello(t *testing.T, v protocol.Version, cases []clientHelloCase) 
 	}
 }
 
+// RFC 9846 4.2.1 [1, 3, 4], 4.2.2 [7, 12, 15, 17], 4.3.1 [3, 4], 4.3.3 [3], 4.5.1.1 [2], 9.2 [12],
+// 9.3 [4], E.2 [3]
 func TestClientHello13(t *testing.T) {
 	testClientHello(t, protocol.VersionTLS13, []clientHelloCase{
 		{"GREASE everywhere", func(m *message.ClientHello, x *extensionList) { // RFC 8701
@@ -106,6 +108,7 @@ func TestClientHello13(t *testing.T) {
 	})
 }
 
+// RFC 9846 4.2.2 [16], 4.3.3 [4], E.5 [4]
 func TestClientHello12(t *testing.T) {
 	testClientHello(t, protocol.VersionTLS12, []clientHelloCase{
 		{"no null compression", func(m *message.ClientHello, _ *extensionList) { m.Compression = []byte{1} }, alert.IllegalParameter},
@@ -152,6 +155,7 @@ func TestRenegotiationInfo(t *testing.T) {
 	}
 }
 
+// RFC 9846 4.2.2 [2]
 func TestSecondClientHello(t *testing.T) {
 	for _, c := range []clientHelloCase{
 		{"no share", with(protocol.ExtKeyShare, 0, 0), alert.IllegalParameter},
@@ -195,6 +199,8 @@ func TestSecondClientHello(t *testing.T) {
 }
 
 // TestLegacyCookie: DTLS 1.3 has none (RFC 9147 5.3).
+//
+// RFC 9147 5.3 [5]
 func TestLegacyCookie(t *testing.T) {
 	client, server := configs(protocol.VersionDTLS13)
 	p := begin(t, protocol.Datagram, client, server)

@@ -621,16 +621,16 @@ const (
 	DefaultMaxSplitHello    = 4096
 )
 
-// A PathCheck is how the peer's new address is checked (RFC 9853 4).
+// A PathCheck is how the peer's new address is checked (RFC 9853 5).
 type PathCheck uint8
 
 const (
 	// EnhancedPathCheck asks at the old address first, and at the new one only if
 	// the peer is there no more: somebody who copies its records and is faster than
-	// the network can't draw the association to an address of his (RFC 9853 4.2). It takes
+	// the network can't draw the association to an address of his (RFC 9853 5.2). It takes
 	// a second longer where the old address is dead.
 	EnhancedPathCheck PathCheck = iota
-	// BasicPathCheck asks at the new address alone (RFC 9853 4.1).
+	// BasicPathCheck asks at the new address alone (RFC 9853 5.1).
 	BasicPathCheck
 	// NoPathCheck neither offers nor makes checks; see AcceptMove.
 	NoPathCheck
@@ -657,6 +657,8 @@ type AntiReplay = session.AntiReplay
 
 // Enabled reports whether v, given in either transport's number, lies between
 // MinVersion and MaxVersion.
+//
+// RFC 9846 4.3.1 [5]
 func (c *Config) Enabled(v protocol.Version) bool {
 	v = v.Over(protocol.Stream)
 	lowest, highest := protocol.VersionTLS12, protocol.VersionTLS13
@@ -721,6 +723,8 @@ func isEmpty[T any](list iter.Seq[T]) bool {
 
 // groups are the enabled groups that v can use, most preferred first, each once
 // (RFC 9846 4.3.7).
+//
+// RFC 9846 4.3.7 [1]
 func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
 	return func(yield func(*suite.Group) bool) {
 		for i, id := range c.CurvePreferences {

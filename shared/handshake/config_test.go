@@ -18,6 +18,8 @@ var ofDatagrams = map[string]bool{"MTU": true, "StoreKey": true, "StoreBlock": t
 type noStore struct{ Store }
 
 // TestValidate: each field that can't be used is named.
+//
+// RFC 9846 4.5.1 [14], C.5 [1], E.5 [4]
 func TestValidate(t *testing.T) {
 	good := testPKI().leaf[p256]
 	for _, c := range []struct {
@@ -140,6 +142,8 @@ func TestValidate(t *testing.T) {
 }
 
 // TestEnabled: numbers of either transport mean the same.
+//
+// RFC 9846 4.3.1 [5]
 func TestEnabled(t *testing.T) {
 	for _, c := range []struct {
 		min, max uint16

@@ -40,6 +40,8 @@ type identity struct {
 }
 
 // asksConnectionIDs reports whether this side uses connection IDs at all.
+//
+// RFC 9147 5.1 [11]
 func (m *Machine) asksConnectionIDs() bool {
 	return m.transport == protocol.Datagram && m.config.ConnectionIDs != nil
 }
@@ -66,6 +68,7 @@ func (m *Machine) nameOurselves() []byte {
 
 // --- connection_id (RFC 9146 3)
 
+// RFC 9146 3 [1]
 func offerConnectionID(m *Machine, b *wire.Builder) bool {
 	if !m.asksConnectionIDs() {
 		return false
@@ -126,6 +129,7 @@ func (m *Machine) useConnectionIDs() error {
 
 // --- rrc (RFC 9853 3): the extension is empty, and needs connection_id beside it
 
+// RFC 9853 3 [1, 3]
 func offerReturnRoutability(m *Machine, _ *wire.Builder) bool {
 	return m.asksConnectionIDs() && m.config.PathCheck != NoPathCheck
 }
@@ -134,6 +138,7 @@ func receiveReturnRoutability(_ *Machine, body []byte) error {
 	return message.ParseEmptyExtension(protocol.ExtReturnRoutability, body)
 }
 
+// RFC 9853 3 [2]
 func answerReturnRoutability(m *Machine, _ where, _ *wire.Builder) bool {
 	m.identity.checks = m.identity.agreed && m.config.PathCheck != NoPathCheck
 	return m.identity.checks
@@ -145,6 +150,8 @@ func acceptReturnRoutability(m *Machine, _ where, body []byte) error {
 }
 
 // ChecksPaths reports whether both peers know return routability checks.
+//
+// RFC 9853 3 [4]
 func (m *Machine) ChecksPaths() bool { return m.identity.checks }
 
 // --- NewConnectionId and RequestConnectionId (RFC 9147 9)
@@ -152,6 +159,8 @@ func (m *Machine) ChecksPaths() bool { return m.identity.checks }
 // RotateConnectionIDs gives the peer a new ID to use at once, if its records carry
 // one and there is one to give, and asks for up to so many, if ours do and no
 // request is under way (RFC 9147 9): both in one flight.
+//
+// RFC 9147 9 [9]
 func (m *Machine) RotateConnectionIDs(want uint8) error {
 	if !m.Open() {
 		return alert.Localf(alert.InternalError, "connection IDs can be replaced only once the connection is open")
@@ -214,6 +223,8 @@ func writeRequestConnectionID(m *Machine, b *wire.Builder) error {
 
 // readRequestConnectionID makes the answer due, which has as many IDs as there
 // are to give.
+//
+// RFC 9147 9 [8]
 func readRequestConnectionID(m *Machine, body []byte) error {
 	in, err := parse(&message.RequestConnectionID{}, body)
 	if err != nil {

@@ -165,6 +165,8 @@ var errNoCandidate = alert.Localf(alert.HandshakeFailure, "no credential is conf
 
 // fit asks whether the peer can verify a credential: by which scheme, and in
 // 1.2, where the suite names the kind of key, under which suite.
+//
+// RFC 9846 4.3.3 [4], 4.5.1.2 [2]
 func (m *Machine) fit(c *Credential) (tls.SignatureScheme, *suite.Suite, error) {
 	if c.PSK != nil {
 		s, err := m.fitPSK(c)
@@ -257,6 +259,7 @@ func authOf(public crypto.PublicKey) suite.Auth {
 
 // --- The server's candidates
 
+// RFC 9846 4.5.1.2 [8]
 func (m *Machine) chooseServerCredential() error {
 	candidates, err := m.serverCandidates()
 	if err != nil {
@@ -324,6 +327,8 @@ func pointers(credentials []Credential) (list []*Credential) {
 // chooseClientCredential chooses what a CertificateRequest is answered with.
 // Without a candidate the client sends an empty Certificate (RFC 9846 4.5.1).
 // But whoever has named Credentials doesn't want to be taken for nobody.
+//
+// RFC 9846 4.5.1 [3]
 func (m *Machine) chooseClientCredential() error {
 	candidates, err := m.clientCandidates()
 	if err != nil {
@@ -344,6 +349,8 @@ func (m *Machine) chooseClientCredential() error {
 
 // clientCandidates are what a callback says; or the Credentials, and then the
 // Certificates that the server asks for: crypto/tls shows no others.
+//
+// RFC 9846 4.3.4 [1], 4.5.1.2 [4]
 func (m *Machine) clientCandidates() ([]*Credential, error) {
 	if m.hides(rejected) { // the server is not the one that we want (RFC 9849 6.1.6)
 		return nil, nil

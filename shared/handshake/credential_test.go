@@ -71,6 +71,8 @@ func preferences() []preference {
 }
 
 // TestCredentials: the first that the peer can verify is used, by either role.
+//
+// RFC 9846 4.5.1 [3], 4.5.1.2 [2]
 func TestCredentials(t *testing.T) {
 	for _, c := range preferences() {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,6 +121,8 @@ func (c *preference) try(t *testing.T, role Role, transport protocol.Transport, 
 
 // TestCredentialSchemes: a credential signs with its first scheme that the peer
 // verifies.
+//
+// RFC 9846 4.3.3 [4]
 func TestCredentialSchemes(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server := configs(v)
@@ -245,6 +249,8 @@ func TestCertificateTypes12(t *testing.T) {
 
 // TestCertificateAuthorities: a client says with its hello whom it trusts, and a
 // server of 1.3 may heed it.
+//
+// RFC 9846 4.3.4 [1]
 func TestCertificateAuthorities(t *testing.T) {
 	p := testPKI()
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {

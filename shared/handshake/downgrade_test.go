@@ -21,6 +21,8 @@ func offers(versions ...protocol.Version) func(*message.ClientHello, *extensionL
 
 // TestDowngrade: somebody between two peers that have 1.3 makes the server
 // believe that the client has not; the server's random tells.
+//
+// RFC 9846 4.2.3 [3, 12, 15], 4.3.1 [4, 6]
 func TestDowngrade(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		v12 := protocol.VersionTLS12.Over(transport)
@@ -110,6 +112,8 @@ func TestFallback(t *testing.T) {
 
 // TestLegacyVersion: without supported_versions the version is that of the
 // hello, up to 1.2 (RFC 9846 E.2).
+//
+// RFC 9846 4.3.1 [2], E.2 [2]
 func TestLegacyVersion(t *testing.T) {
 	for _, c := range []struct {
 		transport protocol.Transport
@@ -145,6 +149,8 @@ func TestLegacyVersion(t *testing.T) {
 }
 
 // TestNoCommonVersion fails on the server, with an alert that tells the client.
+//
+// RFC 9846 E.2 [3]
 func TestNoCommonVersion(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for _, c := range [][2]protocol.Version{{protocol.VersionTLS12, protocol.VersionTLS13}, {protocol.VersionTLS13, protocol.VersionTLS12}} {

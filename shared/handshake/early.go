@@ -117,6 +117,8 @@ func (m *Machine) considerEarlyData() error {
 }
 
 // earlyDataFor says why a client can't offer 0-RTT with a session, if it can't.
+//
+// RFC 9846 4.3.10 [1], E.1 [2], F.5 [3]
 func (c *Config) earlyDataFor(r *resumption) EarlyDataReason {
 	switch {
 	case !c.EarlyData:
@@ -135,6 +137,7 @@ func (c *Config) earlyDataFor(r *resumption) EarlyDataReason {
 	return EarlyDataUndecided
 }
 
+// RFC 9846 4.3.10 [6]
 func offerEarlyData(m *Machine, _ *wire.Builder) bool {
 	return m.early.offered && !m.retried // RFC 9846 4.2.2
 }
@@ -150,8 +153,13 @@ func receiveEarlyData(m *Machine, body []byte) error {
 
 func answerEarlyData(m *Machine, _ where, _ *wire.Builder) bool { return m.early.accepted }
 
+// RFC 9846 4.3.11 [13, 14]
 func acceptEarlyData(m *Machine, _ where, body []byte) error {
-	if !m.resumed {
+	switch {
+	case m.resumed:
+	case m.psk != nil: // RFC 9846 4.3.11: early data is the first identity's, the session's
+		return alert.Peerf(alert.IllegalParameter, "%w: early_data with an external key", alert.UnexpectedExtension)
+	default:
 		return alert.Peerf(alert.UnsupportedExtension, "%w: early_data without the session that it belongs to", alert.UnexpectedExtension)
 	}
 	m.early.accepted = true
@@ -195,6 +203,8 @@ func (m *Machine) rejectEarlyData(r EarlyDataReason) {
 
 // decideEarlyData decides whether the server takes 0-RTT, once it has decided
 // about the session. It may have to wait for AntiReplay.
+//
+// RFC 9846 4.3.10 [5, 10]
 func (m *Machine) decideEarlyData() error {
 	reason, err := m.judgeEarlyData()
 	if err != nil {
@@ -207,6 +217,7 @@ func (m *Machine) decideEarlyData() error {
 	return nil
 }
 
+// RFC 9846 4.3.10 [3, 4, 7, 8]
 func (m *Machine) judgeEarlyData() (EarlyDataReason, error) {
 	switch s := m.sessionOf13(); {
 	case !m.config.EarlyData:
@@ -245,6 +256,8 @@ func (m *Machine) sessionOf13() *session.State {
 // it: it is over all of it, and none but those who know the session can make
 // another (RFC 9846 8.2). When AntiReplay forgets it, its ticket's age doesn't
 // fit any more.
+//
+// RFC 9846 8 [1, 3], 8.2 [1, 2]
 func (m *Machine) recordEarlyData() (EarlyDataReason, error) {
 	if m.config.SingleUseTickets {
 		return EarlyDataAccepted, nil // it knows the ticket already (RFC 9846 8.1)
@@ -266,6 +279,8 @@ func (m *Machine) recordEarlyData() (EarlyDataReason, error) {
 // antiReplay is the application's, or a register beside the ticket keys that are
 // this process's own. A Config in force that has neither uses both of the Config
 // that the connection began with (see ticketKeys).
+//
+// RFC 9846 8 [4], 8.2 [3]
 func (m *Machine) antiReplay() AntiReplay {
 	for _, c := range []*Config{m.config, m.given} {
 		if c.AntiReplay != nil {
@@ -318,6 +333,8 @@ func KnownClient(c *Config, in *message.ClientHello, from netip.Addr, now time.T
 
 // crossedClientHello begins the level of 0-RTT: at a client that offers it, and
 // at a server that takes it.
+//
+// RFC 9846 4.3.11.3 [1]
 func crossedClientHello(m *Machine) error {
 	if m.place.Is(EarlyData) || m.role == Client && !m.place.Knows(EarlyData) {
 		return m.beginEarlyData(m.resumption.state)
@@ -352,6 +369,8 @@ func (m *Machine) staysEarly() bool {
 
 // crossedEncryptedExtensions takes a client whose 0-RTT is refused there to the
 // keys of the handshake.
+//
+// RFC 9846 A.1 [1]
 func crossedEncryptedExtensions(m *Machine) error {
 	if m.role == Client && m.writeLevel == LevelEarly && !m.place.Is(EarlyData) {
 		return m.writeUnder(LevelHandshake, m.finishedClient.Key(m.suite))
@@ -398,6 +417,8 @@ func (m *Machine) WroteEarly(n int) {
 
 // ReceivedEarly counts n bytes more of 0-RTT, of which the server takes only as
 // many as the ticket said (RFC 9846 4.3.10).
+//
+// RFC 9846 4.7.1 [9]
 func (m *Machine) ReceivedEarly(n int) error {
 	if m.early.room -= int64(n); m.early.room < 0 {
 		return alert.Peerf(alert.UnexpectedMessage, "%w: more than %d bytes", alert.TooMuchEarlyData, m.early.received)
@@ -415,6 +436,8 @@ func (m *Machine) EarlyOver() bool {
 }
 
 // EarlyRejected reports whether 0-RTT was written and got lost.
+//
+// RFC 9846 4.3.10 [13]
 func (m *Machine) EarlyRejected() bool { return m.early.rejected && m.early.written }
 
 // ForgetEarlyData ends EarlyRejected: the application knows.

@@ -33,6 +33,8 @@ func levelsOf(keys []TrafficKey) (levels []uint64) {
 }
 
 // TestEarlyLevels: which keys come in which order, and what ends 0-RTT.
+//
+// RFC 9846 4.6 [1, 2]
 func TestEarlyLevels(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, server := earlyConfigs(t, transport)
@@ -80,6 +82,8 @@ func TestEarlyKeyLog(t *testing.T) {
 }
 
 // TestEarlyDataAnswers: what a server may not say about 0-RTT.
+//
+// RFC 9846 4.3.11 [13]
 func TestEarlyDataAnswers(t *testing.T) {
 	earlyData := []byte{0, byte(protocol.ExtEarlyData), 0, 0}
 	encrypted := func(extensions ...[]byte) []byte {
@@ -151,6 +155,8 @@ func TestEarlyDataAfterRetry(t *testing.T) {
 // TestEarlyDataAndExternalKey: a server that knows an external key of the client's
 // and not its session takes no early data, and the client may ask for its state
 // at any time.
+//
+// RFC 9846 4.3.10 [2, 7]
 func TestEarlyDataAndExternalKey(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, server := earlyConfigs(t, transport)
@@ -183,7 +189,31 @@ func TestEarlyDataAndExternalKey(t *testing.T) {
 	})
 }
 
+// TestEarlyDataOfExternalKey: a server that selects another identity than the
+// session's, which is the first, can't take its early data.
+//
+// RFC 9846 4.3.11 [14]
+func TestEarlyDataOfExternalKey(t *testing.T) {
+	client, server := earlyConfigs(t, protocol.Stream)
+	key := Credential{PSK: &ExternalPSK{Identity: []byte("key"), Key: make([]byte, 32)}}
+	client.Credentials, client.PSKOrCertificate = []Credential{key}, true
+	stranger := *server // with other ticket keys
+	stranger.Certificates, stranger.Credentials = nil, []Credential{key}
+	p := begin(t, protocol.Stream, client, &stranger)
+	p.client.work()
+	p.onWay = func(_ *peer, m Message) []Message {
+		if m.Type == protocol.EncryptedExtensions {
+			m.Body = append([]byte{m.Body[0], m.Body[1] + 4}, append(slices.Clone(m.Body[2:]), 0, byte(protocol.ExtEarlyData), 0, 0)...)
+		}
+		return []Message{m}
+	}
+	p.run()
+	p.client.expectRefused(t, alert.IllegalParameter)
+}
+
 // TestEndOfEarlyData: it is empty, and nothing comes instead of it.
+//
+// RFC 9846 4.6 [1]
 func TestEndOfEarlyData(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -59,6 +59,8 @@ type extension struct {
 
 // extensions is every extension that this library reads or writes, in the
 // order in which it writes them. To add one, add a row.
+//
+// RFC 9846 4.2.3 [9], 4.3 [6], 4.3.1 [7], 4.3.9 [6], 4.3.11 [15], 9.2 [1]
 var extensions = []extension{
 	{protocol.ExtServerName, inServerHello12 | inEncrypted, offerServerName, receiveServerName, answerServerName, acceptServerName},
 	{protocol.ExtExtendedMasterSecret, inServerHello12, offerExtendedMasterSecret, receiveExtendedMasterSecret, answerExtendedMasterSecret, acceptExtendedMasterSecret},
@@ -116,6 +118,8 @@ func (m *Machine) offerExtensions() ([]byte, error) {
 
 // receiveExtensions reads the client's block. Unknown extensions are ignored
 // (RFC 9846 4.3), GREASE among them.
+//
+// RFC 9846 4.2.2 [17], 4.5.1.1 [2], 9.3 [4]
 func (m *Machine) receiveExtensions(block message.Extensions) error {
 	for t, body := range block.All() {
 		if x := findExtension(t); x != nil && x.receive != nil {
@@ -130,6 +134,8 @@ func (m *Machine) receiveExtensions(block message.Extensions) error {
 
 // answerExtensions is the block for one message: what its row allows there, if
 // the reader offered it. CertificateRequest asks on its own.
+//
+// RFC 9846 4.3 [3], 4.5.1 [6]
 func (m *Machine) answerExtensions(at where) ([]byte, error) {
 	var b wire.Builder
 	for _, x := range extensions {
@@ -145,6 +151,8 @@ func (m *Machine) answerExtensions(at where) ([]byte, error) {
 
 // offered are the extensions that may be answered at a place: a client's
 // Certificate answers CertificateRequest (RFC 9846 4.5.1), all else ClientHello.
+//
+// RFC 9846 4.5.1 [7]
 func (m *Machine) offered(at where) []protocol.ExtensionType {
 	if at == inClientCertificate {
 		return m.request.offered
@@ -153,6 +161,8 @@ func (m *Machine) offered(at where) []protocol.ExtensionType {
 }
 
 // acceptExtensions reads such a block.
+//
+// RFC 9846 4.3.5 [4], 4.4.2 [6], 9.3 [5]
 func (m *Machine) acceptExtensions(at where, block message.Extensions) error {
 	if err := m.checkOffered(at, block); err != nil {
 		return err
@@ -177,6 +187,8 @@ func (m *Machine) acceptExtensions(at where, block message.Extensions) error {
 
 // misplaced refuses an extension in a message that it doesn't belong into
 // (RFC 9846 4.3).
+//
+// RFC 9846 4.3 [5], 4.4.1 [2]
 func (x *extension) misplaced(at where) error {
 	switch {
 	case x.In == inServerHello12:
@@ -193,6 +205,8 @@ func (x *extension) misplaced(at where) error {
 // checkOffered refuses what was not offered. A cookie and what a
 // CertificateRequest says come unasked (RFC 9846 4.3.2, 4.4.2); all else answers
 // an offer.
+//
+// RFC 9846 4.3 [4]
 func (m *Machine) checkOffered(at where, block message.Extensions) error {
 	for t := range block.All() {
 		if at != inRequest && !(at == inRetry && t == protocol.ExtCookie) && !slices.Contains(m.offered(at), t) {
@@ -203,6 +217,8 @@ func (m *Machine) checkOffered(at where, block message.Extensions) error {
 }
 
 // appendExtension appends type, length and body, or nothing.
+//
+// RFC 9846 4.3 [1]
 func appendExtension(b *wire.Builder, t protocol.ExtensionType, body func() bool) bool {
 	start, ok := b.Len(), false
 	b.Uint16(uint16(t))
@@ -213,10 +229,12 @@ func appendExtension(b *wire.Builder, t protocol.ExtensionType, body func() bool
 	return ok
 }
 
+// RFC 9846 4.3.7 [2]
 func acceptIgnored(*Machine, where, []byte) error { return nil }
 
 // --- server_name (RFC 6066 3)
 
+// RFC 9846 4.5.1.2 [6], 9.2 [13]
 func offerServerName(m *Machine, b *wire.Builder) bool {
 	name := sentName(m.config.ServerName)
 	if m.writesOuter() {
@@ -344,6 +362,7 @@ func acceptALPN(m *Machine, _ where, body []byte) error {
 
 // --- signature_algorithms (RFC 9846 4.3.3), in ClientHello and CertificateRequest
 
+// RFC 9846 4.3.3 [2], 9.2 [10]
 func offerSignatureAlgorithms(m *Machine, b *wire.Builder) bool {
 	if m.config.needsPSK() && !m.writesOuter() {
 		return false // there is nothing to sign
@@ -366,6 +385,7 @@ func receiveSignatureAlgorithms(m *Machine, body []byte) error {
 	return err
 }
 
+// RFC 9846 4.4.2 [5]
 func answerSignatureAlgorithms(m *Machine, _ where, b *wire.Builder) bool {
 	message.AppendSignatureAlgorithms(b, message.MakeUint16s(m.requestable()))
 	return true
@@ -426,6 +446,7 @@ func answerSignatureAlgsCert(_ *Machine, _ where, b *wire.Builder) bool {
 
 // --- supported_versions (RFC 9846 4.3.1)
 
+// RFC 9846 4.3.1 [1]
 func offerSupportedVersions(m *Machine, b *wire.Builder) bool {
 	if !m.offersVersion(protocol.VersionTLS13) {
 		return false
@@ -443,6 +464,7 @@ func receiveSupportedVersions(m *Machine, body []byte) (err error) {
 	return err
 }
 
+// RFC 9846 4.2.3 [10]
 func answerSupportedVersions(m *Machine, _ where, b *wire.Builder) bool {
 	b.Uint16(uint16(m.version))
 	return true
@@ -450,6 +472,7 @@ func answerSupportedVersions(m *Machine, _ where, b *wire.Builder) bool {
 
 // --- cookie (RFC 9846 4.3.2)
 
+// RFC 9147 5.1 [1]; RFC 9846 4.3.2 [1, 2]
 func offerCookie(m *Machine, b *wire.Builder) bool {
 	if m.hello.cookie == nil {
 		return false

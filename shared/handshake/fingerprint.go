@@ -26,6 +26,8 @@ func (c *Config) requiresClientCert() bool {
 }
 
 // verifiesName reports whether a client can't do without a name.
+//
+// RFC 9846 C.5 [1]
 func (c *Config) verifiesName() bool {
 	return !c.InsecureSkipVerify && len(c.PeerFingerprints) == 0 && !c.needsPSK() && c.takes(protocol.X509)
 }

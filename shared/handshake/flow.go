@@ -94,6 +94,8 @@ func (m *Machine) receive(msg Message) error {
 }
 
 // unexpected says what is wrong about a message that may not come now.
+//
+// RFC 9846 4 [2]
 func (m *Machine) unexpected(s Step, msg Message) error {
 	switch {
 	case m.Open() && !m.version.Is13() && (msg.Type == protocol.ClientHello || msg.Type == protocol.HelloRequest) && msg.Content == protocol.Handshake:
@@ -243,6 +245,8 @@ func (m *Machine) open() {
 }
 
 // latch remembers that the Machine failed, and forgets its secrets (RFC 9846 6).
+//
+// RFC 9846 6 [3]
 func (m *Machine) latch(err error) error {
 	if err != nil && err != ErrNotYet {
 		m.flow, m.failure, m.task = failed, err, nil

@@ -149,6 +149,8 @@ const byArrival = V13 | Retry | KeyExchange | Stapled | CertRequested | Due
 // needs says what a fact can't be true without, as far as the graph depends on
 // it. The fact is false as soon as something in If is known to be false, or
 // something in Not to be true. A line comes after those of the facts it names.
+//
+// RFC 9846 4.4.2 [7, 8], F.1 [1]
 var needs = []struct{ Fact, If, Not Facts }{
 	{ServerCert, 0, Resumed},               // RFC 5246 7.3, RFC 9846 2.2
 	{KeyTransport, ServerCert, V13},        // RFC 5246 7.4.7.1
@@ -257,6 +259,9 @@ type Edge struct {
 // Graph is every handshake that this library can have. A guard stands only
 // where something depends on it: the tests fail if losing it makes no
 // difference. What follows from other facts (needs) is not repeated.
+//
+// RFC 9147 5.1 [10], 9 [4, 6]; RFC 9846 4 [1], 4.2.2 [3], 4.2.4 [6], 4.5.1 [2, 4], 4.5.2 [2],
+// 4.6 [1, 2], 4.7.2 [5], 4.7.3 [1]
 var Graph = []Edge{
 	// Hellos. HelloVerifyRequest is 1.2's and settles the version, as
 	// HelloRetryRequest does: no handshake has both.
@@ -459,6 +464,8 @@ func (p *Place) Move(e Edge) bool {
 // writer sent it to somebody who stands at p. Where one type stands for two
 // steps it is the one that may come now. A message that is no step at all is
 // Start, which can't be read anywhere.
+//
+// RFC 9846 4.6 [3]
 func (p Place) Classify(t protocol.HandshakeType, body []byte, writer Role) Step {
 	if t == protocol.CompressedCertificate && p.Is(V13) {
 		t = protocol.Certificate // RFC 8879 4
@@ -483,6 +490,8 @@ func (p Place) Classify(t protocol.HandshakeType, body []byte, writer Role) Step
 
 // isRetry reports whether the body of a ServerHello is a HelloRetryRequest: it
 // has a random of its own, after two bytes of legacy_version (RFC 9846 4.2.4).
+//
+// RFC 9846 4.2.3 [11]
 func isRetry(body []byte) bool {
 	const at = 2
 	return len(body) >= at+len(message.HelloRetryRandom) &&

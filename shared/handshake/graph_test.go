@@ -468,6 +468,7 @@ func (x *exploration) overAcceptance() error {
 	return nil
 }
 
+// RFC 9846 4 [1], 4.4.2 [7, 8], 4.5.1 [2], 4.5.2 [2], F.1 [1]
 func TestEveryHandshake(t *testing.T) {
 	x, err := explore(worlds)
 	if err != nil {
@@ -483,6 +484,8 @@ func TestEveryHandshake(t *testing.T) {
 
 // TestClassify names what arrives: each lawful message is the step that it is,
 // and nothing that a peer sends is a step that only we write.
+//
+// RFC 9846 4.2.3 [11], 4.6 [3]
 func TestClassify(t *testing.T) {
 	x, err := explore(worlds)
 	if err != nil {

@@ -73,6 +73,7 @@ const maxVerifyRequests = 3
 // HelloRetryRequest: the same but for cookie and key shares (RFC 9846 4.2.2,
 // RFC 6347 4.2.1).
 
+// RFC 6347 4.2.1 [5]; RFC 9846 4.2.2 [2]
 func writeClientHello(m *Machine, b *wire.Builder) error {
 	if m.random.client == nil {
 		if err := m.prepareHidden(); err != nil {
@@ -106,6 +107,8 @@ func writeClientHello(m *Machine, b *wire.Builder) error {
 }
 
 // composeHello writes a ClientHello with these extensions.
+//
+// RFC 9147 5.1 [2], 5.3 [1]; RFC 6347 4.2.1 [1]; RFC 9846 4.2.2 [6, 14]
 func (m *Machine) composeHello(b *wire.Builder, extensions message.Extensions) {
 	hello := message.ClientHello{
 		Version:      protocol.VersionTLS12.Over(m.transport), // legacy_version
@@ -120,6 +123,8 @@ func (m *Machine) composeHello(b *wire.Builder, extensions message.Extensions) {
 }
 
 // prepareHello makes what both ClientHellos share.
+//
+// RFC 9846 9.3 [3]
 func (m *Machine) prepareHello() error {
 	m.random.client = randomBytes(32)
 	rand.Read(m.grease[:]) // never fails
@@ -186,6 +191,8 @@ func readClientHello(m *Machine, body []byte) error {
 
 // sameHello compares what may not change between two ClientHellos
 // (RFC 9846 4.2.2).
+//
+// RFC 9846 4.2.2 [2]
 func sameHello(a, b *hello) bool {
 	return bytes.Equal(a.sessionID, b.sessionID) && bytes.Equal(a.suites, b.suites) &&
 		bytes.Equal(a.versions, b.versions) && bytes.Equal(a.groups, b.groups) &&
@@ -201,6 +208,7 @@ func (s said) same(other said) bool {
 // --- HelloVerifyRequest (RFC 6347 4.2.1). Ours are written by the Listener,
 // without a Machine.
 
+// RFC 9147 5.2 [4]; RFC 6347 4.2.1 [3, 15, 17]
 func readHelloVerifyRequest(m *Machine, body []byte) error {
 	in, err := parse(&message.HelloVerifyRequest{}, body)
 	if err != nil {
@@ -227,6 +235,7 @@ func crossedHelloVerifyRequest(m *Machine) error {
 
 // --- HelloRetryRequest (RFC 9846 4.2.4)
 
+// RFC 9147 5.1 [8]; RFC 9846 4.2.4 [4, 5, 7]
 func readHelloRetryRequest(m *Machine, body []byte) error {
 	in, err := parse(&message.ServerHello{}, body)
 	if err != nil {
@@ -273,6 +282,8 @@ func writeHelloRetryRequest(m *Machine, b *wire.Builder) error {
 // sessionEcho is the legacy_session_id_echo of 1.3: what the client sent over a
 // stream (RFC 9846 4.2.3), and nothing over datagrams, even if the client has a
 // session of 1.2 (RFC 9147 5).
+//
+// RFC 9147 5 [1]
 func (m *Machine) sessionEcho() []byte {
 	if m.transport == protocol.Datagram {
 		return nil
@@ -299,6 +310,8 @@ func AppendRetry(b *wire.Builder, c Choice, sessionID, cookie []byte) {
 }
 
 // appendRetry lets last append what stands at the end of the extensions.
+//
+// RFC 9846 4.2.4 [1, 3]
 func appendRetry(b *wire.Builder, c Choice, sessionID []byte, last func()) {
 	out := message.ServerHello{
 		Version:     protocol.VersionTLS12.Over(transportOf(c.Version)),
@@ -325,6 +338,7 @@ func transportOf(v protocol.Version) protocol.Transport {
 	return protocol.Stream
 }
 
+// RFC 9846 C.1 [1]
 func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b) // never fails

@@ -57,6 +57,7 @@ var forBothHellos = []serverHelloCase{
 	{"an extension of other messages", set(protocol.ExtSignatureAlgorithms, 0, 2, 4, 3), alert.IllegalParameter},
 }
 
+// RFC 9846 4.2.4 [4, 5, 8], 4.3.8 [8]
 func TestHelloRetryRequest(t *testing.T) {
 	for _, c := range append([]serverHelloCase{
 		{"a group that was not named", set(protocol.ExtKeyShare, 0, byte(tls.CurveP521)), alert.IllegalParameter},
@@ -89,6 +90,7 @@ func TestHelloRetryRequest(t *testing.T) {
 	}
 }
 
+// RFC 9846 4.2.3 [2, 5, 6, 8], 4.3 [4, 5], 4.3.1 [10, 11, 12], 4.3.8 [11], 7.4.2 [3]
 func TestServerHello13(t *testing.T) {
 	for _, c := range append([]serverHelloCase{
 		{"no key_share", drop(protocol.ExtKeyShare), alert.MissingExtension},
@@ -114,6 +116,7 @@ func TestServerHello13(t *testing.T) {
 	}
 }
 
+// RFC 9846 E.1 [3]
 func TestServerHello12(t *testing.T) {
 	for _, c := range []serverHelloCase{
 		{"supported_versions", set(protocol.ExtSupportedVersions, 3, 4), alert.UnsupportedExtension},
@@ -156,6 +159,8 @@ func older(v protocol.Version) protocol.Version {
 
 // TestSessionEcho: a server of 1.2 that echoes the session ID, which was made up
 // for middleboxes, resumes nothing that there is; one of DTLS 1.3 never echoes.
+//
+// RFC 9147 5 [1]
 func TestSessionEcho(t *testing.T) {
 	client, server := configs(0)
 	server.MaxVersion = tls.VersionTLS12
@@ -188,6 +193,8 @@ func TestSessionEcho(t *testing.T) {
 }
 
 // TestSecondRetry: there is one HelloRetryRequest, and ServerHello keeps to it.
+//
+// RFC 9147 5.1 [10]; RFC 9846 4.2.4 [6, 10, 12], 4.3.8 [13]
 func TestSecondRetry(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -266,6 +273,7 @@ func TestRetryAfterVerifyRequest(t *testing.T) {
 	p.client.expectRefused(t, alert.ProtocolVersion)
 }
 
+// RFC 9846 4.3 [4], 4.3.7 [2], 4.4.1 [2], 4.5.3 [1]
 func TestEncryptedExtensions(t *testing.T) {
 	for name, c := range map[string]struct {
 		body []byte
@@ -299,6 +307,8 @@ func TestEncryptedExtensions(t *testing.T) {
 }
 
 // TestServerNames: names go out, addresses don't.
+//
+// RFC 9846 4.5.1.2 [6], 9.2 [13]
 func TestServerNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"server.example": "server.example", "server.example.": "server.example",
@@ -323,6 +333,8 @@ func TestServerNames(t *testing.T) {
 
 // TestRandoms: no two handshakes share a random, and the second ClientHello
 // repeats that of the first (RFC 9846 4.2.2).
+//
+// RFC 9846 4.2.3 [3, 4]
 func TestRandoms(t *testing.T) {
 	seen := map[string]bool{string(make([]byte, 32)): true}
 	once := func(random []byte) {
@@ -350,6 +362,8 @@ func TestRandoms(t *testing.T) {
 
 // TestNoRenegotiation: a connection of 1.2 has no second handshake, one of 1.3
 // doesn't know the word.
+//
+// RFC 9846 4.2.2 [3]
 func TestNoRenegotiation(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		want := alert.NoRenegotiation

@@ -17,6 +17,7 @@ import (
 
 // --- supported_groups (RFC 9846 4.3.7, RFC 8422 5.1)
 
+// RFC 9846 9.2 [11]
 func offerSupportedGroups(m *Machine, b *wire.Builder) bool {
 	message.AppendSupportedGroups(b, message.MakeUint16s(m.groupsWithGrease()))
 	return true
@@ -63,6 +64,7 @@ func acceptPointFormats(_ *Machine, _ where, body []byte) error {
 
 // --- key_share (RFC 9846 4.3.8)
 
+// RFC 9846 2.2 [1]
 func offerKeyShare(m *Machine, b *wire.Builder) bool {
 	if !m.config.Enabled(protocol.VersionTLS13) {
 		return false
@@ -80,6 +82,8 @@ func offerKeyShare(m *Machine, b *wire.Builder) bool {
 // order of supported_groups (RFC 9846 4.3.8): what the server is known to have,
 // else what the Config says, or the first hybrid one and the first other one, so
 // that most servers find theirs.
+//
+// RFC 9846 4.3.8 [1, 4]
 func (c *Config) shareGroups() []tls.CurveID {
 	for g := range c.groups(protocol.VersionTLS13) {
 		if slices.Contains(c.ServerGroupsHint, g.ID) {
@@ -105,6 +109,8 @@ func receiveKeyShare(m *Machine, body []byte) (err error) {
 
 // answerKeyShare is the server's half of the key exchange. HelloRetryRequest's
 // form is AppendRetry's.
+//
+// RFC 9846 4.3.8 [12]
 func answerKeyShare(m *Machine, at where, b *wire.Builder) bool {
 	if at != inServerHello13 || m.shared == nil { // a PSK alone
 		return false
@@ -113,6 +119,7 @@ func answerKeyShare(m *Machine, at where, b *wire.Builder) bool {
 	return true
 }
 
+// RFC 9846 4.3.8 [11, 13]
 func acceptKeyShare(m *Machine, at where, body []byte) error {
 	if at == inRetry {
 		return m.acceptRetryGroup(body)
@@ -133,6 +140,8 @@ func acceptKeyShare(m *Machine, at where, body []byte) error {
 
 // acceptRetryGroup makes the one share that the server asks for. The group must
 // be one we named and sent no share of (RFC 9846 4.3.8).
+//
+// RFC 9846 4.3.8 [8, 10]
 func (m *Machine) acceptRetryGroup(body []byte) error {
 	id, err := message.ParseKeyShareRetry(body)
 	if err != nil {

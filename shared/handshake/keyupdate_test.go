@@ -75,6 +75,8 @@ func TestKeyUpdateCrossing(t *testing.T) {
 
 // TestKeyUpdateAnsweredOnce: however often a silent side is asked, it answers
 // with one KeyUpdate, before its next data (RFC 9846 4.7.3).
+//
+// RFC 9846 4.7.3 [5]
 func TestKeyUpdateAnsweredOnce(t *testing.T) {
 	ask := Message{Content: protocol.Handshake, Type: protocol.KeyUpdate, Body: []byte{byte(message.Requested)}}
 	eachTransport13(t, func(t *testing.T, p *pair) {
@@ -123,6 +125,8 @@ func TestKeyUpdateMerges(t *testing.T) {
 
 // TestKeyUpdateRequestedOnce: until the peer has answered, it isn't asked again;
 // over datagrams updates moreover wait for each other (RFC 9147 8).
+//
+// RFC 9846 4.7.3 [6]
 func TestKeyUpdateRequestedOnce(t *testing.T) {
 	eachTransport13(t, func(t *testing.T, p *pair) {
 		before := len(p.client.sent)
@@ -165,6 +169,8 @@ func TestKeyUpdateWaits(t *testing.T) {
 // TestKeyUpdateLimits: the last level and the last message_seq can be used. They
 // are the end of updates, not of the connection, and a request is then ignored
 // (RFC 9846 4.7.3).
+//
+// RFC 9147 8 [5, 6, 7]; RFC 9846 4.7.3 [9, 10, 11]
 func TestKeyUpdateLimits(t *testing.T) {
 	eachTransport13(t, func(t *testing.T, p *pair) {
 		last := map[protocol.Transport]uint64{protocol.Stream: 1<<48 - 1, protocol.Datagram: 1<<16 - 1}[p.client.m.transport]
@@ -224,6 +230,8 @@ func TestKeyUpdateLimits(t *testing.T) {
 }
 
 // TestKeyUpdateMisdeeds: too early, too odd, or in 1.2.
+//
+// RFC 9846 4.7.3 [1, 4]
 func TestKeyUpdateMisdeeds(t *testing.T) {
 	update := Message{Content: protocol.Handshake, Type: protocol.KeyUpdate, Body: []byte{0}}
 	eachTransport13(t, func(t *testing.T, p *pair) {
@@ -266,6 +274,8 @@ func TestKeyUpdateMisdeeds(t *testing.T) {
 }
 
 // TestTickets: they are read, only from a server, and let go.
+//
+// RFC 9846 4.7.1 [1]
 func TestTickets(t *testing.T) {
 	ticket := message.NewSessionTicket13{Lifetime: 1, Nonce: []byte{1}, Ticket: []byte{1}, Extensions: message.Extensions{0x2a, 0x2a, 0, 0}}
 	m := Message{Content: protocol.Handshake, Type: protocol.NewSessionTicket, Body: appended(ticket.Append)}

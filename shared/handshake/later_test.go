@@ -192,6 +192,8 @@ func TestWaiting(t *testing.T) {
 }
 
 // TestFailedMachine: an error is final, and its secrets are gone.
+//
+// RFC 9846 6 [3]
 func TestFailedMachine(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server := configs(v)

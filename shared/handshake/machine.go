@@ -323,6 +323,8 @@ func (m *Machine) Version() protocol.Version { return m.version }
 func (m *Machine) Role() Role { return m.role }
 
 // State describes the connection as far as it is known.
+//
+// RFC 9846 E [4], F.5 [4]
 func (m *Machine) State() ConnectionState {
 	s := ConnectionState{
 		Version:              uint16(m.version),

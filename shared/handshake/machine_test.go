@@ -49,6 +49,8 @@ func stride(n int) int {
 // TestEveryHandshakeCompletes runs Machine against Machine over every protocol,
 // suite, group and kind of key, with and without a HelloRetryRequest; the
 // client's authentication takes turns.
+//
+// RFC 9846 4.2.4 [9], 4.3.8 [11], 7.1 [1], 9.3 [3], E [4]
 func TestEveryHandshakeCompletes(t *testing.T) {
 	turn := 0
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
@@ -262,6 +264,8 @@ func TestEntry(t *testing.T) {
 }
 
 // TestEntryBinds: who comes back with a cookie can't change what it settled.
+//
+// RFC 9846 4.2.4 [9]
 func TestEntryBinds(t *testing.T) {
 	for name, edit := range map[string]func(*message.ClientHello, *extensionList){
 		"version": offers(protocol.VersionDTLS12),
@@ -283,6 +287,8 @@ func TestEntryBinds(t *testing.T) {
 }
 
 // TestVerifyRequestLimit: a client doesn't answer for ever.
+//
+// RFC 6347 4.2.1 [17]
 func TestVerifyRequestLimit(t *testing.T) {
 	client, server := configs(protocol.VersionDTLS12)
 	p := begin(t, protocol.Datagram, client, server)
@@ -292,6 +298,9 @@ func TestVerifyRequestLimit(t *testing.T) {
 
 // TestCookieEcho: the second ClientHello is the first with the cookie, and with
 // the share that was asked for.
+//
+// RFC 9147 5.1 [1, 8]; RFC 6347 4.2.1 [1, 3, 5, 15]; RFC 9846 4.2.2 [2], 4.2.4 [7], 4.3.2 [1],
+// 4.3.8 [10]
 func TestCookieEcho(t *testing.T) {
 	client, server := configs(0)
 	client.CurvePreferences = []tls.CurveID{tls.CurveP256, tls.X25519}

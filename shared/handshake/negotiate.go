@@ -35,6 +35,8 @@ var (
 
 // Choose makes the Choice, or says with which alert there is none. It does not
 // allocate unless an extension is malformed.
+//
+// RFC 9846 4.2.1 [4]
 func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, error) {
 	var choice Choice
 	var err error
@@ -50,6 +52,8 @@ func Choose(c *Config, in *message.ClientHello, t protocol.Transport) (Choice, e
 // chooseSuite13 picks the suite of 1.3 by our order of preference, or nil. A PSK
 // goes with one hash alone: if the client names keys that we may want, it is the
 // first suite that goes with one of them.
+//
+// RFC 9846 4.3.11 [3, 7]
 func chooseSuite13(c *Config, in *message.ClientHello, t protocol.Transport) (first *suite.Suite) {
 	wanted := wantedHashes(c, in, t)
 	for s := range c.common(protocol.VersionTLS13.Over(t), in.CipherSuites) {
@@ -65,6 +69,8 @@ func chooseSuite13(c *Config, in *message.ClientHello, t protocol.Transport) (fi
 
 // chooseVersion is RFC 9846 4.3.1: supported_versions decides if it is there,
 // and legacy_version counts for 1.2 and below only.
+//
+// RFC 9846 4.2.2 [7], 4.3.1 [2, 3, 4, 6], E.2 [2, 3]
 func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (protocol.Version, error) {
 	v13, v12 := protocol.VersionTLS13.Over(t), protocol.VersionTLS12.Over(t)
 	has13, has12 := false, in.Version >= v12
@@ -98,6 +104,8 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 // insists on one, a share saves a round trip and so beats a better place in the
 // list; but against harvesting for a quantum computer, a hybrid group is worth
 // that round trip.
+//
+// RFC 9846 4.2.1 [1, 3]
 func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 	pskOnly := c.allowsPSKOnly(in)
 	if pskOnly && skipsExchange(in) {
@@ -128,6 +136,8 @@ func (choice *Choice) chooseGroup(c *Config, in *message.ClientHello) error {
 }
 
 // firstEqual is the first of their groups that we prefer no less than g.
+//
+// RFC 9846 4.3.8 [2]
 func (c *Config) firstEqual(g *suite.Group, theirs message.Uint16s, v protocol.Version) *suite.Group {
 	for _, set := range c.EqualCurves {
 		if !slices.Contains(set, g.ID) {
@@ -146,6 +156,8 @@ func (c *Config) firstEqual(g *suite.Group, theirs message.Uint16s, v protocol.V
 
 // keyExchangeOffer reads the extensions without which 1.3 has no key exchange
 // (RFC 9846 9.2).
+//
+// RFC 9846 9.2 [12]
 func keyExchangeOffer(in *message.ClientHello) (message.Uint16s, message.KeyShares, error) {
 	groupsBody, ok := in.Extensions.Find(protocol.ExtSupportedGroups)
 	if !ok {
@@ -186,6 +198,8 @@ func (m *Machine) configure() error {
 }
 
 // negotiate decides what the handshake will be.
+//
+// RFC 9846 4.2.2 [16]
 func (m *Machine) negotiate(in *message.ClientHello) error {
 	choice, err := Choose(m.config, in, m.transport)
 	if err != nil {
@@ -239,6 +253,7 @@ func (m *Machine) negotiate(in *message.ClientHello) error {
 	return m.chooseClientType()
 }
 
+// RFC 9147 5.3 [5]; RFC 9846 4.2.2 [15], 4.3.3 [3], 4.3.11 [6]
 func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 	// legacy_version says nothing beside supported_versions (RFC 9846 4.3.1).
 	switch {
@@ -290,6 +305,8 @@ func (m *Machine) negotiate13(in *message.ClientHello, choice Choice) error {
 
 // checkRetried holds the second ClientHello to what HelloRetryRequest said:
 // exactly the share that was asked for, if one was (RFC 9846 4.2.2, 4.3.8).
+//
+// RFC 9846 4.2.4 [9]
 func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
 	if m.group != nil {
 		groups, shares, err := keyExchangeOffer(in)
@@ -310,6 +327,8 @@ func (m *Machine) checkRetried(in *message.ClientHello, choice *Choice) error {
 
 // respond does the server's half of 1.3's key exchange, if there is one, once:
 // the step may run again after a wait.
+//
+// RFC 9846 4.3.8 [11]
 func (m *Machine) respond() error {
 	switch {
 	case m.shared != nil:

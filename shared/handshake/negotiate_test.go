@@ -24,6 +24,8 @@ const (
 
 // TestChooseGroup: our preference decides. If we don't insist on one, a share beats
 // a better place, and nothing beats a hybrid group.
+//
+// RFC 9846 4.2.1 [3]
 func TestChooseGroup(t *testing.T) {
 	for _, c := range []struct {
 		ours, theirs, shares []tls.CurveID
@@ -62,6 +64,8 @@ func TestChooseGroup(t *testing.T) {
 // offer is a client's supported_groups and key_share.
 // TestEqualCurves: among groups that the server prefers alike, the client's order
 // decides, in 1.2 too.
+//
+// RFC 9846 4.3.8 [2]
 func TestEqualCurves(t *testing.T) {
 	for _, c := range []struct {
 		ours, theirs []tls.CurveID
@@ -144,6 +148,8 @@ func TestSuitePreference(t *testing.T) {
 }
 
 // TestCertificateChoice: by name, by what the client verifies, by the suites.
+//
+// RFC 9846 4.5.1.2 [2]
 func TestCertificateChoice(t *testing.T) {
 	p := testPKI()
 	other := issue("other.example", &p.root, newKey(p256))

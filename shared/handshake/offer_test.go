@@ -15,6 +15,8 @@ import (
 
 // TestServerNameAcknowledged: in a full handshake whose server uses the name, and
 // in no other (RFC 6066 3).
+//
+// RFC 9846 4.3 [3]
 func TestServerNameAcknowledged(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		for _, ignored := range []bool{false, true} {
@@ -126,6 +128,8 @@ func TestUnknownProtocol(t *testing.T) {
 
 // TestKeyShares: a client sends shares of the groups that its Config says, in the
 // order of supported_groups.
+//
+// RFC 9846 4.3.8 [1, 4, 5]
 func TestKeyShares(t *testing.T) {
 	groups := []tls.CurveID{tls.X25519, tls.X25519MLKEM768, tls.CurveP256}
 	for name, test := range map[string]struct {

@@ -86,6 +86,8 @@ func misdeeds(m Message, written []Message) []misdeed {
 
 // TestMisdeeds commits every misdeed at every message of a handshake, in every
 // protocol: the victim never takes the handshake for complete.
+//
+// RFC 9846 4 [2], 4.5.2 [2]
 func TestMisdeeds(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		for _, auth := range []clientAuth{unasked, shown} {

@@ -15,6 +15,8 @@ const (
 	// MaxEpoch is the last level over datagrams, for both sides. RFC 9147 8 sets
 	// 2^48-1, but each KeyUpdate takes a message_seq, so no more than 2^16+1 can be
 	// reached; stacks in use stop at 16 bits (draft-ietf-tls-rfc9147bis 8).
+	//
+	// RFC 9147 8 [5]
 	MaxEpoch = 1<<16 - 1
 	// maxLevel is the last level that we go to over a stream (RFC 9846 4.7.3). The
 	// peer may know a reason to go further.
@@ -27,6 +29,8 @@ const (
 // peer writes too if request says so. It fails in 1.2, which has none, and when
 // the connection has no more to give. One that waits for its ACK does for all
 // that ask meanwhile, unless only a further one can ask the peer.
+//
+// RFC 9846 4.7.3 [6]
 func (m *Machine) KeyUpdate(request message.KeyUpdateRequest) error {
 	if !m.Open() || !m.version.Is13() {
 		return alert.Localf(alert.InternalError, "KeyUpdate needs an open connection of 1.3")
@@ -51,6 +55,8 @@ func (m *Machine) KeyUpdate(request message.KeyUpdateRequest) error {
 func (m *Machine) OwesUpdate() bool { return m.answerDue }
 
 // AnswerUpdate writes the KeyUpdate that the peer has asked for, if it has.
+//
+// RFC 9846 4.7.3 [5]
 func (m *Machine) AnswerUpdate() error {
 	if !m.answerDue {
 		return nil
@@ -60,6 +66,8 @@ func (m *Machine) AnswerUpdate() error {
 }
 
 // updatable says why no further KeyUpdate of ours is possible, if so.
+//
+// RFC 9147 4.2.1 [5]; RFC 9846 4.7.3 [9]
 func (m *Machine) updatable() error {
 	last, level := uint64(maxLevel), m.writeLevel
 	if m.transport == protocol.Datagram {
@@ -94,6 +102,8 @@ func (m *Machine) Acked() error {
 
 // post writes what is due, as far as acknowledgements and outside work allow: all
 // tickets and connection IDs in one flight, a KeyUpdate in one of its own.
+//
+// RFC 9147 5.8.4 [1]
 func (m *Machine) post() error {
 	if !m.Open() || m.task != nil || m.transport == protocol.Datagram && m.unconfirmed {
 		return nil
@@ -159,6 +169,7 @@ func writeKeyUpdate(m *Machine, b *wire.Builder) error {
 	return nil
 }
 
+// RFC 9147 8 [6, 7]; RFC 9846 4.7.3 [10, 11]
 func readKeyUpdate(m *Machine, body []byte) error {
 	in, err := parse(&message.KeyUpdate{}, body)
 	if err != nil {
@@ -176,6 +187,8 @@ func readKeyUpdate(m *Machine, body []byte) error {
 
 // crossedKeyUpdate changes the reader's keys at once. The writer's change at
 // once over a stream, where nothing gets lost.
+//
+// RFC 9147 8 [2]; RFC 9846 4.7.3 [2, 7], 7.2 [1]
 func crossedKeyUpdate(m *Machine) error {
 	if m.place.At.Writer() == m.role {
 		if m.transport == protocol.Datagram {

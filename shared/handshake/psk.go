@@ -64,6 +64,8 @@ const (
 )
 
 // hash is SHA-256 if nobody said otherwise (RFC 9846 4.3.11, RFC 9258 5.1).
+//
+// RFC 9846 2.2 [2], 4.3.11 [2]
 func (p *ExternalPSK) hash() crypto.Hash {
 	if p.Hash == 0 {
 		return crypto.SHA256
@@ -127,6 +129,8 @@ var kdfs = []struct {
 
 // external is the key of a credential for suites of hash h; nil if it has none.
 // The age of an external key is 0 (RFC 9846 4.3.11).
+//
+// RFC 9846 4.3.11 [1]
 func (c *Credential) external(h crypto.Hash, t protocol.Transport) *psk {
 	p := c.PSK
 	if p.Use == PSKDirect {

@@ -19,6 +19,7 @@ import (
 
 // --- psk_key_exchange_modes (RFC 9846 4.3.9)
 
+// RFC 9846 4.3.9 [1]
 func offerPSKModes(m *Machine, b *wire.Builder) bool {
 	modes := []byte{message.PSKWithECDHE}
 	if m.config.InsecureAllowPSKOnly {
@@ -39,6 +40,8 @@ func receivePSKModes(m *Machine, body []byte) (err error) {
 // offerPreSharedKey offers the session first and then the external keys, in
 // order, each for every hash that it goes with. After a HelloRetryRequest those
 // of other hashes than the suite's are left out (RFC 9846 4.2.2).
+//
+// RFC 9846 4.2.4 [11]
 func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
 	if !m.config.Enabled(protocol.VersionTLS13) || m.writesOuter() { // an outer hello could tell who we are
 		return false
@@ -59,6 +62,7 @@ func offerPreSharedKey(m *Machine, b *wire.Builder) bool {
 	return true
 }
 
+// RFC 9846 4.3.10 [2]
 func (m *Machine) collectPSKs() (offered []*psk) {
 	if r := m.resumption; r != nil && r.state.Version.Is13() {
 		offered = append(offered, r.psk(m.now))
@@ -74,6 +78,8 @@ func (m *Machine) collectPSKs() (offered []*psk) {
 }
 
 // offersHash reports whether the ClientHello offers a suite of 1.3 with hash h.
+//
+// RFC 9846 4.2.2 [13]
 func (m *Machine) offersHash(h crypto.Hash) bool {
 	for s := range m.config.suites(protocol.VersionTLS13) {
 		if s.Hash == h {
@@ -106,6 +112,7 @@ func (m *Machine) binder(t *transcript, p *psk, hello []byte, bindersLen int) []
 	return p.binder(schedule.Early(p.secret)).Finished(sum)
 }
 
+// RFC 9846 4.3.11 [11]
 func acceptPreSharedKey(m *Machine, _ where, body []byte) error {
 	selected, err := message.ParseSelectedIdentity(body)
 	if err != nil {
@@ -119,6 +126,8 @@ func acceptPreSharedKey(m *Machine, _ where, body []byte) error {
 }
 
 // settlePSK is what both sides do with the PSK that was selected, if one was.
+//
+// RFC 9846 4.3.11 [11, 12], 4.7.1 [2]
 func (m *Machine) settlePSK() error {
 	m.resumption, m.psks = nil, nil
 	switch p := m.psk; {
@@ -143,6 +152,8 @@ func receivePreSharedKey(m *Machine, body []byte) error {
 }
 
 // readPreSharedKey reads the client's offer.
+//
+// RFC 9846 4.3.11 [16]
 func (m *Machine) readPreSharedKey() (err error) {
 	if m.hello.pskOffer == nil {
 		return nil
@@ -165,6 +176,8 @@ const maxIdentities = 5
 
 // findSession finds the first session of the client's that can be resumed, and
 // checks its binder.
+//
+// RFC 9846 4.3.9 [3]
 func (m *Machine) findSession() error {
 	m.psk, m.resumption = nil, nil
 	offered := m.hello.psks.Identities
@@ -198,6 +211,8 @@ func (m *Machine) findSession() error {
 
 // selectPSK takes a PSK if the client's binder proves that it knows it. If not,
 // somebody else may have changed the ClientHello (RFC 9846 4.3.11).
+//
+// RFC 9846 4.3.11 [8, 10]
 func (m *Machine) selectPSK(i int, p *psk) error {
 	binder := m.hello.psks.Binders[i]
 	if !hmac.Equal(binder, m.binder(&m.transcript, p, m.hello.raw, m.hello.psks.BindersLen())) {

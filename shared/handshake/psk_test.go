@@ -58,6 +58,8 @@ func (p *pair) expectPSK(t *testing.T, name string) {
 
 // TestPSK13: every way to use a key, with suites of each hash and after a
 // HelloRetryRequest, and the sessions that come of it.
+//
+// RFC 9846 2.2 [2], 4.2.2 [13], 4.3.11 [2], 4.4.2 [8], F.1 [1]
 func TestPSK13(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for _, hash := range []crypto.Hash{0, crypto.SHA256, crypto.SHA384} {
@@ -262,6 +264,8 @@ func selecting(i byte) func(*message.ServerHello, *extensionList) {
 }
 
 // TestSecondHelloPSKs: RFC 9846 4.2.2.
+//
+// RFC 9846 4.3.11 [8]
 func TestSecondHelloPSKs(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, server := pskConfigs(protocol.VersionTLS13, keyNamed("a", PSKImported), keyNamed("b", PSKImported))
@@ -305,6 +309,8 @@ func psksWithout(t *testing.T, body []byte) []byte {
 }
 
 // TestPSKModes: a server that can't use the client's modes.
+//
+// RFC 9846 4.2.1 [2], 4.3.9 [4]
 func TestPSKModes(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, server := pskConfigs(protocol.VersionTLS13, keyNamed("a", PSKImported))
@@ -330,6 +336,8 @@ func TestPSKModes(t *testing.T) {
 
 // TestWantedHashes: the suite goes by the keys that are offered, and deciding so
 // before a cookie costs no memory.
+//
+// RFC 9846 4.3.11 [3, 7]
 func TestWantedHashes(t *testing.T) {
 	short, long := keyNamed("a", PSKDirect), keyNamed("b", PSKDirect)
 	long.PSK.Hash = crypto.SHA384

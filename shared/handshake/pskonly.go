@@ -42,12 +42,16 @@ func (m *Machine) pskOnly() bool {
 }
 
 // takesPSK reports whether the server can use a PSK of this client's at all.
+//
+// RFC 9846 4.2.1 [2], 4.3.9 [4]
 func (m *Machine) takesPSK() bool {
 	return slices.Contains(m.hello.pskModes, message.PSKWithECDHE) || m.pskOnly()
 }
 
 // checkShare refuses a ServerHello of 1.3 without a key_share, unless the client
 // has offered to use a PSK alone, and the server has selected one.
+//
+// RFC 9846 4.3.9 [8]
 func (m *Machine) checkShare() error {
 	switch {
 	case m.shared != nil:

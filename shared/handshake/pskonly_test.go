@@ -44,6 +44,8 @@ func (p *pair) expectPSKOnly(t *testing.T, only bool) {
 
 // TestPSKOnly: an external key and its sessions, without a group in common; where
 // there is one, the key exchange takes place.
+//
+// RFC 9846 4.3.8 [12]
 func TestPSKOnly(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for name, test := range map[string]struct {
@@ -100,6 +102,8 @@ func TestPSKOnlyOfCertificate(t *testing.T) {
 }
 
 // TestPSKOnlyNeedsBoth: neither side alone leaves the key exchange out.
+//
+// RFC 9846 4.2.1 [2]
 func TestPSKOnlyNeedsBoth(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for _, side := range []Role{Client, Server} {
@@ -184,6 +188,8 @@ func TestPSKOnlyClients(t *testing.T) {
 
 // TestMissingShare: a client takes a ServerHello without key_share only with the
 // option, and only beside pre_shared_key.
+//
+// RFC 9846 4.3.9 [8]
 func TestMissingShare(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for _, allowed := range []bool{false, true} {

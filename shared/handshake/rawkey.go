@@ -77,6 +77,7 @@ func (m *Machine) checkType(c *Credential) error {
 	return nil
 }
 
+// RFC 9846 4.5.1 [13]
 func (c *Config) validateCertificateTypes() error {
 	for _, list := range []struct {
 		field string
@@ -198,6 +199,8 @@ func readRawPublicKey12(body []byte) ([][]byte, error) {
 
 // verifyRawPublicKey checks a raw public key by what the protocol says, and asks
 // the application whose it is.
+//
+// RFC 9846 4.5.1 [12]
 func (c *Config) verifyRawPublicKey(verifier Role, s *suite.Suite, raw [][]byte) (v verified, err error) {
 	if len(raw) > 1 { // RFC 9846 4.5.1
 		return v, alert.Peerf(alert.IllegalParameter, "Certificate has %d raw public keys, expected one", len(raw))

@@ -124,6 +124,8 @@ func (i impostor) Sign(r io.Reader, digest []byte, options crypto.SignerOpts) ([
 }
 
 // TestCertificateTypes: who shows what to whom, by RFC 7250 4.
+//
+// RFC 9846 4.5.1.2 [1]
 func TestCertificateTypes(t *testing.T) {
 	raw, info := testPKI().rawCredential(p256)
 	x509Credential := testPKI().credential(p256)
@@ -294,6 +296,8 @@ func override(t *testing.T, kind protocol.ExtensionType, body []byte, f func()) 
 }
 
 // TestRawPublicKeyMessages: how a raw public key must not be shown.
+//
+// RFC 9846 4.5.1 [12]
 func TestRawPublicKeyMessages(t *testing.T) {
 	_, info := testPKI().rawCredential(p256)
 	entry := message.CertificateEntry{Data: info}
@@ -369,6 +373,7 @@ func TestCertificateTypesAfterRetry(t *testing.T) {
 	}
 }
 
+// RFC 9846 4.5.1 [13]
 func TestCertificateTypeConfigs(t *testing.T) {
 	raw, _ := testPKI().rawCredential(p256)
 	accept := func([]byte) error { return nil }

@@ -67,6 +67,7 @@ func (m *Machine) settleLimits() {
 	m.settled = settledLimits{from, m.sendLimit(from), m.receiveLimit(from)}
 }
 
+// RFC 9146 5 [2]
 func (m *Machine) sendLimit(level uint64) int {
 	limit := m.sizes.theirs
 	switch {

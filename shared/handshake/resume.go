@@ -32,6 +32,8 @@ type resumption struct {
 
 // resumable reports whether a session can be used in version v under c, and
 // verifies its peer again.
+//
+// RFC 9846 4.3.11.1 [1], 4.7.1 [3, 4]
 func (c *Config) resumable(role Role, s *session.State, state ConnectionState, name string, now time.Time) (*resumption, bool) {
 	switch {
 	case s.Check() != nil || s.Expired(now) || s.ServerName != name: // RFC 9846 4.7.1
@@ -95,6 +97,8 @@ func (m *Machine) sessionKey() string {
 func (m *Machine) resumes() bool { return m.role == Client && m.config.ClientSessionCache != nil }
 
 // takeSession takes a session to offer out of the cache, if there is one.
+//
+// RFC 9846 E.1 [1]
 func (m *Machine) takeSession() error {
 	if !m.resumes() {
 		return nil
@@ -177,6 +181,8 @@ func (m *Machine) settleResumption() error {
 }
 
 // readPostTicket puts a session into the client's cache, if it has one.
+//
+// RFC 9846 4.7.1 [1, 6, 8]
 func readPostTicket(m *Machine, body []byte) error {
 	in, err := parse(&message.NewSessionTicket13{}, body)
 	if err != nil {
@@ -215,6 +221,8 @@ func (m *Machine) keep(s *session.State) error {
 }
 
 // session is this connection's session, which begins now.
+//
+// RFC 9846 4.3.11 [4]
 func (m *Machine) session(secret []byte, lifetime time.Duration) *session.State {
 	s := &session.State{
 		Version:    m.version,

@@ -215,6 +215,7 @@ func TestResumedServerHello12(t *testing.T) {
 	})
 }
 
+// RFC 9846 4.4.2 [7], C.4 [3]
 func TestResume(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for name, change := range map[string]func(client, server *Config){
@@ -268,6 +269,8 @@ func TestResume(t *testing.T) {
 }
 
 // TestNoResume: a session that doesn't fit leads to a full handshake.
+//
+// RFC 9846 2.2 [1], 4.3.11 [4, 5, 6], 4.3.11.1 [1], 4.7.1 [2, 3, 4]
 func TestNoResume(t *testing.T) {
 	t.Run("1.3", func(t *testing.T) { testNoResume(t, resumingConfigs) })
 	t.Run("1.2", func(t *testing.T) { testNoResume(t, resumingConfigs12) })
@@ -438,6 +441,8 @@ func (x extensionList) body(t protocol.ExtensionType) []byte {
 
 // TestPreSharedKeyMisdeeds: a hello whose PSK is wrong in ways that no honest
 // client's is.
+//
+// RFC 9846 4.3 [6], 4.3.9 [1, 3], 4.3.11 [8, 15, 16]
 func TestPreSharedKeyMisdeeds(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit func(x *extensionList)
@@ -470,6 +475,8 @@ func TestPreSharedKeyMisdeeds(t *testing.T) {
 }
 
 // TestPreSharedKeyAnswers: a server that selects what was not offered.
+//
+// RFC 9846 4.3.9 [8], 4.3.11 [11, 12], 4.7.1 [2]
 func TestPreSharedKeyAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit func(*message.ServerHello, *extensionList)
@@ -543,6 +550,8 @@ func TestWrapSession(t *testing.T) {
 }
 
 // TestTicketsOnlyWhereUseful: a client that can't use tickets gets none.
+//
+// RFC 9846 4.3.9 [5]
 func TestTicketsOnlyWhereUseful(t *testing.T) {
 	client, server := configs(protocol.VersionTLS13)
 	if p := complete(t, protocol.Stream, client, server); slices.Contains(typesOf(p.server.sent), protocol.NewSessionTicket) {
@@ -556,6 +565,8 @@ func TestTicketsOnlyWhereUseful(t *testing.T) {
 }
 
 // TestTicketReading: what a client makes of a server's tickets.
+//
+// RFC 9846 4.7.1 [6, 7, 8], 9.3 [5]
 func TestTicketReading(t *testing.T) {
 	for name, c := range map[string]struct {
 		ticket message.NewSessionTicket13
@@ -633,6 +644,8 @@ func TestGivenTicketKeys(t *testing.T) {
 
 // TestVersionChangesBetweenSessions: a session of one version never meets the
 // other, and a server that has learned 1.3 is believed.
+//
+// RFC 9846 E.1 [1]
 func TestVersionChangesBetweenSessions(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, old, kept := resumingConfigs12()
@@ -705,6 +718,8 @@ func TestStateOutlivesFailure(t *testing.T) {
 
 // TestTicketsOfResumption: the tickets of a connection that resumes live no longer
 // than the session that it resumed, or nobody would ever show a key again.
+//
+// RFC 9846 4.7.1 [5, 11]
 func TestTicketsOfResumption(t *testing.T) {
 	client, server, kept := resumingConfigs()
 	complete(t, protocol.Stream, client, server)

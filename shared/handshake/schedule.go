@@ -67,6 +67,8 @@ func (m *Machine) handshakeSecret(s keys.Schedule) keys.HandshakeSecret {
 // crossedServerFinished derives the application keys of 1.3. The server may
 // write under them at once; the client keeps writing under its handshake keys
 // until its own Finished.
+//
+// RFC 9846 4.5.3 [2]
 func crossedServerFinished(m *Machine) error {
 	if !m.version.Is13() {
 		return nil
@@ -139,6 +141,7 @@ func writeFinished(m *Machine, b *wire.Builder) error {
 	return nil
 }
 
+// RFC 9846 4.5.3 [1]
 func readFinished(m *Machine, body []byte) error {
 	in, err := parse(&message.Finished{}, body)
 	if err != nil {
@@ -177,6 +180,8 @@ func (m *Machine) verifyData(r Role) []byte {
 // --- After the handshake
 
 // forget drops what only the handshake needed.
+//
+// RFC 9846 7.1 [1]
 func (m *Machine) forget() {
 	m.scaffold, m.out = nil, wire.Builder{}
 	m.resumption, m.Introduce = nil, nil
@@ -188,6 +193,8 @@ func (m *Machine) forget() {
 
 // exporter is what ConnectionState.ExportKeyingMaterial calls: at any time, on any
 // goroutine, and so it has secrets of its own.
+//
+// RFC 9846 7.5 [1]
 func (m *Machine) exporter() func(label string, context []byte, length int) ([]byte, error) {
 	if m.version.Is13() {
 		return m.secrets13.exporter.Export

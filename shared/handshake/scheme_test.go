@@ -79,6 +79,8 @@ func TestLegacyPKCS1(t *testing.T) {
 }
 
 // TestSHA1 is taken and given in 1.2 alone, and only by Config.InsecureAllowSHA1.
+//
+// RFC 9846 4.3.3 [11], 4.5.2 [7]
 func TestSHA1(t *testing.T) {
 	for kind, scheme := range map[keyKind]tls.SignatureScheme{rsaKey: tls.PKCS1WithSHA1, p256: tls.ECDSAWithSHA1} {
 		eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
@@ -118,6 +120,8 @@ func TestSHA1(t *testing.T) {
 
 // TestServerCurve12: a client of 1.2 takes ECDSA keys on the curves that it names
 // (RFC 8422 5.3); in 1.3 the scheme says it all.
+//
+// RFC 9846 4.3.3 [17]
 func TestServerCurve12(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server := configs(v)

@@ -14,6 +14,7 @@ import (
 
 // --- ServerHello (RFC 9846 4.2.3, RFC 5246 7.4.1.3)
 
+// RFC 9846 4.2.3 [1, 3, 4, 7, 12]
 func writeServerHello(m *Machine, b *wire.Builder) error {
 	if m.random.server == nil {
 		m.random.server = randomBytes(32)
@@ -100,6 +101,8 @@ func readServerHello(m *Machine, body []byte) error {
 
 // readSelected reads what HelloRetryRequest and ServerHello have in common
 // apart from extensions: version, suite, and what is left of older versions.
+//
+// RFC 9846 4.2.3 [5, 6, 8], 4.2.4 [8, 10, 12]
 func (m *Machine) readSelected(in *message.ServerHello) error {
 	selected, err := m.selectedVersion(in)
 	if err != nil {
@@ -133,6 +136,8 @@ func (m *Machine) readSelected(in *message.ServerHello) error {
 
 // selectedVersion is the version that the server chose: in supported_versions
 // 1.3 (RFC 9846 4.3.1), without it what ServerHello always had.
+//
+// RFC 9846 4.2.3 [2], 4.3.1 [10, 11, 12], E.1 [3]
 func (m *Machine) selectedVersion(in *message.ServerHello) (protocol.Version, error) {
 	v12, v13 := protocol.VersionTLS12.Over(m.transport), protocol.VersionTLS13.Over(m.transport)
 	body, ok := in.Extensions.Find(protocol.ExtSupportedVersions)
@@ -173,6 +178,8 @@ func (m *Machine) wrongVersion(v protocol.Version) alert.Reason {
 
 // checkServerHello12 refuses downgrades, a session that we don't have, and one
 // without RFC 7627.
+//
+// RFC 9846 4.2.3 [15], E.3 [1]
 func (m *Machine) checkServerHello12(in *message.ServerHello) error {
 	if m.early.offered { // it had 1.3 when it gave the session, RFC 9846 D.3
 		return alert.Peerf(alert.ProtocolVersion, "%w: the server chose %v", alert.EarlyDataVersion, m.version)

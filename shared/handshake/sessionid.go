@@ -18,6 +18,8 @@ const sessionIDLen = 32 // bytes of an id of ours; the most that there can be
 // --- The client
 
 // offerSessionID chooses the session_id of a ClientHello.
+//
+// RFC 9147 5.3 [2, 3]; RFC 9846 4.2.2 [9, 10]
 func (m *Machine) offerSessionID() {
 	switch {
 	case m.offers12() && m.resumption.state.Ticket == nil:

@@ -21,6 +21,8 @@ func byID() (client, server *Config, kept *shelf) {
 
 // TestResumeByID: where either side has no tickets, with a client of both
 // versions and with one of 1.2 alone.
+//
+// RFC 9147 5.3 [2]
 func TestResumeByID(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		for name, change := range map[string]func(client, server *Config){

@@ -30,6 +30,7 @@ func receiveStatusRequest(m *Machine, body []byte) (err error) {
 	return err
 }
 
+// RFC 9846 4.5.1.1 [1, 4]
 func answerStatusRequest(m *Machine, at where, b *wire.Builder) bool {
 	switch at {
 	case inRequest:

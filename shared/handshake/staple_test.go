@@ -45,6 +45,8 @@ func expectStaples(t *testing.T, s ConnectionState, staple []byte, timestamps []
 
 // TestStaples: the client gets what it asks for, once, before it has to say what
 // it thinks of the server.
+//
+// RFC 9846 4.5.1 [8], 4.5.1.1 [1]
 func TestStaples(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server := stapling(v)
@@ -195,6 +197,8 @@ func TestStapleLeftOut(t *testing.T) {
 
 // TestCertificateExtensions: what may stand beside a certificate of 1.3, and what
 // not.
+//
+// RFC 9846 4.5.1 [6]
 func TestCertificateExtensions(t *testing.T) {
 	entry := func(edit func(*extensionList)) message.CertificateEntry {
 		c := testPKI().leaf[p256].Certificate[0]
@@ -333,6 +337,8 @@ func TestResumedStaples(t *testing.T) {
 }
 
 // TestClientStaples: in 1.3 a server may ask the client for the same.
+//
+// RFC 9846 4.5.1 [7], 4.5.1.1 [4]
 func TestClientStaples(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		for _, ask := range []bool{true, false} {

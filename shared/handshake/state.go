@@ -123,6 +123,8 @@ func (s *ConnectionState) ExportKeyingMaterial(label string, context []byte, len
 // ExportEarlyKeyingMaterial returns length bytes of keying material bound to the
 // ClientHello that brings 0-RTT (RFC 9846 7.5): whoever sends it again gets the
 // same. It fails where no 0-RTT is offered, and at a server that doesn't take it.
+//
+// RFC 9846 7.5 [2]
 func (s *ConnectionState) ExportEarlyKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
 	if s.exportEarly == nil {
 		return nil, alert.Localf(alert.InternalError, "no keying material of early data: %s", s.EarlyDataReason)

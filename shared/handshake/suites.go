@@ -43,6 +43,8 @@ func describeSuite(s *suite.Suite) *tls.CipherSuite {
 // the server's preference, but for one thing: a client that puts ChaCha20 before
 // AES does so for want of AES instructions, so ChaCha20 comes first, as it does
 // in crypto/tls and BoringSSL. A Config with an order of its own insists on it.
+//
+// RFC 9846 4.2.2 [12]
 func (c *Config) common(v protocol.Version, offered message.Uint16s) iter.Seq[*suite.Suite] {
 	return func(yield func(*suite.Suite) bool) {
 		first := !c.ordersSuites(v) && prefersChaCha20(v, offered)

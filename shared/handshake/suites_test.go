@@ -12,6 +12,8 @@ import (
 )
 
 // What isn't safe has to be asked for: by both sides.
+//
+// RFC 9147 4.5.3 [6]; RFC 9846 E.5 [1]
 func TestInsecureSuitesAreOffByDefault(t *testing.T) {
 	insecure := InsecureCipherSuites()
 	if len(insecure) == 0 || slices.ContainsFunc(CipherSuites(), func(s *tls.CipherSuite) bool { return s.Insecure || suite.ByID(s.ID).CBC != nil }) {
@@ -72,6 +74,8 @@ func TestChaCha20First(t *testing.T) {
 // TestShortTags: with keys and certificates a client offers suites with tags of 8
 // bytes after all others of 1.2, in 1.3 not at all, and gets one if the server has
 // no other.
+//
+// RFC 9147 4.5.3 [6]
 func TestShortTags(t *testing.T) {
 	client, server := pskConfigs(protocol.VersionTLS12, keyNamed("device", PSKDirect12))
 	client.PSKOrCertificate = true

@@ -40,6 +40,8 @@ func (m *Machine) checkDropped() error {
 // openTickets finds the first ticket of a session that can be resumed with the
 // suite of this handshake. 1.3 would take another one with the same hash too, but
 // what is preferred now counts, and 0-RTT data needs the very suite.
+//
+// RFC 9846 4.3.11 [5]
 func (m *Machine) openTickets(tickets [][]byte) (*resumption, error) {
 	c, k, state, now := m.config, m.ticketKeys(), m.State(), m.now
 	version, name, chosen, sizes := m.version, m.serverName, m.suite.ID, m.sizes
@@ -109,6 +111,8 @@ func (m *Machine) spend(ticket []byte, s *session.State) (first bool, err error)
 
 // prepareTickets decides how many tickets the server gives: none to a client
 // that could not use them (RFC 9846 4.3.9).
+//
+// RFC 9846 4.3.9 [5], 4.7.1 [5, 11], C.4 [3]
 func (m *Machine) prepareTickets() {
 	c := m.config
 	if m.role != Server || c.SessionTicketsDisabled || !m.takesPSK() || !m.ticketFits() {
@@ -157,6 +161,8 @@ var acrossNamesFlag = func() []byte {
 }()
 
 // makeTickets makes the tickets that are due, all at once.
+//
+// RFC 9846 4.7.1 [7]
 func (m *Machine) makeTickets() error {
 	if m.ticketsDue == 0 {
 		return nil

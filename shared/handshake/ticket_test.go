@@ -140,6 +140,8 @@ func TestSingleUseRegister(t *testing.T) {
 
 // TestSingleUseNeedsBinder: somebody who has seen a ticket of 1.3, and doesn't know
 // its secret, can't use it up.
+//
+// RFC 9846 8.2 [2]
 func TestSingleUseNeedsBinder(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, server, kept := singleUse(protocol.VersionTLS13)

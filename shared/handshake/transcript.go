@@ -55,6 +55,8 @@ func (t *transcript) begin(h crypto.Hash, v protocol.Version) {
 
 // restart forgets the ClientHello that a HelloVerifyRequest answered
 // (RFC 6347 4.2.1).
+//
+// RFC 6347 4.2.6 [2]
 func (t *transcript) restart() { t.held = nil }
 
 // retry replaces all that came before a HelloRetryRequest by the message_hash
@@ -107,6 +109,7 @@ func (t *transcript) write(p []byte) {
 	}
 }
 
+// RFC 6347 4.2.6 [1]
 func (t *transcript) header(kind protocol.HandshakeType, seq uint16, length int) []byte {
 	h := binary.BigEndian.AppendUint32(t.head[:0], uint32(kind)<<24|uint32(length))
 	if t.longer {

@@ -17,6 +17,8 @@ var (
 )
 
 // TestTranscriptForms: what is hashed of a message, header included.
+//
+// RFC 6347 4.2.6 [1]
 func TestTranscriptForms(t *testing.T) {
 	short := "0100000c" + hex.EncodeToString(vectorHello.Body) + "0200012c" + hex.EncodeToString(vectorAnswer.Body)
 	// RFC 6347 4.2.6: type, length, message_seq, fragment_offset 0, fragment_length.
@@ -81,6 +83,8 @@ func TestTranscriptVectors(t *testing.T) {
 }
 
 // TestTranscriptRestart: a HelloVerifyRequest takes the hello out again.
+//
+// RFC 6347 4.2.6 [2]
 func TestTranscriptRestart(t *testing.T) {
 	var s transcript
 	s.add(Message{Type: protocol.ClientHello, Body: []byte("forgotten")})

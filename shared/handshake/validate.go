@@ -26,6 +26,8 @@ func (e *ConfigError) Error() string { return fmt.Sprintf("Config.%s: %s", e.Fie
 
 // Validate reports the first field that is unusable for a role over a
 // transport, as a *ConfigError. A Config that was good once is not looked at again.
+//
+// RFC 9846 4.5.1 [14]
 func (c *Config) Validate(role Role, t protocol.Transport) error {
 	valid := &c.companion().valid[role][t]
 	if valid.Load() {
@@ -116,6 +118,7 @@ func unusable(field, format string, args ...any) error {
 	return &ConfigError{field, err.Error(), errors.Unwrap(err)}
 }
 
+// RFC 9846 E.5 [4]
 func (c *Config) validateVersions() error {
 	lowest, highest := protocol.Version(c.MinVersion), protocol.Version(c.MaxVersion)
 	const unknown = "%v is not supported, only 1.2 and 1.3 are"
@@ -131,6 +134,8 @@ func (c *Config) validateVersions() error {
 }
 
 // validateLists checks what there may be several of.
+//
+// RFC 9846 4.3.8 [5]
 func (c *Config) validateLists(t protocol.Transport) error {
 	for _, id := range c.CipherSuites {
 		if suite.ByID(id) == nil {

@@ -21,6 +21,8 @@ import (
 //	            BinderKey       TrafficSecret    TrafficSecret
 //	           TrafficSecret                    ExporterSecret
 //	           ExporterSecret                  ResumptionSecret
+//
+// RFC 9147 5.9 [1]
 type Schedule struct {
 	Hash      crypto.Hash
 	Transport protocol.Transport

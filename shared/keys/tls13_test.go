@@ -128,6 +128,8 @@ func TestImport(t *testing.T) {
 
 // Known answers for the labels of DTLS, a longer hash and what RFC 8448 leaves
 // out, computed by an implementation in another language from RFC 5869 up.
+//
+// RFC 9147 5.9 [1]
 func TestDatagramSchedule(t *testing.T) {
 	var psk, shared []byte
 	for i := range byte(32) {
@@ -166,6 +168,7 @@ func TestDatagramSchedule(t *testing.T) {
 	}
 }
 
+// RFC 9846 7.5 [1]
 func TestExport13(t *testing.T) {
 	master := unhex(t, "15981c3649b5b7156f6ab7538b57eba899c839018da826824c5a10f03f677ebbe318f7bd0530764a0ae68620d6d60ee8")
 	s := Schedule{crypto.SHA384, protocol.Datagram}

@@ -119,6 +119,7 @@ func collectKeyShares(body []byte) ([]message.KeyShare, error) {
 	return shares, err
 }
 
+// RFC 9146 3 [1]; RFC 9846 4.3 [1, 2]
 func TestExtensionBodiesRoundTrip(t *testing.T) {
 	for _, form := range forms {
 		t.Run(fmt.Sprint(form.typ, " ", form.name), func(t *testing.T) {
@@ -271,6 +272,8 @@ func TestExtensions(t *testing.T) {
 
 // TestDuplicateExtensions puts the same type at two places of lists around the
 // length where the way to look for duplicates changes.
+//
+// RFC 9846 4.3 [7]
 func TestDuplicateExtensions(t *testing.T) {
 	for _, n := range []int{2, 31, 32, 33, 34, 100, 1000} {
 		for _, places := range [][2]int{{0, 1}, {0, n - 1}, {n - 2, n - 1}, {n / 2, n - 1}} {

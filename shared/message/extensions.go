@@ -62,6 +62,8 @@ func ParseEmptyExtension(t protocol.ExtensionType, body []byte) error {
 
 // extensions reads an extension block behind its length. RFC 9846 4.3 forbids to
 // name a type twice, and no alert for it; this is what stacks in use say.
+//
+// RFC 9846 4.3 [7]
 func (r *reader) extensions(twice alert.Alert) Extensions {
 	const field = "extensions"
 	block := r.vector16(field, 0, max16)

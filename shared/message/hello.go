@@ -30,6 +30,8 @@ type ClientHello struct {
 
 // Parse reads a ClientHello as it comes over transport t. It doesn't allocate
 // unless it fails, and its time is linear in len(body).
+//
+// RFC 9846 4.2.2 [18]
 func (m *ClientHello) Parse(body []byte, t protocol.Transport) error {
 	*m = ClientHello{}
 	r := read(protocol.ClientHello, body)

@@ -222,6 +222,7 @@ func prefixIsMessage(m any, prefix []byte, v protocol.Version) bool {
 	return false
 }
 
+// RFC 9846 6 [6]
 func TestMessagesRefusePrefixesAndTrailingBytes(t *testing.T) {
 	for _, sample := range samples {
 		t.Run(sample.name, func(t *testing.T) {
@@ -259,6 +260,7 @@ func wantAlert(t *testing.T, err error, want alert.Alert, text string) {
 	}
 }
 
+// RFC 9846 4.2.2 [18], 6 [7]
 func TestMessagesRefuse(t *testing.T) {
 	hello := "\xfe\xfd" + strings.Repeat("r", 32)
 	tests := []struct {

@@ -73,6 +73,8 @@ type KeyUpdate struct {
 }
 
 // Parse reads the message. A request other than the two is illegal_parameter.
+//
+// RFC 9846 4.7.3 [4]
 func (m *KeyUpdate) Parse(body []byte) error {
 	r := read(protocol.KeyUpdate, body)
 	m.Request = KeyUpdateRequest(r.uint8("request_update"))

@@ -55,6 +55,8 @@ func malformed(subject fmt.Stringer) alert.Reason {
 }
 
 // done returns the first error. Bytes that are left over are one.
+//
+// RFC 9846 4.3 [2], 6 [6]
 func (r *reader) done() error {
 	if r.err == nil && !r.rest.Empty() {
 		r.err = alert.Peerf(alert.DecodeError, "%w: %v: %d bytes after its end", malformed(r.subject), r.subject, len(r.rest))

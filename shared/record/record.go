@@ -174,6 +174,8 @@ func (s *Sealer) NearLimit() bool {
 
 // An Opener removes the protection of the records of one direction and key. It
 // counts those that don't authenticate, for the limit of the suite.
+//
+// RFC 9846 5.5 [3]
 type Opener struct {
 	secured
 	failed uint64
@@ -197,6 +199,8 @@ func (o *Opener) PlaintextLen(n int) int { return max(0, o.Room(n)) }
 // number is as in [Sealer.Seal], and so are the additional data; but CBC hides the
 // length of the plaintext, and Open itself puts it into their last two bytes.
 // ErrOpen is the only error; body is overwritten then too.
+//
+// RFC 9147 4.5.3 [3]
 func (o *Opener) Open(body, additional []byte, number uint64) ([]byte, error) {
 	if o.protection == nil {
 		o.wake()
@@ -271,6 +275,8 @@ func (m *Mask) Resting() bool { return m.fill == nil }
 // hidden, in place: 1 or 2 bytes as they are on the wire. The ciphertext is what
 // follows the header, sealed. It reports false, and changes nothing, if that is
 // shorter than 16 bytes.
+//
+// RFC 9147 4.2.3 [1]
 func (m *Mask) Apply(number, ciphertext []byte) bool {
 	if len(ciphertext) < suite.SampleLen {
 		return false

@@ -238,6 +238,8 @@ func TestXORNonceOf12(t *testing.T) {
 
 // RFC 8448 3: the records of a TLS 1.3 connection, headers and inner content
 // types included.
+//
+// RFC 9846 5.3 [1]
 func TestRFC8448(t *testing.T) {
 	data := make([]byte, 0, 51)
 	for i := range byte(50) {
@@ -340,6 +342,8 @@ func TestKeysOfWrongLength(t *testing.T) {
 }
 
 // A suite with tiny limits reaches them exactly where it should.
+//
+// RFC 9147 4.5.3 [3]
 func TestLimits(t *testing.T) {
 	tiny := func(records, blocks, integrity uint64) *suite.Suite {
 		aead := *suite.ByID(suite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256).AEAD
@@ -420,6 +424,7 @@ func TestMaskKnownAnswer(t *testing.T) {
 	}
 }
 
+// RFC 9147 4.2.3 [1]
 func TestMaskIsSymmetric(t *testing.T) {
 	for _, s := range suite.Table {
 		if !s.Version.Is13() {

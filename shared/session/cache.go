@@ -37,6 +37,7 @@ type entry struct {
 	state *State
 }
 
+// RFC 9846 C.4 [1]
 func (c *lru) Get(key string) (*State, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

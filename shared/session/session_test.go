@@ -189,6 +189,7 @@ func TestUnknownTicketCost(t *testing.T) {
 	}
 }
 
+// RFC 9846 C.4 [1]
 func TestCache(t *testing.T) {
 	c := NewLRUCache(3)
 	s := []*State{{AgeAdd: 0}, {AgeAdd: 1}, {AgeAdd: 2}, {AgeAdd: 3}}

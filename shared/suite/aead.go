@@ -17,6 +17,8 @@ const nonceLen = 12 // bytes, of all AEADs of the table
 // An AEAD is how most suites protect records, and how often one key may be used.
 // All nonces are 12 bytes: SaltLen from the key schedule, ExplicitLen from the
 // wire. Where nothing is explicit, the record number is XORed in instead.
+//
+// RFC 9846 5.2 [4], 5.3 [3]
 type AEAD struct {
 	KeyLen      int // bytes
 	SaltLen     int // bytes of IV out of the key schedule: 4 for GCM and CCM in 1.2 (RFC 5288 3), else 12
@@ -136,6 +138,8 @@ func gcm12(keyLen int) *AEAD {
 }
 
 // ccm13 is AES-CCM as 1.3 uses it, with keys of 16 bytes alone (RFC 9846 B.4).
+//
+// RFC 9147 4.5.3 [7]
 func ccm13(tagLen int, forgeries uint64) *AEAD {
 	return &AEAD{
 		KeyLen:  16,

@@ -54,6 +54,8 @@ var (
 )
 
 // Groups lists all groups in the default order of preference.
+//
+// RFC 9846 9.1 [3], B.3.1.4 [1]
 var Groups = []*Group{
 	{tls.X25519MLKEM768, "X25519MLKEM768", true, false, ecdh.X25519(), 32, mlkem768, false},
 	{tls.X25519, "x25519", false, false, ecdh.X25519(), 32, nil, false},
@@ -96,6 +98,8 @@ type PrivateKey struct {
 // Generate makes a key for each of the groups, in their order. Groups of one
 // curve share its key, as browsers do with X25519MLKEM768 and X25519: the hello
 // gets two shares for little more than the price of one.
+//
+// RFC 9846 4.3.8 [3, 6]
 func Generate(ids ...tls.CurveID) ([]*PrivateKey, error) {
 	keys := make([]*PrivateKey, 0, len(ids))
 	curves := make(map[ecdh.Curve]*ecdh.PrivateKey, len(ids))
@@ -161,6 +165,8 @@ func (k *PrivateKey) Shared(peer []byte) ([]byte, error) {
 // Respond is the server's side of 1.3: it answers a client's share with one of
 // its own, and with the secret that both agree on. Errors are those of
 // [PrivateKey.Shared].
+//
+// RFC 9846 4.3.8 [7]
 func (g *Group) Respond(clientShare []byte) (share, secret []byte, err error) {
 	if !g.PostQuantum {
 		return g.respond(clientShare)
@@ -218,6 +224,8 @@ func (g *Group) generate() (*ecdh.PrivateKey, error) {
 // agree is Diffie-Hellman. crypto/ecdh refuses points off the curve, compressed
 // or at infinity (RFC 9846 4.3.8.2), and an all-zero secret of X25519
 // (RFC 9846 7.4.2).
+//
+// RFC 9846 4.3.8.2 [1], 7.4.2 [3]
 func (g *Group) agree(own *ecdh.PrivateKey, peer []byte) ([]byte, error) {
 	if len(peer) != g.publicLen {
 		return nil, alert.Peerf(alert.IllegalParameter, "%w: %s: expected a public key of %d bytes, got %d", alert.BadKeyShare, g.Name, g.publicLen, len(peer))
@@ -256,6 +264,7 @@ func (g *Group) join(fromCurve, fromKEM []byte) []byte {
 	return append(append(joined, fromKEM...), fromCurve...)
 }
 
+// RFC 9846 6 [7]
 func (g *Group) refuse(err error) error {
 	return alert.Peerf(alert.IllegalParameter, "%w: %s: %w", alert.BadKeyShare, g.Name, err)
 }

@@ -30,6 +30,8 @@ func expectIllegalParameter(t testing.TB, what string, err error) {
 }
 
 // Lengths and order of the table are those of the hybrid drafts and RFC 8422.
+//
+// RFC 9846 9.1 [3], B.3.1.4 [1]
 func TestGroupsAgree(t *testing.T) {
 	for i, c := range []struct {
 		id                     tls.CurveID
@@ -155,6 +157,7 @@ func TestHybridLayout(t *testing.T) {
 	}
 }
 
+// RFC 9846 4.3.8 [3]
 func TestGenerateSharesCurveKeys(t *testing.T) {
 	keys, err := Generate(tls.X25519MLKEM768, tls.X25519, tls.CurveP256)
 	if err != nil {
@@ -204,6 +207,7 @@ func TestSharesOfWrongLength(t *testing.T) {
 	}
 }
 
+// RFC 9846 6 [7], 7.4.2 [3]
 func TestInvalidShares(t *testing.T) {
 	for _, g := range Groups {
 		if g.curve == nil { // every ciphertext decapsulates to something (FIPS 203 7.3)
@@ -230,6 +234,7 @@ func TestInvalidShares(t *testing.T) {
 	}
 }
 
+// RFC 9846 4.3.8.2 [1]
 func TestPointsOffTheCurve(t *testing.T) {
 	for _, id := range []tls.CurveID{tls.CurveP256, tls.CurveP384, tls.CurveP521} {
 		k := generate(t, id)
@@ -283,6 +288,8 @@ func TestAlteredCiphertext(t *testing.T) {
 }
 
 // All randomness is crypto/rand's: a seed gives the same shares and secrets.
+//
+// RFC 9846 C.1 [1]
 func TestDeterministicUnderGlobalRandom(t *testing.T) {
 	run := func(seed uint64) []byte {
 		cryptotest.SetGlobalRandom(t, seed)

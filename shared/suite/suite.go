@@ -80,6 +80,8 @@ type Suite struct {
 // 1.3 it is the one with a short tag too, which DTLS must not use just so
 // (RFC 9147 4.5.3). In 1.2 it is what devices have (RFC 7925 4.2 to 4.4), many of
 // them nothing else, and hence on, and last.
+//
+// RFC 9147 4.5.3 [6]
 func (s *Suite) Insecure() bool {
 	return s.CBC != nil || s.Exchange == KeyTransport || s.Version.Is13() && s.AEAD.TagLen < 16
 }
@@ -121,6 +123,8 @@ const (
 // instructions does ChaCha20 faster, but the best choice depends on the slower of
 // two peers. A client that is the slower one says so by its own order, which
 // servers heed.
+//
+// RFC 6347 4.1.2.2 [1]; RFC 9846 9.1 [1], E.5 [1, 2, 3]
 var Table = []*Suite{
 	{TLS_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", protocol.VersionTLS13, crypto.SHA256, Any, AnyAuth, aes128GCM, nil},
 	{TLS_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", protocol.VersionTLS13, crypto.SHA384, Any, AnyAuth, aes256GCM, nil},

@@ -24,6 +24,8 @@ func unhex(t *testing.T, s string) []byte {
 }
 
 // crypto/tls knows the same numbers by the same names.
+//
+// RFC 9846 9.1 [1]
 func TestTableAgainstStandardLibrary(t *testing.T) {
 	known := slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites())
 	for _, s := range Table {
@@ -86,6 +88,7 @@ func TestSuitesBesideStandardLibrary(t *testing.T) {
 	}
 }
 
+// RFC 9846 5.2 [4], 5.3 [3], E.5 [3]
 func TestTableRows(t *testing.T) {
 	for _, s := range Table {
 		if ByID(s.ID) != s || ByName(s.Name) != s {
@@ -167,6 +170,8 @@ func TestCCMSuites(t *testing.T) {
 }
 
 // RFC 9846 5.5, RFC 9147 4.5.3 and B.
+//
+// RFC 9147 4.5.3 [7]
 func TestLimits(t *testing.T) {
 	const forgeries = 1 << 36
 	records := uint64(math.Pow(2, 24.5))
