@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"io"
 	"testing"
 	"time"
 
@@ -46,24 +45,6 @@ func TestACKOfWhat(t *testing.T) {
 	}
 	if len(acks[0]) != flight-1 || len(acks[1]) != flight || acks[1][flight-1].Epoch != 3 {
 		t.Errorf("ACKs %v, the flight has %d datagrams", acks, flight-1)
-	}
-}
-
-// What was to be acknowledged after a while is so before a goodbye.
-func TestACKBeforeGoodbye(t *testing.T) {
-	client, server := with(resuming)
-	s := simulate(t, 0, client, server)
-	if err := s.run(func() bool { return !s.client.ackDeadline().IsZero() }); err != nil {
-		t.Fatal(err)
-	}
-	if !s.server.Outstanding() {
-		t.Fatal("the server's tickets are acknowledged already")
-	}
-	s.client.Close(s.now)
-	s.client.did(nil)
-	s.advance(latency)
-	if s.server.Outstanding() || s.server.Closed() != io.EOF {
-		t.Errorf("outstanding is %v, closed by %v", s.server.Outstanding(), s.server.Closed())
 	}
 }
 

@@ -390,15 +390,12 @@ func (e *Engine) KeyUpdate(request KeyUpdateRequest, now time.Time) error {
 	return err // what isn't possible ends nothing
 }
 
-// Close says goodbye: Transmit gives a close_notify, behind the ACK that was to come
-// later, and nothing can be written any more. The flight that is under way is still
-// repeated.
+// Close says goodbye: Transmit gives a close_notify, and nothing can be written any more.
+// The flight that is under way is still repeated. What is not acknowledged yet needs it no
+// more: the goodbye tells the peer as much.
 func (e *Engine) Close(now time.Time) {
 	if e.err == nil && !e.closing.sent {
 		e.now = now
-		if !e.ackSince.IsZero() {
-			e.acknowledge()
-		}
 		e.closing.sent = true
 		e.sendAlert(alert.CloseNotify)
 	}
