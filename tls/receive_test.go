@@ -269,10 +269,10 @@ func TestEarlyMisdeeds(t *testing.T) {
 }
 
 // Handshake bytes behind a message that the keys change with, or that has to be
-// answered first.
+// answered first (CVE-2023-6937).
 //
 // RFC 9846 5.1 [4]
-func TestExcessHandshakeData(t *testing.T) {
+func TestPitfallMessageAcrossKeyChange(t *testing.T) {
 	for i := range scenarios {
 		t.Run(scenarios[i].name, func(t *testing.T) {
 			client, server := scenario(i)
@@ -437,7 +437,7 @@ func TestSkipEarly(t *testing.T) {
 
 // A message may be as long as its step allows, and no longer; what it claims
 // costs nothing.
-func TestClaimedLengthCostsNothing(t *testing.T) {
+func TestPitfallClaimedLengths(t *testing.T) {
 	_, server := configs(0)
 	e, err := NewServerEngine(server)
 	if err != nil {

@@ -286,10 +286,10 @@ func TestEntryBinds(t *testing.T) {
 	}
 }
 
-// TestVerifyRequestLimit: a client doesn't answer for ever.
+// TestPitfallVerifyRequestLoop: a client doesn't answer for ever (botan#5834).
 //
 // RFC 6347 4.2.1 [17]
-func TestVerifyRequestLimit(t *testing.T) {
+func TestPitfallVerifyRequestLoop(t *testing.T) {
 	client, server := configs(protocol.VersionDTLS12)
 	p := begin(t, protocol.Datagram, client, server)
 	p.greet(t, maxVerifyRequests+1)
