@@ -531,6 +531,32 @@ func TestAlertBeforeFinished(t *testing.T) {
 	expectReceived(t, s.client.err, alert.InternalError)
 }
 
+// Who fails before his flight has gone out doesn't send it, and says so under keys that
+// the peer has: in 1.2 those that his ChangeCipherSpec would have announced are none.
+func TestAlertInsteadOfFlight(t *testing.T) {
+	client, server := with(only12)
+	for steps, extra := range map[int]func(s *simulation) []byte{
+		1: func(*simulation) []byte {
+			return forged12(protocol.Handshake, 0, 99, whole(protocol.ServerHelloDone, 4, nil))
+		},
+		2: func(s *simulation) []byte {
+			return s.client.record(1, protocol.Handshake, whole(protocol.Finished, 3, nil))
+		},
+	} {
+		s := simulate(t, 0, client, server)
+		for range steps {
+			s.step()
+		}
+		p := s.air[0]
+		victim := p.from.peer
+		victim.receive(append(p.data, extra(s)...))
+		expectAlert(t, victim.err, alert.UnexpectedMessage)
+		s.air = s.air[1:]
+		s.advance(2 * latency)
+		expectReceived(t, p.from.err, alert.UnexpectedMessage)
+	}
+}
+
 // In 1.2 a warning ends nothing; in 1.3 user_canceled does not.
 //
 // RFC 9846 6 [4, 5], 6.1 [4]
