@@ -1,14 +1,11 @@
 package handshake
 
 import (
-	"crypto/tls"
 	"fmt"
 	"math/bits"
 	"os"
 	"slices"
 	"testing"
-
-	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
 // A rogue is a Machine that writes what it wants, when it wants, under whichever keys
@@ -192,32 +189,4 @@ func TestPitfallOrder(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestPitfallNoProofOfPossession: who shows a certificate of which he has no key is
-// not let in, be it that he signs nothing or that he signs with another key
-// (CVE-2022-29222).
-func TestPitfallNoProofOfPossession(t *testing.T) {
-	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
-		client, server := configs(v)
-		authenticated(client, server)
-		stolen := testPKI().leaf[p256]
-		stolen.PrivateKey = newKey(p256)
-		for _, mode := range []tls.ClientAuthType{tls.RequestClientCert, tls.RequireAnyClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert} {
-			server.ClientAuth = mode
-			client.Certificates = nil
-			client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stolen, nil }
-			p := begin(t, transport, client, server).run()
-			if p.server.m.Open() || p.server.err == nil && p.client.err == nil {
-				t.Errorf("%v: a certificate without its key is believed", mode)
-			}
-		}
-		client, server = configs(v)
-		server.Certificates = nil
-		server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &stolen, nil }
-		p := begin(t, transport, client, server).run()
-		if p.client.m.Open() || p.server.err == nil && p.client.err == nil {
-			t.Error("a server's certificate without its key is believed")
-		}
-	})
 }
