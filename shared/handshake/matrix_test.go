@@ -156,8 +156,11 @@ func (f fault) answers(s Step) []alert.Alert {
 //
 // RFC 9846 4 [2], 4.5.2 [2]
 func TestMessageMatrix(t *testing.T) {
-	tried, met := map[string]bool{}, map[string]bool{}
-	for _, g := range goldens() {
+	tried, met, tries := map[string]bool{}, map[string]bool{}, 0
+	for i, g := range goldens() {
+		if i%stride(3) != 0 {
+			continue
+		}
 		g.eachMessage(t, func(p *pair, victim func(*pair) *peer) {
 			v := victim(p)
 			s := v.step(v.inbox[0])
@@ -168,6 +171,9 @@ func TestMessageMatrix(t *testing.T) {
 			tried[where] = true
 			for _, f := range faults {
 				for _, q := range f.commit(slices.Clone(v.inbox), v) {
+					if tries++; tries%stride(7) != 0 {
+						continue
+					}
 					got := suffer(p.fork(), victim, q)
 					if met[fmt.Sprint(f.name, s, got)] = true; !slices.Contains(f.answers(s), got) {
 						t.Errorf("%v: %v at %v, %v %s: %s", g, v.m.role, v.m.place.At, s, f.name, endings(got))
@@ -179,7 +185,7 @@ func TestMessageMatrix(t *testing.T) {
 	for name, row := range answers {
 		for s, alerts := range row {
 			for _, a := range alerts {
-				if !met[fmt.Sprint(name, s, a)] {
+				if !met[fmt.Sprint(name, s, a)] && !testing.Short() {
 					t.Errorf("%v %s: %s never happens", s, name, endings(a))
 				}
 			}

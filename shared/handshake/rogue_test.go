@@ -153,7 +153,9 @@ func TestPitfallSkippedAuthentication(t *testing.T) {
 					}
 					flights := slices.Clone(whole)
 					flights[at] = says
-					performed++
+					if performed++; performed%stride(7) != 0 {
+						continue
+					}
 					if v := p.perform(r, flights); v.m.Open() && slices.ContainsFunc(leavesOut, func(s Step) bool { return !g.dispensable(s) }) {
 						t.Errorf("%v: the %v leaves out %v, and is believed", g, r, leavesOut)
 					} else if v.m.Open() && r == Client && g.has(ClientCert) && v.m.peer.scheme == 0 {
@@ -168,6 +170,7 @@ func TestPitfallSkippedAuthentication(t *testing.T) {
 
 // TestPitfallOrder: nor is one that exchanges two of its messages (CVE-2020-24613).
 func TestPitfallOrder(t *testing.T) {
+	tries := 0
 	for _, g := range goldens() {
 		if !authenticates(g) {
 			continue
@@ -178,6 +181,9 @@ func TestPitfallOrder(t *testing.T) {
 			for at, flight := range whole {
 				for i := range flight {
 					for j := range i {
+						if tries++; tries%stride(7) != 0 {
+							continue
+						}
 						flights := slices.Clone(whole)
 						flights[at] = slices.Clone(flight)
 						flights[at][i], flights[at][j] = flight[j], flight[i]

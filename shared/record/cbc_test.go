@@ -157,7 +157,11 @@ func TestPitfallMACOfSecretLength(t *testing.T) {
 			text[i] = byte(i * 7)
 		}
 		got := make([]byte, m.size)
-		for size := m.size + 1; size < 700; size++ {
+		step := 1
+		if testing.Short() {
+			step = 13
+		}
+		for size := m.size + 1; size < 700; size += step {
 			var hashed, calls int
 			for padding := range min(maxPaddingLen+1, size-m.size) {
 				n := size - m.size - padding - 1
