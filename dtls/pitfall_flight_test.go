@@ -20,9 +20,9 @@ import (
 // expectHeap checks that f leaves at most so many bytes alive that an Engine holds.
 func expectHeap(t *testing.T, e *Engine, most int, f func()) {
 	t.Helper()
-	before, _ := heap()
+	before, _ := heapInUse()
 	f()
-	after, _ := heap()
+	after, _ := heapInUse()
 	if grown := int64(after) - int64(before); grown > int64(most) {
 		t.Errorf("the heap grew by %d bytes, want at most %d", grown, most)
 	}
