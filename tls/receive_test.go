@@ -438,14 +438,19 @@ func TestSkipEarly(t *testing.T) {
 // A message may be as long as its step allows, and no longer; what it claims
 // costs nothing.
 func TestPitfallClaimedLengths(t *testing.T) {
-	_, server := configs(0)
-	e, err := NewServerEngine(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.Receive([]byte("\x16\x03\x01\x40\x00\x01\x00\xff\xff"), testTime)
-	if e.Err() != nil || cap(e.in)+cap(e.messages) > 64 {
-		t.Errorf("%d bytes for 9, %v", cap(e.in)+cap(e.messages), e.Err())
+	for _, in := range []string{
+		"\x16\x03\x01\x40\x00\x01\x00\xff\xff", // of a record, and of a message in it
+		"\x16\x03\x01\x00\x04\x01\x00\xff\xff",
+	} {
+		_, server := configs(0)
+		e, err := NewServerEngine(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Receive([]byte(in), testTime)
+		if e.Err() != nil || cap(e.in)+cap(e.messages) > 64 {
+			t.Errorf("%d bytes for %d, %v", cap(e.in)+cap(e.messages), len(in), e.Err())
+		}
 	}
 }
 
