@@ -250,8 +250,9 @@ func TestHandshakeFails(t *testing.T) {
 
 var changeCipherSpec = forged12(protocol.ChangeCipherSpec, 0, 99, []byte{1})
 
-// Early, late and often, it changes no keys before its turn, and hinders nothing.
-func TestChangeCipherSpecAnyTime(t *testing.T) {
+// Early, late and often, it changes no keys before its turn, and hinders nothing
+// (CVE-2014-0224).
+func TestPitfallEarlyChangeCipherSpec(t *testing.T) {
 	for _, change := range []func(client, server *Config){together(only12, mtu(300)), together(only12, clientAuth, mtu(300)), mtu(300)} {
 		client, server := with(change)
 		s := simulate(t, 0, client, server)
@@ -303,10 +304,11 @@ func TestChangeCipherSpecMalformed(t *testing.T) {
 	}
 }
 
-// Application data that overtakes Finished is dropped, and is nobody's fault.
+// Application data that overtakes Finished is dropped, and is nobody's fault
+// (CVE-2014-8176).
 //
 // RFC 9147 5.8.1 [3]; RFC 6347 4.2.4 [2]
-func TestDataOvertakesFinished(t *testing.T) {
+func TestPitfallDataBeforeFinished(t *testing.T) {
 	client, server := with(only12)
 	s := simulate(t, 0, client, server)
 	if err := s.run(s.server.Open); err != nil {
@@ -417,10 +419,11 @@ func TestExtraMessageIsThereAlready(t *testing.T) {
 	}
 }
 
-// Fragments of one message that disagree are refused.
+// Fragments of one message that disagree are refused (CVE-2014-0195,
+// CVE-2026-33846).
 //
 // RFC 9147 5.5 [6]
-func TestFragmentsDisagree(t *testing.T) {
+func TestPitfallFragmentsDisagree(t *testing.T) {
 	body := make([]byte, 20)
 	for name, second := range map[string][]byte{
 		"type":   piece(protocol.KeyUpdate, 1, 20, 10, body[:5]),
@@ -441,8 +444,9 @@ func TestFragmentsDisagree(t *testing.T) {
 	}
 }
 
-// A message that begins before a change of keys must not end after it.
-func TestMessageAcrossKeyChange(t *testing.T) {
+// A message that begins before a change of keys must not end after it
+// (CVE-2023-6937).
+func TestPitfallMessageAcrossKeyChange(t *testing.T) {
 	begins := func(seq uint16) []byte { return piece(protocol.Finished, seq, 32, 0, make([]byte, 10)) }
 	t.Run("1.3", func(t *testing.T) {
 		client, server := with()
@@ -525,6 +529,32 @@ func TestAlertBeforeFinished(t *testing.T) {
 	s.client.receive(changeCipherSpec)
 	s.client.receive(s.server.record(1, protocol.Alert, []byte{2, byte(alert.InternalError)}))
 	expectReceived(t, s.client.err, alert.InternalError)
+}
+
+// Who fails before his flight has gone out doesn't send it, and says so under keys that
+// the peer has: in 1.2 those that his ChangeCipherSpec would have announced are none.
+func TestAlertInsteadOfFlight(t *testing.T) {
+	client, server := with(only12)
+	for steps, extra := range map[int]func(s *simulation) []byte{
+		1: func(*simulation) []byte {
+			return forged12(protocol.Handshake, 0, 99, whole(protocol.ServerHelloDone, 4, nil))
+		},
+		2: func(s *simulation) []byte {
+			return s.client.record(1, protocol.Handshake, whole(protocol.Finished, 3, nil))
+		},
+	} {
+		s := simulate(t, 0, client, server)
+		for range steps {
+			s.step()
+		}
+		p := s.air[0]
+		victim := p.from.peer
+		victim.receive(append(p.data, extra(s)...))
+		expectAlert(t, victim.err, alert.UnexpectedMessage)
+		s.air = s.air[1:]
+		s.advance(2 * latency)
+		expectReceived(t, p.from.err, alert.UnexpectedMessage)
+	}
 }
 
 // In 1.2 a warning ends nothing; in 1.3 user_canceled does not.

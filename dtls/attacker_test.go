@@ -308,8 +308,8 @@ func TestAttackerWithCookie(t *testing.T) {
 }
 
 // While a client is in its handshake, what an attacker has sent in its name is
-// answered to it: with nothing that could end the handshake.
-func TestAttackerDuringHandshake(t *testing.T) {
+// answered to it: with nothing that could end the handshake (GHSA-hxj9-xwr8-w8pq).
+func TestPitfallHelloRace(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

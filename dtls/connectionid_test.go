@@ -81,7 +81,7 @@ func TestConnectionIDs(t *testing.T) {
 // Every length in both directions (CVE-2022-46393: the lengths differ).
 //
 // RFC 9146 3 [2]
-func TestConnectionIDLengths(t *testing.T) {
+func TestPitfallConnectionIDLengths(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for n := 0; n < 256; n += stride(17) {
 			client, server := with(version, sharedKey, identified(n, 255-n))

@@ -422,9 +422,10 @@ func (e *Engine) fail(err error) error {
 	e.err = err
 	e.backoff.Stop()
 	e.ackSince, e.ackDue = time.Time{}, false
-	if e.flushed { // else it says under which keys the alert goes
+	if e.flight.Begun() || e.repeats > 0 {
 		e.flight.Clear()
 	}
+	e.flushed = false // what hasn't begun to go out doesn't, and says under which keys the alert goes
 	var a *alert.Error
 	if errors.As(err, &a) && !a.Received {
 		e.sendAlert(a.Alert)

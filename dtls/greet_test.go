@@ -221,11 +221,11 @@ func TestGreetAnswersRecord(t *testing.T) {
 	})
 }
 
-// A cookie is good for its address, hello and time only. In 1.3 the client is
-// told to start from scratch, in 1.2 it gets a new one.
+// A cookie is good for its address, hello and time only (tinydtls#59, #243). In
+// 1.3 the client is told to start from scratch, in 1.2 it gets a new one.
 //
 // RFC 9147 5.1 [9], 11 [3]; RFC 6347 4.2.1 [16]
-func TestGreetRefusesCookies(t *testing.T) {
+func TestPitfallCookieOfAnotherHello(t *testing.T) {
 	changes := map[string]func(*caller, [][]byte) [][]byte{
 		"expired": func(c *caller, d [][]byte) [][]byte {
 			c.now = c.now.Add(cookieLifetime + time.Second)
@@ -394,8 +394,11 @@ func spoofed(t testing.TB) (all [][]byte, server *Config) {
 	return all, server
 }
 
+// Nobody who has shown no cookie costs memory: what other stacks keep of a client
+// from its first hello on can be made as large as somebody likes.
+//
 // RFC 6347 4.2.1 [10]
-func TestGreetCostsNoHeap(t *testing.T) {
+func TestPitfallStateBeforeCookie(t *testing.T) {
 	datagrams, server := spoofed(t)
 	g := testGreeter(server) // with other keys: every cookie is forged
 	port := uint16(0)
@@ -423,10 +426,11 @@ func TestGreetCostsNoHeap(t *testing.T) {
 	}
 }
 
-// Never more than three times what came goes out, whatever it was that came.
+// Never more than three times what came goes out, whatever it was that came
+// (CVE-2015-6925).
 //
 // RFC 9147 5.1 [7]
-func TestGreetAmplification(t *testing.T) {
+func TestPitfallAmplification(t *testing.T) {
 	datagrams, server := spoofed(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	g := testGreeter(server)

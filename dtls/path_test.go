@@ -344,10 +344,11 @@ func TestForwardingCopier(t *testing.T) {
 	})
 }
 
-// Old records, and forged ones, that come from elsewhere change nothing.
+// Old records, and forged ones, that come from elsewhere change nothing: stacks
+// move the address with any record that opens (RFC 9146 6).
 //
 // RFC 9147 11 [6]; RFC 9146 6 [1]
-func TestReplayFromElsewhere(t *testing.T) {
+func TestPitfallReplayFromElsewhere(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, identified(8, 8))
 		server.AcceptMove = func(_, _ netip.AddrPort) bool { return true }

@@ -155,10 +155,10 @@ func TestReplayWindowEdges(t *testing.T) {
 	})
 }
 
-// A number far ahead that doesn't authenticate moves no window.
+// A number far ahead that doesn't authenticate moves no window (CVE-2016-2181).
 //
 // RFC 9147 4.5.1 [6]
-func TestReplayForgedNumber(t *testing.T) {
+func TestPitfallForgedNumber(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version)
 		s := established(t, client, server)

@@ -260,15 +260,19 @@ func (d *datagram) addAlert() {
 }
 
 // sharedEpoch is where ACKs and alerts go: the newest epoch that the peer can
-// know (RFC 9147 7). Keys that come with a flight that isn't whole yet are only
-// ours.
+// know (RFC 9147 7). Keys that come with a flight that isn't whole yet, or that fail
+// has taken back, are only ours; in 1.2 its ChangeCipherSpec isn't out either.
 //
 // RFC 9147 7 [4, 6]
 func (e *Engine) sharedEpoch() *writeEpoch {
-	if epoch, ok := e.flight.Peek(); ok && !e.flushed {
-		return e.writeEpoch(epoch)
+	epoch, ok := e.flight.Peek()
+	switch {
+	case !ok || e.flushed:
+		return e.newest()
+	case !e.version.Is13():
+		return e.writes[0]
 	}
-	return e.newest()
+	return e.writeEpoch(epoch)
 }
 
 // goodbyeEpoch is where the last alert goes: as ACKs, but a server that closes

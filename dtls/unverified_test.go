@@ -105,7 +105,7 @@ func (d *side) expectNothing() {
 // long the verification takes (GHSA-74xm-qj29-cq8p).
 //
 // RFC 9147 5.8.1 [3]
-func TestUnverifiedPeer(t *testing.T) {
+func TestPitfallUnverifiedPeer(t *testing.T) {
 	for _, by := range pinnings {
 		for _, victim := range []handshake.Role{handshake.Client, handshake.Server} {
 			for name, took := range map[string]time.Duration{"at once": 0, "slowly": 300 * time.Millisecond} {

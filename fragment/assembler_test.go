@@ -100,8 +100,8 @@ func TestAssemblerEverySplitOfASmallMessage(t *testing.T) {
 }
 
 // The mark up to which a message is whole must not move back when a short
-// fragment overlaps a long one.
-func TestAssemblerShortFragmentAfterLongOne(t *testing.T) {
+// fragment overlaps a long one, as it did in NSS.
+func TestPitfallShortFragmentAfterLongOne(t *testing.T) {
 	var a Assembler
 	h, body := content(0, 1000)
 	add(t, &a, h, body, 0, 900, Kept)
@@ -112,10 +112,11 @@ func TestAssemblerShortFragmentAfterLongOne(t *testing.T) {
 	pop(t, &a, h, body)
 }
 
-// A peer that lowers its MTU sends other cuts of the same message (RFC 9147 5.5).
+// A peer that lowers its MTU sends other cuts of the same message (RFC 9147 5.5,
+// pion #1099).
 //
 // RFC 9147 5.5 [4]
-func TestAssemblerRetransmissionWithSmallerFragments(t *testing.T) {
+func TestPitfallSmallerFragments(t *testing.T) {
 	var a Assembler
 	h, body := content(0, 3000)
 	add(t, &a, h, body, 1200, 1200, Kept)
@@ -125,8 +126,10 @@ func TestAssemblerRetransmissionWithSmallerFragments(t *testing.T) {
 	pop(t, &a, h, body)
 }
 
+// Messages may come before their turn, and again (CVE-2009-1379, CVE-2009-1387).
+//
 // RFC 9147 5.2 [2]
-func TestAssemblerMessagesOutOfOrder(t *testing.T) {
+func TestPitfallMessagesOutOfOrder(t *testing.T) {
 	var a Assembler
 	for i := range Ahead {
 		seq := uint16(Ahead - 1 - i)
@@ -158,7 +161,9 @@ func TestAssemblerTooFarIsDroppedUnread(t *testing.T) {
 	}
 }
 
-func TestAssemblerEmptyFragments(t *testing.T) {
+// A fragment without a byte, wherever it lies, is not the end of a message
+// (CVE-2026-33845).
+func TestPitfallEmptyFragments(t *testing.T) {
 	var a Assembler
 	h, body := content(0, 300)
 	for _, from := range []int{0, 100, 300} {
@@ -174,7 +179,9 @@ func TestAssemblerEmptyFragments(t *testing.T) {
 	pop(t, &a, h, body)
 }
 
-func TestAssemblerRefusesDisagreement(t *testing.T) {
+// Fragments with one message_seq that differ in type, length or bytes are of no
+// use to the message that is there (CVE-2026-33846, CVE-2026-42009, CVE-2019-14431).
+func TestPitfallDisagreement(t *testing.T) {
 	h, body := content(0, 600)
 	changed := bytes.Clone(body)
 	changed[299] ^= 1
@@ -365,8 +372,11 @@ func (m *model) pop(a *Assembler) {
 	a.Pop()
 }
 
+// Any cut, overlap, order and repetition gives the message (CVE-2014-0195,
+// CVE-2019-14431).
+//
 // RFC 9147 5.5 [4]
-func TestAssemblerAgainstModel(t *testing.T) {
+func TestPitfallReassembly(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(1, seed))
 		a, m := Assembler{}, model{have: map[uint16][]bool{}}

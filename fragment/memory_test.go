@@ -22,8 +22,8 @@ func growth(a *Assembler, f func()) int {
 	return int(after) - int(before)
 }
 
-// Seven messages that claim 16 MB each cost what was sent of them.
-func TestAssemblerHeapUnderClaimedLengths(t *testing.T) {
+// Seven messages that claim 16 MB each cost what was sent of them (CVE-2026-95690).
+func TestPitfallClaimedLengths(t *testing.T) {
 	a := &Assembler{Limit: 1<<24 - 1}
 	got := growth(a, func() {
 		for seq := range uint16(Ahead) {
@@ -42,8 +42,9 @@ func TestAssemblerHeapUnderClaimedLengths(t *testing.T) {
 }
 
 // A flood of fragments that are all different stays below the documented bound,
-// and the next message is still taken. Pop and Start release everything.
-func TestAssemblerHeapUnderFlood(t *testing.T) {
+// and the next message is still taken (CVE-2022-29189). Pop and Start release
+// everything.
+func TestPitfallFragmentFlood(t *testing.T) {
 	const limit = 1 << 16
 	a := &Assembler{Limit: limit}
 	dropped := 0

@@ -89,8 +89,10 @@ func TestWindowIsExactlySizeWide(t *testing.T) {
 	}
 }
 
+// At the edges of 0, 2^48 and 2^64, too (wolfSSL#7273).
+//
 // RFC 9147 4.5.1 [1]
-func TestWindowAgainstModel(t *testing.T) {
+func TestPitfallWindow(t *testing.T) {
 	for _, base := range []uint64{0, 1, Size - 1, Size, 1<<48 - 2000, 1<<48 - 1, math.MaxUint64 - 5000, math.MaxUint64 - 1} {
 		for seed := range uint64(20) {
 			random := rand.New(rand.NewPCG(base, seed))

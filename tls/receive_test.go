@@ -269,10 +269,10 @@ func TestEarlyMisdeeds(t *testing.T) {
 }
 
 // Handshake bytes behind a message that the keys change with, or that has to be
-// answered first.
+// answered first (CVE-2023-6937).
 //
 // RFC 9846 5.1 [4]
-func TestExcessHandshakeData(t *testing.T) {
+func TestPitfallMessageAcrossKeyChange(t *testing.T) {
 	for i := range scenarios {
 		t.Run(scenarios[i].name, func(t *testing.T) {
 			client, server := scenario(i)
@@ -437,15 +437,20 @@ func TestSkipEarly(t *testing.T) {
 
 // A message may be as long as its step allows, and no longer; what it claims
 // costs nothing.
-func TestClaimedLengthCostsNothing(t *testing.T) {
-	_, server := configs(0)
-	e, err := NewServerEngine(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.Receive([]byte("\x16\x03\x01\x40\x00\x01\x00\xff\xff"), testTime)
-	if e.Err() != nil || cap(e.in)+cap(e.messages) > 64 {
-		t.Errorf("%d bytes for 9, %v", cap(e.in)+cap(e.messages), e.Err())
+func TestPitfallClaimedLengths(t *testing.T) {
+	for _, in := range []string{
+		"\x16\x03\x01\x40\x00\x01\x00\xff\xff", // of a record, and of a message in it
+		"\x16\x03\x01\x00\x04\x01\x00\xff\xff",
+	} {
+		_, server := configs(0)
+		e, err := NewServerEngine(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Receive([]byte(in), testTime)
+		if e.Err() != nil || cap(e.in)+cap(e.messages) > 64 {
+			t.Errorf("%d bytes for %d, %v", cap(e.in)+cap(e.messages), len(in), e.Err())
+		}
 	}
 }
 

@@ -241,8 +241,8 @@ func TestEndOfEarlyData(t *testing.T) {
 	}
 }
 
-// TestEarlyMisdeeds is TestResumedMisdeeds for a handshake with 0-RTT.
-func TestEarlyMisdeeds(t *testing.T) {
+// TestEarlyDamage is TestResumedDamage for a handshake with 0-RTT.
+func TestEarlyDamage(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, server := earlyConfigs(t, transport)
 		server.AntiReplay = forgetful{} // the handshake is tried again and again
@@ -253,7 +253,7 @@ func TestEarlyMisdeeds(t *testing.T) {
 			if len(p.client.inbox) > 0 {
 				victim = func(p *pair) *peer { return p.client }
 			}
-			tryAll(t, p, victim)
+			damageAll(t, p, victim)
 			p.next(victim(p))
 		}
 		p.run().expectAgreement(t)

@@ -239,8 +239,9 @@ func TestSecondRetry(t *testing.T) {
 	}
 }
 
-// TestRetryAfterVerifyRequest: HelloVerifyRequest settles on 1.2 (RFC 9147 5.2).
-func TestRetryAfterVerifyRequest(t *testing.T) {
+// TestPitfallVerifyRequestThen13: HelloVerifyRequest settles on 1.2 (RFC 9147 5.2,
+// NSS bug 2033783).
+func TestPitfallVerifyRequestThen13(t *testing.T) {
 	client, server := configs(0)
 	retrying(client, server)
 	verify := Message{Content: protocol.Handshake, Type: protocol.HelloVerifyRequest, Body: appended((&message.HelloVerifyRequest{Version: protocol.VersionDTLS10, Cookie: testCookie}).Append)}
@@ -331,11 +332,12 @@ func TestServerNames(t *testing.T) {
 	}
 }
 
-// TestRandoms: no two handshakes share a random, and the second ClientHello
-// repeats that of the first (RFC 9846 4.2.2).
+// TestPitfallRandoms: no two handshakes share a random, none is zero
+// (CVE-2020-11501), and the second ClientHello repeats that of the first
+// (RFC 9846 4.2.2).
 //
 // RFC 9846 4.2.3 [3, 4]
-func TestRandoms(t *testing.T) {
+func TestPitfallRandoms(t *testing.T) {
 	seen := map[string]bool{string(make([]byte, 32)): true}
 	once := func(random []byte) {
 		if len(random) != 32 || seen[string(random)] {

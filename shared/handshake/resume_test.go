@@ -388,9 +388,9 @@ func TestResumeClientPolicy(t *testing.T) {
 	}
 }
 
-// TestResumeNothingUnfinished: a handshake that fails, or is not complete,
-// leaves nothing to resume.
-func TestResumeNothingUnfinished(t *testing.T) {
+// TestPitfallUnfinishedSession: a handshake that fails, or is not complete,
+// leaves nothing to resume (CVE-2026-94419).
+func TestPitfallUnfinishedSession(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		client, server, kept := resumingConfigs()
 		p := begin(t, transport, client, server)

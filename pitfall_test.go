@@ -1,0 +1,143 @@
+package godwit_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestListOfPitfalls: docs/pitfalls.md names every test of a pitfall, and none that isn't
+// there.
+func TestListOfPitfalls(t *testing.T) {
+	page, err := os.ReadFile("docs/pitfalls.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := regexp.MustCompile(`[a-z/]*\.?TestPitfall\w+`).FindAllString(string(page), -1)
+	there := map[string]bool{}
+	for name, p := range list(t) {
+		files, err := filepath.Glob(filepath.Join(p.Dir, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name+"/" == module {
+			name = ""
+		}
+		for _, file := range files {
+			for _, f := range functions(t, file) {
+				if strings.HasPrefix(f.Name.Name, "TestPitfall") && f.Recv == nil {
+					test := strings.TrimPrefix(name+"."+f.Name.Name, ".")
+					if there[test] = true; !slices.Contains(listed, test) {
+						t.Errorf("%s is not in docs/pitfalls.md", test)
+					}
+				}
+			}
+		}
+	}
+	for _, test := range listed {
+		if !there[test] {
+			t.Errorf("docs/pitfalls.md names %s, which is not there", test)
+		}
+	}
+	if len(there) < 50 {
+		t.Errorf("%d tests", len(there))
+	}
+}
+
+// functions are those of a file.
+func functions(t *testing.T, file string) (all []*ast.FuncDecl) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// eachFile calls f for the files of the library.
+func eachFile(t *testing.T, f func(pkg, file string)) {
+	t.Helper()
+	for name, p := range list(t) {
+		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "docs/") {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			f(name, filepath.Join(p.Dir, file))
+		}
+	}
+}
+
+// panics are the functions that may panic, since only their caller in this library can
+// be wrong: no input reaches them.
+var panics = []string{"shared/ccm.Seal", "shared/ccm.checkNonce", "shared/session.makeKey", "shared/record.wake", "shared/keys.expandLabel"}
+
+// TestPitfallNoRecover: no check of a length or of anything else is left to a panic, and
+// none is caught (tinydtls#272, whose check was an assertion and went with it).
+func TestPitfallNoRecover(t *testing.T) {
+	found := map[string]bool{}
+	eachFile(t, func(pkg, file string) {
+		for _, f := range functions(t, file) {
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				name := pkg + "." + f.Name.Name
+				switch fun, _ := call.Fun.(*ast.Ident); {
+				case fun == nil:
+				case fun.Name == "recover":
+					t.Errorf("%s recovers", name)
+				case fun.Name == "panic":
+					if found[name] = true; !slices.Contains(panics, name) {
+						t.Errorf("%s panics", name)
+					}
+				}
+				return true
+			})
+		}
+	})
+	for _, name := range panics {
+		if !found[name] {
+			t.Errorf("%s doesn't panic any more", name)
+		}
+	}
+}
+
+// TestPitfallParsersAreFuzzed: a package that parses what a peer sends has fuzz targets,
+// in which a panic would be found (GHSA-4xgv-j62q-h3rj, GHSA-hxp2-xqf3-v83h).
+func TestPitfallParsersAreFuzzed(t *testing.T) {
+	parses := map[string]string{}
+	eachFile(t, func(pkg, file string) {
+		for _, f := range functions(t, file) {
+			if strings.HasPrefix(f.Name.Name, "Parse") || strings.HasPrefix(f.Name.Name, "parse") {
+				parses[pkg] = f.Name.Name
+			}
+		}
+	})
+	delete(parses, "shared/handshake") // its parse hands on to shared/message
+	for pkg, name := range parses {
+		files, err := filepath.Glob(filepath.Join(filepath.FromSlash(pkg), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(files, func(file string) bool {
+			return slices.ContainsFunc(functions(t, file), func(f *ast.FuncDecl) bool { return strings.HasPrefix(f.Name.Name, "Fuzz") })
+		}) {
+			t.Errorf("%s has %s, and no fuzz target", pkg, name)
+		}
+	}
+	if len(parses) < 8 {
+		t.Errorf("%d packages parse something", len(parses))
+	}
+}
