@@ -21,9 +21,10 @@ const (
 	//
 	// RFC 9147 5.8.1 [2]
 	lifetime = 4 * time.Minute
-	// quiet is after how long without a word ciphers are put away. To make them again
-	// takes a microsecond or two.
-	quiet = 10 * time.Second
+	// quiet is after how long without a word ciphers are put away: longer than most wait
+	// who say something just to keep their way open. To make ciphers again takes a
+	// microsecond or two, and those of before are work for the garbage collector.
+	quiet = 90 * time.Second
 )
 
 // RestAt is when Rest would let go of something; zero if there is nothing that it

@@ -16,9 +16,6 @@ import (
 // anything is kept for the network's sake.
 const restTime = 4*time.Minute + 15*time.Second
 
-// settleTime is how long after a word a connection is at rest again.
-const settleTime = 12 * time.Second
-
 // A bedroom is a dormitory with those who sleep there.
 type bedroom struct {
 	*dormitory
@@ -43,10 +40,10 @@ func measureSleepers(most int, rest time.Duration, out, progress io.Writer) erro
 	}
 	time.Sleep(rest)
 	var b strings.Builder
-	writeRow(&b, []string{"connections", "heap of the server for each, KiB", "its goroutines", "CPU for an echo, µs", "CPU at one a minute, % of a core", "a garbage collection, ms", "handshakes/s"})
-	writeRow(&b, []string{"---:", "---:", "---:", "---:", "---:", "---:", "---:"})
+	writeRow(&b, []string{"connections", "heap of the server for each, KiB", "if each says a word a minute", "its goroutines", "CPU for an echo, µs", "CPU at one a minute, % of a core", "a garbage collection, ms", "handshakes/s"})
+	writeRow(&b, []string{"---:", "---:", "---:", "---:", "---:", "---:", "---:", "---:"})
 	for _, r := range rooms {
-		row, err := r.measure(min(rest, settleTime))
+		row, err := r.measure()
 		if err != nil {
 			return fmt.Errorf("%d sleepers: %w", len(r.guests), err)
 		}
@@ -96,41 +93,47 @@ func (r *bedroom) close() {
 }
 
 // leastWords is how many words are said at least: fewer cost too little to be measured.
-const leastWords = 1000
+const leastWords = 2000
 
-// measure finds what they hold, and what it costs when each says a word, from then on
-// until all are at rest again. Where they are few each says one several times.
-func (r *bedroom) measure(settle time.Duration) ([]string, error) {
-	before, err := r.state()
+// measure finds what they hold at rest, and what they hold and cost when each has said a
+// word a while ago and says another. Where they are few each says several.
+func (r *bedroom) measure() ([]string, error) {
+	asleep, err := r.state()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.sleepers.talk(r.guests); err != nil {
+		return nil, err
+	}
+	collected, err := r.state()
+	if err != nil {
+		return nil, err
+	}
+	awake, err := r.state() // what it costs to ask
 	if err != nil {
 		return nil, err
 	}
 	times := max(1, leastWords/len(r.guests))
-	time.Sleep(time.Duration(times) * settle)
-	quiet, err := r.state() // what takes time though nobody says a word isn't theirs
-	if err != nil {
-		return nil, err
-	}
 	for range times {
 		if err := r.sleepers.talk(r.guests); err != nil {
 			return nil, err
 		}
-		time.Sleep(settle)
 	}
 	after, err := r.state()
 	if err != nil {
 		return nil, err
 	}
 	n := float64(len(r.guests))
-	silence := quiet[cost] - before[cost] // with two garbage collections, of the state before
-	echo := (after[cost] - quiet[cost] - silence) / (n * float64(times))
+	collections := awake[cost] - collected[cost] // two
+	echo := (after[cost] - awake[cost] - collections) / (n * float64(times))
 	return []string{
 		fmt.Sprint(len(r.guests)),
-		number((before[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
-		number(before[serverGoroutines], 1, 0),
+		number((asleep[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
+		number((awake[serverHeap]-r.empty[serverHeap])/n, 1<<10, 2),
+		number(asleep[serverGoroutines], 1, 0),
 		number(echo, 1e3, 1),
 		number(100*echo*n/float64(time.Minute), 1, 2),
-		number(silence/2, 1e6, 1),
+		number(collections/2, 1e6, 1),
 		number(n/r.took.Seconds(), 1, 0),
 	}, nil
 }
