@@ -1,6 +1,10 @@
 package dtls
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/godwit-dtls/godwit/shared/record"
+)
 
 // An inbox holds the plaintext of one datagram's records until they are read,
 // in the datagram's own memory: the first where it was decrypted, the others
@@ -26,14 +30,14 @@ func (i *inbox) add(p []byte) {
 
 // peek copies the first record.
 func (i *inbox) peek(p []byte) (n int, ok bool) {
-	copy(p, i.first)
+	record.Copy(p, i.first)
 	return len(i.first), i.full
 }
 
 // read takes the first record out.
 func (i *inbox) read(p []byte) (n int, ok bool) {
 	data, ok := i.next()
-	copy(p, data)
+	record.Copy(p, data)
 	return len(data), ok
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/record"
 	"github.com/pion/logging"
 )
 
@@ -168,7 +169,7 @@ func (e *Engine) Peek(p []byte) (n int, ok bool) {
 	if e.earlyFirst() {
 		return copy(p, e.early), true
 	}
-	return copy(p, e.data), len(e.data) > 0
+	return record.Copy(p, e.data), len(e.data) > 0
 }
 
 // earlyFirst reports whether Read gives early data that nobody has read as such.
