@@ -189,8 +189,10 @@ func (s *socket) arrived(in *batch, i int) {
 		}
 		if kind.Level == unix.IPPROTO_UDP && kind.Type == unix.UDP_GRO && len(data) >= 4 {
 			r.size = int(binary.NativeEndian.Uint32(data))
-		} else if local := s.local(rest[:len(rest)-len(after)]); local.IsValid() && s.tellsLocal {
-			r.path.Local = local
+		} else if s.tellsLocal && (kind.Level == unix.IPPROTO_IP || kind.Level == unix.IPPROTO_IPV6) {
+			if local := s.local(rest[:len(rest)-len(after)]); local.IsValid() {
+				r.path.Local = local
+			}
 		}
 		rest = after
 	}

@@ -298,3 +298,37 @@ func TestBatchedLinkDeadline(t *testing.T) {
 		t.Errorf("polled %q", p.data)
 	}
 }
+
+// Control messages that somebody else has asked for tell nothing of an address.
+func TestSocketForeignControlMessages(t *testing.T) {
+	for name, family := range everywhere() {
+		t.Run(name, func(t *testing.T) {
+			pc := listenUDP(t, family[0], family[1])
+			raw, err := pc.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMP, 1) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newSocket(pc)
+			for _, address := range addressesOf(name) {
+				from := dialUDP(t, address, pc)
+				for range 5 {
+					if _, err := from.Write([]byte("timed")); err != nil {
+						t.Fatal(err)
+					}
+					in, err := s.receive()
+					if err != nil || string(in.runs[0].data) != "timed" {
+						t.Fatalf("%v, %v", in, err)
+					}
+					in.release()
+				}
+			}
+			if most := 2 * len(addressesOf(name)); len(s.locals) > most { // of IPv4 twice, on some sockets
+				t.Errorf("%d are remembered, more than %d", len(s.locals), most)
+			}
+		})
+	}
+}

@@ -28,7 +28,7 @@ func (g *group) leave() {
 		return
 	}
 	for _, l := range g.members {
-		l.socket.close()
+		l.closeSocket()
 	}
 }
 

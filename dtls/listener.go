@@ -192,7 +192,7 @@ func (l *Listener) closeIfUnused() {
 	switch {
 	case !l.closed || len(l.conns) > 0:
 	case l.group == nil:
-		l.socket.close()
+		l.closeSocket()
 	case !l.unused:
 		l.unused = true
 		l.group.leave()

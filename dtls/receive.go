@@ -283,15 +283,18 @@ func (e *Engine) readEpoch(number uint64) *readEpoch {
 	return nil
 }
 
-// readable reports whether an epoch can still be read: for its time, and the one before
-// the newest until a record of that has opened. As long as the ACK of the peer's
-// KeyUpdate doesn't get through, it knows no other keys (RFC 9147 8).
+// readable reports whether an epoch can still be read: for its time, and as long as it is
+// needed.
+func (e *Engine) readable(r *readEpoch) bool {
+	return r.dies.IsZero() || e.now.Before(r.dies) || e.needed(r)
+}
+
+// needed reports whether an epoch is the one before the newest, of which no record has
+// opened yet. As long as the ACK of the peer's KeyUpdate doesn't get through, it knows no
+// other keys (RFC 9147 8).
 //
 // RFC 9147 8 [4]
-func (e *Engine) readable(r *readEpoch) bool {
-	if r.dies.IsZero() || e.now.Before(r.dies) {
-		return true
-	}
+func (e *Engine) needed(r *readEpoch) bool {
 	newest := e.reads[len(e.reads)-1]
 	return r.number >= handshake.LevelApplication && r.number+1 == newest.number && !newest.opened && !r.opener.LimitReached()
 }

@@ -35,7 +35,9 @@ func (e *Engine) RestAt() time.Time {
 	}
 	next := e.flightDies
 	for _, r := range e.reads {
-		next = earlier(next, r.dies)
+		if !e.needed(r) {
+			next = earlier(next, r.dies)
+		}
 	}
 	if !e.resting {
 		next = earlier(next, e.now.Add(quiet))
@@ -53,7 +55,7 @@ func (e *Engine) Rest(now time.Time) {
 	}
 	past := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	before := len(e.reads)
-	e.reads = slices.DeleteFunc(e.reads, func(r *readEpoch) bool { return past(r.dies) })
+	e.reads = slices.DeleteFunc(e.reads, func(r *readEpoch) bool { return past(r.dies) && !e.needed(r) })
 	if len(e.reads) < before && !e.ackDue && e.ackSince.IsZero() {
 		e.received.Clear()
 	}

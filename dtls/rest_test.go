@@ -149,3 +149,21 @@ func (c *Conn) RingsAt() time.Time {
 	defer c.alarms.mu.Unlock()
 	return c.alarms.rings
 }
+
+// The keys before a KeyUpdate stay at rest, too, until the peer has used the new ones: as
+// long as no ACK gets through it knows no others.
+func TestRestKeepsKeysBeforeUpdate(t *testing.T) {
+	client, server := with()
+	s := established(t, client, server)
+	s.fate = losing(func(p *parcel) bool { return p.from == s.server })
+	s.client.update(UpdateNotRequested)
+	s.rest(lifetime + time.Minute)
+	if at := s.server.RestAt(); !at.IsZero() && !s.now.Before(at) {
+		t.Errorf("there is something to let go of since %v", s.now.Sub(at))
+	}
+	s.expectEpochs(3, 3)
+	s.fate = prompt
+	s.settle()
+	s.expectEpochs(4, 3)
+	s.exchange()
+}

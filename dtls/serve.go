@@ -43,7 +43,7 @@ func (l *Listener) Serve(handler func(c *Conn, data []byte)) error {
 
 // maxHandshakes is how many handshakes run at once under Serve, each on a goroutine of
 // its own while it lasts.
-const maxHandshakes = 1024
+const maxHandshakes = maxAccepts
 
 var errServing = errors.New("dtls: the Listener serves already")
 
@@ -166,9 +166,11 @@ func (p *peer) dispense() {
 	}
 }
 
-// next is the next record's data, where it lies.
+// next is the next record's data, where it lies. Once the Conn is closed there is none, and
+// nothing stays where the next datagram will lie.
 func (c *Conn) next() (data []byte, ok bool) {
 	if c.closed {
+		c.engine.inbox.reset()
 		return nil, false
 	}
 	if data, ok = c.takeBacklog(); ok {
@@ -206,7 +208,11 @@ func (p *peer) finish() {
 	if p.served.on.Load() && !p.served.finished {
 		p.served.finished = true
 		p.listener.handler(p.conn, nil)
-		p.conn.Close()
+		if p.listener.config.Store == nil {
+			p.conn.Close()
+		} else {
+			go p.conn.Close() // which asks the Store: nobody shall wait for that
+		}
 	}
 }
 
@@ -231,6 +237,14 @@ func (l *Listener) sendReplies() {
 	defer l.replies.mu.Unlock()
 	l.replies.collected = false
 	l.sendCollected()
+}
+
+// closeSocket sends what was collected, and closes the socket.
+func (l *Listener) closeSocket() {
+	l.replies.mu.Lock()
+	defer l.replies.mu.Unlock()
+	l.sendCollected()
+	l.socket.close()
 }
 
 // sendCollected sends what there is. What can't be sent is lost.
@@ -260,7 +274,7 @@ func (l *Listener) collect(b []byte, to Path) bool {
 	r := &l.replies
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.collected || len(b) > outgoingSize {
+	if !r.collected || len(b) == 0 || len(b) > outgoingSize {
 		return false
 	}
 	if r.out != nil && len(r.out.free()) < len(b) {
@@ -277,8 +291,8 @@ func (l *Listener) collect(b []byte, to Path) bool {
 func (l *Listener) replyRuns(runs []run) (rest []run, err error) {
 	for ; len(runs) > 0; runs = skip(runs, 1) {
 		r := &runs[0]
-		if err := l.reply(r.data[:min(r.size, len(r.data))], r.path); err != nil {
-			return runs, err
+		if !l.collect(r.data[:min(r.size, len(r.data))], r.path) {
+			return l.sendRuns(runs)
 		}
 	}
 	return nil, nil

@@ -257,3 +257,99 @@ func TestServeWorksAside(t *testing.T) {
 		})
 	})
 }
+
+// A handler may close a connection whose datagram has more records, and whose peer goes on
+// as if nothing had happened, while the Conn still repeats what it doesn't acknowledge.
+func TestServeCloseWithUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, dtls.VersionDTLS13)
+		client.ClientSessionCache = dtls.NewLRUClientSessionCache(1) // or there are no tickets
+		lan := newLAN()
+		listener, err := dtls.NewListener(lan.listen(serverAddr), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended, calls := make(chan error, 1), 0
+		go func() {
+			ended <- listener.Serve(func(c *dtls.Conn, data []byte) {
+				calls++
+				c.Close()
+			})
+		}()
+		c, err := dtls.Client(&gathering{Conn: dtls.FromPacketConn(lan.listen("192.0.2.2:1000"), listener.Addr())}, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for range 50 {
+			if _, err := c.Write([]byte("again")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if calls != 2 { // a record, and that it is over
+			t.Errorf("%d calls", calls)
+		}
+		listener.Close()
+		expectError(t, "Serve", <-ended, net.ErrClosed)
+		c.Close()
+		time.Sleep(time.Minute)
+	})
+}
+
+// A gathering sends five records of data, or ACKs, in one datagram.
+type gathering struct {
+	net.Conn
+	datagram []byte
+	n        int
+}
+
+func (g *gathering) Write(b []byte) (int, error) {
+	const mask, epoch3 = 0b111_0_0_0_11, 0b001_0_0_0_11 // of the first byte, RFC 9147 4
+	if b[0]&mask != epoch3 {
+		return g.Conn.Write(b)
+	}
+	g.datagram = append(g.datagram, b...)
+	if g.n++; g.n%5 > 0 {
+		return len(b), nil
+	}
+	defer func() { g.datagram = nil }()
+	_, err := g.Conn.Write(g.datagram)
+	return len(b), err
+}
+
+// What a handler writes leaves, even if it closes the Listener with its last connection.
+func TestServeLastWords(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := configs(t, version)
+			lan := newLAN()
+			listener, err := dtls.NewListener(lan.listen(serverAddr), server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() {
+				ended <- listener.Serve(func(c *dtls.Conn, data []byte) {
+					if data != nil {
+						c.Write([]byte("farewell"))
+						listener.Close()
+						c.Close()
+					}
+				})
+			}()
+			c := dialLAN(t, lan, "192.0.2.2:1000", listener.Addr(), client)
+			synctest.Wait()
+			c.Write([]byte("quit"))
+			expectRead(t, c, "farewell")
+			_, err = c.Read(nil)
+			expectError(t, "Read", err, io.EOF)
+			expectError(t, "Serve", <-ended, net.ErrClosed)
+			c.Close()
+			time.Sleep(time.Minute)
+		})
+	})
+}
