@@ -93,8 +93,9 @@ func TestOldEpochsAreForgotten(t *testing.T) {
 	s.exchange()
 	s.client.update(UpdateRequested)
 	s.settle()
-	s.exchange()
-	s.exchange()
+	s.exchange() // the server's KeyUpdate goes with it,
+	s.settle()
+	s.exchange() // and what it protects opens
 	if s.rest(lifetime); len(s.client.reads) != 1 || s.client.reads[0].number != 4 {
 		t.Errorf("after a KeyUpdate %d epochs can be read", len(s.client.reads))
 	}
