@@ -25,10 +25,7 @@ var (
 // serve returns a Listener on a lan and the link of one client to it.
 func serve(t testing.TB, l *lan, server *dtls.Config) (*dtls.Listener, net.Conn) {
 	t.Helper()
-	listener, err := dtls.NewListener(l.listen(serverAddr), server)
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := listenLAN(t, l, server)
 	return listener, dtls.FromPacketConn(l.listen(clientAddr), listener.Addr())
 }
 

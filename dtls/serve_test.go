@@ -49,6 +49,16 @@ func (s *served) stop(t *testing.T) {
 	synctest.Wait()
 }
 
+// listenLAN listens on a lan.
+func listenLAN(t testing.TB, l *lan, config *dtls.Config) *dtls.Listener {
+	t.Helper()
+	listener, err := dtls.NewListener(l.listen(serverAddr), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
 // dialLAN connects a client from an address of a lan.
 func dialLAN(t testing.TB, l *lan, from string, to net.Addr, config *dtls.Config) *dtls.Conn {
 	t.Helper()
@@ -69,10 +79,7 @@ func TestServe(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client, server := configs(t, version)
 			lan := newLAN()
-			listener, err := dtls.NewListener(lan.listen(serverAddr), server)
-			if err != nil {
-				t.Fatal(err)
-			}
+			listener := listenLAN(t, lan, server)
 			s := serving(listener)
 			var clients []*dtls.Conn
 			for i := range 5 {
@@ -102,7 +109,7 @@ func TestServe(t *testing.T) {
 			if len(s.over) != 5 {
 				t.Errorf("%d connections are over", len(s.over))
 			}
-			_, err = clients[1].Read(nil)
+			_, err := clients[1].Read(nil)
 			expectError(t, "a client's Read", err, io.EOF)
 			for _, c := range clients[1:] {
 				c.Close()
@@ -120,10 +127,7 @@ func TestServeTakesWhatCameEarly(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client, server := configs(t, version)
 			lan := newLAN()
-			listener, err := dtls.NewListener(lan.listen(serverAddr), server)
-			if err != nil {
-				t.Fatal(err)
-			}
+			listener := listenLAN(t, lan, server)
 			c, err := dtls.Client(dtls.FromPacketConn(lan.listen(clientAddr), listener.Addr()), client)
 			if err != nil {
 				t.Fatal(err)
@@ -161,10 +165,7 @@ func TestServeCloses(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := configs(t, 0)
 				lan := newLAN()
-				listener, err := dtls.NewListener(lan.listen(serverAddr), server)
-				if err != nil {
-					t.Fatal(err)
-				}
+				listener := listenLAN(t, lan, server)
 				calls, last := 0, error(nil)
 				ended := make(chan error)
 				go func() {
@@ -210,10 +211,7 @@ func TestServeCloses(t *testing.T) {
 func TestServeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := configs(t, 0)
-		listener, err := dtls.NewListener(newLAN().listen(serverAddr), server)
-		if err != nil {
-			t.Fatal(err)
-		}
+		listener := listenLAN(t, newLAN(), server)
 		s := serving(listener)
 		synctest.Wait()
 		if err := listener.Serve(nil); err == nil || errors.Is(err, net.ErrClosed) {
@@ -232,10 +230,7 @@ func TestServeWorksAside(t *testing.T) {
 			client.ClientSessionCache = dtls.NewLRUClientSessionCache(0)
 			server.SessionTicketsDisabled = false
 			lan := newLAN()
-			listener, err := dtls.NewListener(lan.listen(serverAddr), server)
-			if err != nil {
-				t.Fatal(err)
-			}
+			listener := listenLAN(t, lan, server)
 			s := serving(listener)
 			for i := range 2 {
 				c := dialLAN(t, lan, fmt.Sprintf("192.0.2.2:%d", 1000+i), listener.Addr(), client)
@@ -265,10 +260,7 @@ func TestServeCloseWithUnread(t *testing.T) {
 		client, server := configs(t, dtls.VersionDTLS13)
 		client.ClientSessionCache = dtls.NewLRUClientSessionCache(1) // or there are no tickets
 		lan := newLAN()
-		listener, err := dtls.NewListener(lan.listen(serverAddr), server)
-		if err != nil {
-			t.Fatal(err)
-		}
+		listener := listenLAN(t, lan, server)
 		ended, calls := make(chan error, 1), 0
 		go func() {
 			ended <- listener.Serve(func(c *dtls.Conn, data []byte) {
@@ -327,10 +319,7 @@ func TestServeLastWords(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client, server := configs(t, version)
 			lan := newLAN()
-			listener, err := dtls.NewListener(lan.listen(serverAddr), server)
-			if err != nil {
-				t.Fatal(err)
-			}
+			listener := listenLAN(t, lan, server)
 			ended := make(chan error, 1)
 			go func() {
 				ended <- listener.Serve(func(c *dtls.Conn, data []byte) {
@@ -345,7 +334,7 @@ func TestServeLastWords(t *testing.T) {
 			synctest.Wait()
 			c.Write([]byte("quit"))
 			expectRead(t, c, "farewell")
-			_, err = c.Read(nil)
+			_, err := c.Read(nil)
 			expectError(t, "Read", err, io.EOF)
 			expectError(t, "Serve", <-ended, net.ErrClosed)
 			c.Close()
