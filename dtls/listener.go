@@ -33,7 +33,8 @@ type Listener struct {
 	turn    sync.Mutex
 	handler func(c *Conn, data []byte) // of Serve
 	replies replies
-	crowded bool // a queue of those who got something is half full
+	woken   bool // somebody got something to do on a goroutine of his own
+	crowded bool // his queue is half full
 
 	mu         sync.RWMutex
 	conns      map[*peer]struct{}       // that share the socket
@@ -223,11 +224,12 @@ func (l *Listener) read() {
 
 // take takes the datagrams of a batch, and reports whether it is better to let those who
 // have got something run than to read on at once: either nothing may be there, and more
-// will come until they have, which costs less together; or they can't keep up.
+// will come until they have, which costs less together; or they can't keep up. Where
+// nobody was woken, as Serve wakes nobody, it would cost a fifth of an echo.
 func (l *Listener) take(in *batch) (yield bool) {
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	l.crowded = false
+	l.woken, l.crowded = false, false
 	now := time.Now()
 	l.collectReplies()
 	defer l.sendReplies()
@@ -238,7 +240,7 @@ func (l *Listener) take(in *batch) (yield bool) {
 			l.route(datagram, r.path, now)
 		}
 	}
-	return l.crowded || !in.full
+	return l.crowded || l.woken && !in.full
 }
 
 // lose ends everything when the socket is gone.

@@ -57,6 +57,7 @@ func (p *peer) push(datagram []byte, from Path, now time.Time) bool {
 	select {
 	case p.in <- in:
 		p.conn.nudge()
+		p.listener.woken = true
 		p.listener.crowded = p.listener.crowded || len(p.in) > maxQueue/2
 		return true
 	default:
