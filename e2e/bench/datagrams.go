@@ -143,7 +143,7 @@ func (p inProcess) receiver(batch int) (receiver, error) {
 		return nil, err
 	}
 	l, err := e.listen()
-	if batch == 1 {
+	if e.serve == nil {
 		e.serve = readFirst
 	}
 	return connReceiver{l, e.serve}, err

@@ -57,6 +57,9 @@ func figures() []figure {
 		{"udp_dtls13_x_raw", atMost(1.2), larger(
 			times(singleDatagrams, cost, godwitDTLS13, bare{}),
 			times(singleDatagrams, receiverCost, godwitDTLS13, bare{}))},
+		{"udp_aead_x_raw", noGoal, larger(
+			times(singleDatagrams, cost, sealed{}, bare{}),
+			times(singleDatagrams, receiverCost, sealed{}, bare{}))},
 		{"udp_batched_us_per_packet", atMost(1.2), scaled(1e3, slowerSide(batchedDatagrams, godwitDTLS13))},
 		{"udp_batched_x_pion", atMost(0.1), over(slowerSide(batchedDatagrams, godwitDTLS13), slowerSide(singleDatagrams, pionDTLS12))},
 

@@ -25,7 +25,7 @@ func goPeers() []peer {
 
 // peerByName is nil for a name that nobody has.
 func peerByName(name string) peer {
-	for _, p := range goPeers() {
+	for _, p := range append(goPeers(), sealed{}) {
 		if p.name() == name {
 			return p
 		}
@@ -67,8 +67,8 @@ func fullPlan(peers []peer) (plan []contest) {
 		handshakes(hybridHandshakes, handshake{group: tls.X25519MLKEM768}, 11, 100*time.Millisecond, bare{}, godwitDTLS13, godwitTLS13, cryptoTLS13),
 		handshakes(resumedHandshakes, handshake{resumes: true}, 15, 100*time.Millisecond, peers...),
 		idle(500, peers...),
-		udp(singleDatagrams, 1, 7, time.Second, peers...),
-		udp(batchedDatagrams, datagramBatch, 7, time.Second, bare{}, godwitDTLS12, godwitDTLS13),
+		udp(singleDatagrams, 1, 7, time.Second, append(peers, sealed{})...),
+		udp(batchedDatagrams, datagramBatch, 7, time.Second, bare{}, sealed{}, godwitDTLS12, godwitDTLS13),
 		listener(200, 5, godwitDTLS12, godwitDTLS13, pionDTLS12),
 		listener(1000, 1, godwitDTLS12, godwitDTLS13, pionDTLS12),
 		listener(5000, 1, godwitDTLS12, godwitDTLS13),
@@ -89,7 +89,7 @@ func quickPlan() []contest {
 		handshakes(hybridHandshakes, handshake{group: tls.X25519MLKEM768}, 9, 50*time.Millisecond, godwitDTLS13, cryptoTLS13),
 		handshakes(resumedHandshakes, handshake{resumes: true}, 9, 40*time.Millisecond, godwitDTLS12, godwitDTLS13, cryptoTLS12, cryptoTLS13),
 		idle(200, godwitDTLS12, godwitDTLS13),
-		udp(singleDatagrams, 1, 3, 400*time.Millisecond, bare{}, godwitDTLS13, pionDTLS12),
+		udp(singleDatagrams, 1, 3, 400*time.Millisecond, bare{}, sealed{}, godwitDTLS13, pionDTLS12),
 		udp(batchedDatagrams, datagramBatch, 3, 400*time.Millisecond, godwitDTLS13),
 		listener(200, 3, godwitDTLS13, pionDTLS12),
 		floods(asAnswered, 1000, bare{}, godwitDTLS12, godwitDTLS13),

@@ -29,7 +29,7 @@ func rows() (all []row) {
 		row{"idle server, heap, KiB", cellOf(idleConnections, serverHeap, 1<<10, 1)},
 		row{"idle client, heap, KiB", cellOf(idleConnections, clientHeap, 1<<10, 1)},
 		row{"idle server, goroutines (their stacks, KiB)", idleCell},
-		row{"UDP, 1200 bytes, µs for a datagram sent / received", datagramCell(singleDatagrams)},
+		row{"UDP, 1200 bytes, µs for a datagram sent / received (by the bare AEAD)", datagramCell(singleDatagrams)},
 		row{"in batches of 32", datagramCell(batchedDatagrams)},
 		row{"200 clients at once, handshakes/s (longest, ms)", listenerCell(200)},
 		row{"their CPU time, µs for each", cellOf(clientsAtOnce(200), cost, 1e3, 0)},
@@ -118,13 +118,19 @@ func idleCell(r results, peer string) string {
 }
 
 func datagramCell(contest string) func(results, string) string {
-	return func(r results, peer string) string {
+	var cell func(r results, peer string) string
+	cell = func(r results, peer string) string {
 		sent := number(r.median(subject{contest, peer, cost}), 1e3, 2)
 		if sent == "" {
 			return ""
 		}
-		return sent + " / " + number(r.median(subject{contest, peer, receiverCost}), 1e3, 2)
+		both := sent + " / " + number(r.median(subject{contest, peer, receiverCost}), 1e3, 2)
+		if peer != (bare{}).name() {
+			return both
+		}
+		return with(both, cell(r, sealed{}.name()))
 	}
+	return cell
 }
 
 func listenerCell(clients int) func(results, string) string {
