@@ -45,8 +45,13 @@ const (
 
 // NewReplayRegister returns an AntiReplay in memory that remembers up to capacity
 // ClientHellos, or 32768 if capacity is less than one. Give it to several Configs
-// of one process that share ticket keys.
-func NewReplayRegister(capacity int) AntiReplay { return session.NewReplayRegister(capacity) }
+// of one process that share ticket keys. start is when it was made, time.Now():
+// of what came under these keys before, it can know nothing, so that no 0-RTT is
+// taken in the first minute, and no ticket for single use that is older. The zero
+// Time is for keys that nobody had before.
+func NewReplayRegister(capacity int, start time.Time) AntiReplay {
+	return session.NewReplayRegister(capacity, start)
+}
 
 // early is what an Engine has for 0-RTT.
 type early struct {

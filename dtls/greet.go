@@ -49,7 +49,7 @@ func (w *welcome) prepare(e *Engine) {
 }
 
 func newGreeter(c *Config, now time.Time) greeter {
-	return greeter{config: c, known: NewReplayRegister(0), cookies: newCookieJar(c.CookieKeys, now), hellos: newHelloTable(c.SplitHellos, c.MaxSplitHello)}
+	return greeter{config: c, known: NewReplayRegister(0, time.Time{}), cookies: newCookieJar(c.CookieKeys, now), hellos: newHelloTable(c.SplitHellos, c.MaxSplitHello)}
 }
 
 // amplification is how many bytes may go to an address that is not validated
@@ -211,12 +211,7 @@ func (g *greeter) knows(in *message.ClientHello, from netip.AddrPort, now time.T
 	if choice, err := handshake.Choose(g.config, in, protocol.Datagram); err != nil || !choice.Version.Is13() || choice.NeedShare {
 		return false
 	}
-	binder, expiry, ok := handshake.KnownClient(g.config, in, from.Addr().Unmap(), now)
-	if !ok {
-		return false
-	}
-	fresh, err := g.known.Record(binder, now, expiry)
-	return fresh && err == nil
+	return handshake.KnownClient(g.config, in, from.Addr().Unmap(), g.known, now)
 }
 
 // challenge builds the answer to a hello without a good cookie: a plaintext

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
@@ -148,7 +149,7 @@ func TestEarlyRecordSizes(t *testing.T) {
 	}{"the same": {200, true}, "less": {100, false}} {
 		client, server := earlyConfigs(t, func(client, server *Config) {
 			client.RecordSizeLimit, server.RecordSizeLimit = 1000, 200
-			server.TicketKeys, server.AntiReplay = [][32]byte{{1}}, NewReplayRegister(0)
+			server.TicketKeys, server.AntiReplay = [][32]byte{{1}}, NewReplayRegister(0, time.Time{})
 		})
 		later := *server
 		later.RecordSizeLimit = test.now

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -20,7 +21,7 @@ type family struct {
 }
 
 func newFamily() *family {
-	f := &family{clock: newClock(), ticketKeys: make([][32]byte, 1), antiReplay: tls.NewReplayRegister(0), kept: dtls.NewLRUServerSessionCache(0)}
+	f := &family{clock: newClock(), ticketKeys: make([][32]byte, 1), antiReplay: tls.NewReplayRegister(0, time.Time{}), kept: dtls.NewLRUServerSessionCache(0)}
 	rand.Read(f.ticketKeys[0][:]) // never fails
 	return f
 }

@@ -435,7 +435,8 @@ type Config struct {
 	// AntiReplay is how a server recognizes a ClientHello with 0-RTT that it has
 	// seen before, or with SingleUseTickets a ticket; nil means a NewReplayRegister
 	// of its default size. A server whose TicketKeys or UnwrapSession may be
-	// another's too needs one that they share.
+	// another's too, or those of a process before it, needs one that they share, or
+	// one that says no to what may have come there (NewReplayRegister's start).
 	AntiReplay AntiReplay
 
 	// --- Records and keys

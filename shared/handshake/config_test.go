@@ -84,10 +84,10 @@ func TestValidate(t *testing.T) {
 		{"AntiReplay", Server, func(c *Config) { c.SingleUseTickets, c.TicketKeys = true, [][32]byte{{1}} }},
 		{"", Server, func(c *Config) { c.SingleUseTickets = true }},
 		{"", Server, func(c *Config) {
-			c.SingleUseTickets, c.TicketKeys, c.AntiReplay = true, [][32]byte{{1}}, session.NewReplayRegister(0)
+			c.SingleUseTickets, c.TicketKeys, c.AntiReplay = true, [][32]byte{{1}}, session.NewReplayRegister(0, time.Time{})
 		}},
 		{"", Server, func(c *Config) {
-			c.EarlyData, c.TicketKeys, c.AntiReplay = true, [][32]byte{{1}}, session.NewReplayRegister(0)
+			c.EarlyData, c.TicketKeys, c.AntiReplay = true, [][32]byte{{1}}, session.NewReplayRegister(0, time.Time{})
 		}},
 		{"", Client, func(c *Config) { c.ServerName, c.InsecureSkipVerify = "", true }},
 		{"", Server, func(c *Config) { c.ServerName = "" }},

@@ -49,7 +49,7 @@ const (
 	EarlyDataPeerDeclined     EarlyDataReason = "peer_declined"           // the peer doesn't want it
 	EarlyDataTicketAge        EarlyDataReason = "ticket_age_skew"         // the ticket's age is not what it should be
 	EarlyDataReplayed         EarlyDataReason = "replayed"                // AntiReplay knows the ClientHello
-	EarlyDataAntiReplayFailed EarlyDataReason = "anti_replay_failed"      // AntiReplay is full, or failed
+	EarlyDataAntiReplayFailed EarlyDataReason = "anti_replay_failed"      // AntiReplay is full, too young, or failed
 )
 
 var (
@@ -87,9 +87,13 @@ const maxOverhead = 2 << 10
 // for most round trips; stacks in use take a minute, for clocks that are off.
 const maxTicketAgeSkew = time.Minute
 
-// replayWindow is how long a ClientHello whose ticket has the right age could be
-// sent again.
-const replayWindow = maxTicketAgeSkew + time.Second
+// replayWindow is from when, and until when, a server takes the 0-RTT of a
+// ClientHello whose ticket has this skew at now: around the time when it would
+// have come by a clock that is right (RFC 9846 8.2).
+func replayWindow(skew time.Duration, now time.Time) (from, until time.Time) {
+	expected := now.Add(skew)
+	return expected.Add(-maxTicketAgeSkew), expected.Add(maxTicketAgeSkew + time.Second)
+}
 
 func (c *Config) maxEarlyData() int64 {
 	if c.MaxEarlyData == 0 {
@@ -264,9 +268,9 @@ func (m *Machine) recordEarlyData() (EarlyDataReason, error) {
 	}
 	register, now := m.antiReplay(), m.now
 	binder := slices.Clone(m.hello.psks.Binders[m.resumption.selected])
-	expiry := now.Add(m.early.skew + replayWindow)
+	from, until := replayWindow(m.early.skew, now)
 	return later(m, func() (EarlyDataReason, error) {
-		switch fresh, err := register.Record(binder, now, expiry); {
+		switch fresh, err := register.Record(binder, from, now, until); {
 		case err != nil:
 			return EarlyDataAntiReplayFailed, nil
 		case !fresh:
@@ -280,7 +284,7 @@ func (m *Machine) recordEarlyData() (EarlyDataReason, error) {
 // this process's own. A Config in force that has neither uses both of the Config
 // that the connection began with (see ticketKeys).
 //
-// RFC 9846 8 [4], 8.2 [3]
+// RFC 9846 8 [4]
 func (m *Machine) antiReplay() AntiReplay {
 	for _, c := range []*Config{m.config, m.given} {
 		if c.AntiReplay != nil {
@@ -305,28 +309,32 @@ func (m *Machine) allowEarlyData(s *session.State) ([]byte, error) {
 
 // KnownClient reports whether a ClientHello may be answered though its sender
 // has not shown that its address is its own: it brings 0-RTT, under a ticket that
-// we gave to a client at that address not long ago (RFC 9147 5.1). It tells the
-// binder to know the hello by, and when the hello is too old. It does not check
-// the binder: that needs the secrets of a Machine.
-func KnownClient(c *Config, in *message.ClientHello, from netip.Addr, now time.Time) (binder []byte, expiry time.Time, ok bool) {
+// we gave to a client at that address not long ago (RFC 9147 5.1), and is new to
+// the register. It does not check the binder: that needs the secrets of a Machine.
+func KnownClient(c *Config, in *message.ClientHello, client netip.Addr, register AntiReplay, now time.Time) bool {
 	if !c.EarlyData || c.SessionTicketsDisabled || c.UnwrapSession != nil {
-		return nil, expiry, false // an application's callback would run for anybody
+		return false // an application's callback would run for anybody
 	}
 	if _, early := in.Extensions.Find(protocol.ExtEarlyData); !early {
-		return nil, expiry, false
+		return false
 	}
 	body, _ := in.Extensions.Find(protocol.ExtPreSharedKey)
 	offered, err := message.ParsePreSharedKey(body)
 	if err != nil {
-		return nil, expiry, false
+		return false
 	}
 	first := offered.Identities[0]
 	s := c.ticketKeys().Open(first.Identity, now)
-	if s == nil || s.MaxEarlyData == 0 || !s.Client.IsValid() || s.Client != from {
-		return nil, expiry, false
+	if s == nil || s.MaxEarlyData == 0 || !s.Client.IsValid() || s.Client != client {
+		return false
 	}
 	skew := s.Skew(first.ObfuscatedAge, now)
-	return offered.Binders[0], now.Add(skew + replayWindow), skew.Abs() <= maxTicketAgeSkew
+	if skew.Abs() > maxTicketAgeSkew {
+		return false
+	}
+	from, until := replayWindow(skew, now)
+	fresh, err := register.Record(offered.Binders[0], from, now, until)
+	return fresh && err == nil
 }
 
 // --- Keys (RFC 9846 7.1)

@@ -266,7 +266,7 @@ func TestEarlyDamage(t *testing.T) {
 // forgetful is an AntiReplay that knows nothing.
 type forgetful struct{}
 
-func (forgetful) Record([]byte, time.Time, time.Time) (bool, error) { return true, nil }
+func (forgetful) Record([]byte, time.Time, time.Time, time.Time) (bool, error) { return true, nil }
 
 // TestAntiReplayOfFirstConfig: a Config by GetConfigForClient that has no ticket
 // keys of its own uses those of the first, and so its AntiReplay.
@@ -289,7 +289,7 @@ func TestAntiReplayOfFirstConfig(t *testing.T) {
 // stale has seen everything.
 type stale struct{}
 
-func (stale) Record([]byte, time.Time, time.Time) (bool, error) { return false, nil }
+func (stale) Record([]byte, time.Time, time.Time, time.Time) (bool, error) { return false, nil }
 
 // TestVerifyBeforeEarlyData: whoever takes or sends 0-RTT asks VerifyConnection
 // before, about the peer that the session is with. Another Config may have made it.

@@ -3,6 +3,7 @@ package handshake
 import (
 	"encoding/binary"
 	"testing"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/message"
@@ -262,7 +263,7 @@ func TestEarlyRecordSize(t *testing.T) {
 			client, server, _ := resumingConfigs()
 			client.EarlyData, server.EarlyData = true, true
 			client.RecordSizeLimit, server.RecordSizeLimit = 1000, test.agreed
-			server.TicketKeys, server.AntiReplay = [][32]byte{{1}}, session.NewReplayRegister(0)
+			server.TicketKeys, server.AntiReplay = [][32]byte{{1}}, session.NewReplayRegister(0, time.Time{})
 			if p := begin(t, transport, client, server).run(); !p.client.m.Open() {
 				t.Fatal(p.client.err, p.server.err)
 			}

@@ -100,9 +100,9 @@ func (m *Machine) spend(ticket []byte, s *session.State) (first bool, err error)
 		return true, nil
 	}
 	register, now, key := m.antiReplay(), m.now, sha256.Sum256(ticket)
-	expiry := s.Created.Add(min(s.Lifetime, session.MaxLifetime))
+	from, until := s.Life()
 	return later(m, func() (bool, error) {
-		fresh, err := register.Record(key[:], now, expiry)
+		fresh, err := register.Record(key[:], from, now, until)
 		return fresh && err == nil, nil
 	})
 }

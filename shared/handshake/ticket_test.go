@@ -60,7 +60,7 @@ func TestSingleUseTickets(t *testing.T) {
 func TestSingleUseAcrossServers(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server, kept := singleUse(v)
-		server.TicketKeys, server.AntiReplay = [][32]byte{{7}}, session.NewReplayRegister(0)
+		server.TicketKeys, server.AntiReplay = [][32]byte{{7}}, session.NewReplayRegister(0, time.Time{})
 		other := new(*server)
 		complete(t, transport, client, server)
 		stolen := kept.sessions[:1:1]
@@ -71,11 +71,30 @@ func TestSingleUseAcrossServers(t *testing.T) {
 	})
 }
 
+// TestSingleUseAfterRestart: a server that has the ticket keys of the one before, but
+// not its register, takes no ticket that can have been used there; those that it gives
+// are good once, as ever.
+func TestSingleUseAfterRestart(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
+		client, server, kept := singleUse(v)
+		server.TicketKeys, server.AntiReplay = [][32]byte{{7}}, session.NewReplayRegister(0, testTime.Add(-time.Hour))
+		complete(t, transport, client, server)
+		stolen := kept.sessions[:1:1]
+		kept.sessions = slices.Clone(stolen)
+		expectResumed(t, complete(t, transport, client, server), true)
+
+		restarted := new(*server)
+		restarted.AntiReplay = session.NewReplayRegister(0, testTime)
+		kept.sessions = slices.Clone(stolen)
+		expectResumed(t, complete(t, transport, client, restarted), false)
+	})
+}
+
 // TestSingleUseOfUnwrapped: what an application wraps is used once as well.
 func TestSingleUseOfUnwrapped(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
 		client, server, kept := singleUse(v)
-		server.AntiReplay = session.NewReplayRegister(0)
+		server.AntiReplay = session.NewReplayRegister(0, time.Time{})
 		server.WrapSession = func(_ ConnectionState, s *SessionState) ([]byte, error) { return s.Bytes() }
 		server.UnwrapSession = func(ticket []byte, _ ConnectionState) (*SessionState, error) { return session.ParseState(ticket) }
 		complete(t, transport, client, server)
@@ -90,7 +109,7 @@ func TestSingleUseOfUnwrapped(t *testing.T) {
 // unreliable is an AntiReplay that fails, though it says fresh.
 type unreliable struct{}
 
-func (unreliable) Record([]byte, time.Time, time.Time) (bool, error) {
+func (unreliable) Record([]byte, time.Time, time.Time, time.Time) (bool, error) {
 	return true, errors.New("broken")
 }
 
@@ -101,10 +120,10 @@ type watched struct {
 	lifetime time.Duration
 }
 
-func (w *watched) Record(key []byte, now, expiry time.Time) (bool, error) {
+func (w *watched) Record(key []byte, from, now, until time.Time) (bool, error) {
 	w.asked++
-	w.lifetime = expiry.Sub(now)
-	return w.AntiReplay.Record(key, now, expiry)
+	w.lifetime = until.Sub(now)
+	return w.AntiReplay.Record(key, from, now, until)
 }
 
 // TestSingleUseRegister: without a register that remembers there are full
@@ -112,8 +131,8 @@ func (w *watched) Record(key []byte, now, expiry time.Time) (bool, error) {
 // HelloRetryRequest too, and for as long as the session lives.
 func TestSingleUseRegister(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, transport protocol.Transport, v protocol.Version) {
-		full := session.NewReplayRegister(1)
-		full.Record([]byte("another"), testTime, testTime.Add(time.Hour))
+		full := session.NewReplayRegister(1, time.Time{})
+		full.Record([]byte("another"), testTime, testTime, testTime.Add(time.Hour))
 		for name, register := range map[string]AntiReplay{"full": full, "failing": unreliable{}} {
 			t.Run(name, func(t *testing.T) {
 				client, server, _ := singleUse(v)
@@ -124,7 +143,7 @@ func TestSingleUseRegister(t *testing.T) {
 			})
 		}
 		client, server, _ := singleUse(v)
-		register := &watched{AntiReplay: session.NewReplayRegister(0)}
+		register := &watched{AntiReplay: session.NewReplayRegister(0, time.Time{})}
 		server.AntiReplay = register
 		complete(t, transport, client, server)
 		if register.asked != 0 {

@@ -118,13 +118,13 @@ func (k *TicketKeys) Open(ticket []byte, now time.Time) *State {
 }
 
 // AntiReplay is a register for the sessions that these keys seal. It is made
-// when it is first needed, and remembers for as long as the keys do: where they
-// are given to others too, it doesn't know what those have seen.
+// when it is first needed, and has missed nothing, as nobody had the keys before:
+// where they are given to others too, it doesn't know what those have seen.
 func (k *TicketKeys) AntiReplay() *ReplayRegister {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.replays == nil {
-		k.replays = NewReplayRegister(0)
+		k.replays = NewReplayRegister(0, time.Time{})
 	}
 	return k.replays
 }

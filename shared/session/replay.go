@@ -14,17 +14,20 @@ import (
 // Whoever shares ticket keys must share it. Its method may be called from
 // several goroutines.
 type AntiReplay interface {
-	// Record remembers key until expiry, and reports whether it was not known
-	// before; both in one step. now is the time of the call. What it can't
-	// remember it must not call fresh. An error means the same as false: the data
-	// or the ticket is refused, and the handshake goes on without it.
-	Record(key []byte, now, expiry time.Time) (fresh bool, err error)
+	// Record remembers key, and reports whether it was not known before; both in
+	// one step. It can have come at any time since from, and can't come again once
+	// until is there; now is between the two. What Record can't know or remember it
+	// must not call fresh: of a key that can have come before there was a register,
+	// nobody knows. An error means the same as false: the data or the ticket is
+	// refused, and the handshake goes on without it.
+	Record(key []byte, from, now, until time.Time) (fresh bool, err error)
 }
 
 // A ReplayRegister is an AntiReplay in the memory of one process. When it is
 // full, nothing is fresh any more until something expires.
 type ReplayRegister struct {
 	mu       sync.Mutex
+	start    time.Time
 	capacity int
 	known    map[[sha256.Size]byte]struct{}
 	expiries expiries
@@ -35,18 +38,26 @@ type ReplayRegister struct {
 const defaultReplays = 1 << 15
 
 // NewReplayRegister returns a register of at most capacity keys, 32768 if it is
-// less than one.
-func NewReplayRegister(capacity int) *ReplayRegister {
+// less than one, which knows all that has come since start.
+func NewReplayRegister(capacity int, start time.Time) *ReplayRegister {
 	if capacity < 1 {
 		capacity = defaultReplays
 	}
-	return &ReplayRegister{capacity: capacity, known: map[[sha256.Size]byte]struct{}{}}
+	return &ReplayRegister{start: start, capacity: capacity, known: map[[sha256.Size]byte]struct{}{}}
 }
 
-var errRegisterFull = errors.New("session: the register against replays is full")
+var (
+	errRegisterFull  = errors.New("session: the register against replays is full")
+	errRegisterYoung = errors.New("session: the register against replays is not old enough to know")
+)
 
 // Record is AntiReplay's. Keys have any length; a hash of each is kept.
-func (r *ReplayRegister) Record(key []byte, now, expiry time.Time) (bool, error) {
+//
+// RFC 9846 8.2 [3]
+func (r *ReplayRegister) Record(key []byte, from, now, until time.Time) (bool, error) {
+	if from.Before(r.start) {
+		return false, errRegisterYoung
+	}
 	name := sha256.Sum256(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,7 +71,7 @@ func (r *ReplayRegister) Record(key []byte, now, expiry time.Time) (bool, error)
 		return false, errRegisterFull
 	}
 	r.known[name] = struct{}{}
-	heap.Push(&r.expiries, expiring{name, expiry})
+	heap.Push(&r.expiries, expiring{name, until})
 	return true, nil
 }
 

@@ -71,10 +71,15 @@ type State struct {
 	Renew bool
 }
 
+// Life is from when, and until when, the session can be resumed.
+func (s *State) Life() (from, until time.Time) {
+	return s.Created.Add(-clockSkew), s.Created.Add(min(s.Lifetime, MaxLifetime))
+}
+
 // Expired reports whether the session is too old at now, or from the future.
 func (s *State) Expired(now time.Time) bool {
-	age := now.Sub(s.Created)
-	return age >= min(s.Lifetime, MaxLifetime) || age < -clockSkew
+	from, until := s.Life()
+	return now.Before(from) || !now.Before(until)
 }
 
 // clockSkew is how far the clocks of servers that share their keys may differ.
