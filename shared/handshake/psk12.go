@@ -6,6 +6,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
@@ -147,9 +148,9 @@ func (m *Machine) readIdentity(body []byte) error {
 }
 
 // findPSK12 finds the key that the client names. For a name that nobody knows it
-// makes one up: then the handshake ends like one with a wrong key, and nobody
-// learns which names there are (RFC 4279 2). An application that prefers to tell
-// its devices returns an error with unknown_psk_identity from GetPSK.
+// makes one up: then the handshake ends like one with a wrong key, and as late, and
+// nobody learns which names there are (RFC 4279 2). An application that prefers to
+// tell its devices returns an error with unknown_psk_identity from GetPSK.
 func (m *Machine) findPSK12(identity []byte) ([]byte, error) {
 	c, state, v := m.config, m.State(), m.version
 	found, err := later(m, func() (*Credential, error) { return c.askPSK(identity, state, v) })
@@ -159,11 +160,21 @@ func (m *Machine) findPSK12(identity []byte) ([]byte, error) {
 	if found == nil {
 		found = c.pskFor(v, identity)
 	}
+	madeUp := Credential{PSK: &ExternalPSK{Key: randomBytes(c.usualKeyLen(v))}} // needed or not
 	if found == nil {
-		return randomBytes(32), nil
+		found = &madeUp
 	}
 	m.credential, m.pskIdentity = found, present(identity)
 	return found.PSK.Key, nil
+}
+
+// usualKeyLen is how long the keys for version v are, as far as that is known: a
+// secret of more than a block of the hash takes longer than others.
+func (c *Config) usualKeyLen(v protocol.Version) int {
+	for known := range c.psks(v) {
+		return len(known.PSK.Key)
+	}
+	return 16 // what RFC 9257 6 has at least
 }
 
 // premaster is the premaster secret: the secret of the key exchange or, without

@@ -137,7 +137,8 @@ func TestPSKNeedsShare(t *testing.T) {
 	p.run().client.expectRefused(t, alert.UnexpectedMessage)
 }
 
-// TestUnknownIdentity12: a wrong identity and a wrong key look alike.
+// TestUnknownIdentity12: a wrong identity and a wrong key look alike, and take keys of
+// one length.
 func TestUnknownIdentity12(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
 		wrongKey := keyNamed("device", PSKDirect12)
@@ -149,6 +150,9 @@ func TestUnknownIdentity12(t *testing.T) {
 			p.server.expectRefused(t, alert.DecryptError)
 			if p.server.m.place.At != ClientChangeCipherSpec {
 				t.Errorf("wrong %s: the server gives up at %v", name, p.server.m.place.At)
+			}
+			if used := p.server.m.credential; used == nil || len(used.PSK.Key) != len(secretOf("device")) || bytes.Equal(used.PSK.Key, make([]byte, len(used.PSK.Key))) {
+				t.Errorf("wrong %s: the server goes on with %+v", name, used)
 			}
 		}
 	})
