@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/tls"
 	"net/netip"
 	"testing"
@@ -255,6 +256,26 @@ func TestCookiesDoNotAllocate(t *testing.T) {
 			jar.verify13(cookie, someAddr, in, now)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", choice.Suite.Name, n)
+		}
+	}
+}
+
+// TestCookieTellsNothing: what stands in a ClientHello, but for suite and group, doesn't
+// stand in its cookie.
+//
+// RFC 9147 11 [5]
+func TestCookieTellsNothing(t *testing.T) {
+	hello := cookieHello()
+	rand.Read(hello.Random)
+	body := make([]byte, 1000)
+	rand.Read(body)
+	copy(body[2:], hello.Random)
+	for _, choice := range cookieChoices {
+		cookie := newCookieJar(nil, epochOfSimulation).append13(nil, choice, someAddr, hello, body, epochOfSimulation)
+		for i := range len(body) - 3 {
+			if bytes.Contains(cookie, body[i:i+4]) { // by chance once in 50,000 runs
+				t.Errorf("bytes %d to %d of the hello are in the cookie", i, i+3)
+			}
 		}
 	}
 }

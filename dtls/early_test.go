@@ -13,6 +13,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/pion/transport/v3/test"
 )
 
@@ -515,4 +516,20 @@ func TestListenerEarlyData(t *testing.T) {
 		t.Error(err)
 	}
 	s.Close()
+}
+
+// TestEarlyDataAtLimit: without a KeyUpdate, early data ends before its key has
+// protected as much as it may.
+//
+// RFC 9846 5.5 [2]
+func TestEarlyDataAtLimit(t *testing.T) {
+	client, server := earlyConfigs(t)
+	s := later(t, 0, client, server)
+	s.mustWriteEarly("early")
+	s.client.early.write.sealer.Resume(suite.ByID(suite.TLS_AES_128_GCM_SHA256).AEAD.ConfidentialityRecords/4*3, 0)
+	if err := s.client.writeEarly("more"); err != ErrNoEarlyData {
+		t.Error(err)
+	}
+	s.settle()
+	s.exchange()
 }

@@ -675,3 +675,31 @@ func liveEarlyConfigs(t *testing.T) (client, server *Config) {
 	}
 	return client, server
 }
+
+// TestEarlyDataAtLimit: without a KeyUpdate, early data ends before its key has
+// protected as much as it may.
+//
+// RFC 9846 5.5 [2]
+func TestEarlyDataAtLimit(t *testing.T) {
+	const records = 8
+	limited(t, TLS_AES_128_GCM_SHA256, records)
+	client, server := earlyConfigs(t)
+	p := newPair(t, client, server)
+	n := p.begin(t, "0")
+	for n < 2*records {
+		if _, err := p.client.WriteEarly([]byte("1"), testTime); err == ErrNoEarlyData {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n >= records {
+		t.Errorf("%d records of early data", n)
+	}
+	p.pump()
+	if got := readAll(p.server); len(got) != n || !p.server.State().EarlyDataAccepted {
+		t.Errorf("%d bytes of %d", len(got), n)
+	}
+	p.exchange(t)
+}

@@ -514,6 +514,26 @@ func limited(t *testing.T, id uint16, records uint64) {
 	t.Cleanup(func() { s.AEAD = original })
 }
 
+// A peer that goes beyond the limit may know better.
+//
+// RFC 9846 5.5 [3]
+func TestConfidentialityLimitOfPeer(t *testing.T) {
+	const records = 8
+	limited(t, TLS_AES_128_GCM_SHA256, records)
+	p := connectedVersion(t, VersionTLS13)
+	keys := p.server.read.number
+	for range 3 * records {
+		p.client.write.sealer.Resume(0, 0)
+		if err := p.client.Write([]byte("x"), testTime); err != nil {
+			t.Fatal(err)
+		}
+		p.pump()
+	}
+	if got := readAll(p.server); len(got) != 3*records || p.server.read.number != keys || p.server.Err() != nil {
+		t.Errorf("%d bytes, keys %d, %v", len(got), p.server.read.number, p.server.Err())
+	}
+}
+
 // RFC 9846 5.5 [1]
 func TestConfidentialityLimit(t *testing.T) {
 	const records = 8

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"slices"
 	"testing"
@@ -262,5 +263,21 @@ func TestCertificateAuthorities(t *testing.T) {
 		if got := complete(t, transport, client, server).server.m.State().LocalCredential; got != &server.Credentials[1] {
 			t.Errorf("the server showed %v", got)
 		}
+	})
+}
+
+// TestChainOfOtherSchemes: a server whose chain is signed by a scheme that the client
+// doesn't name shows it nevertheless.
+//
+// RFC 9846 4.5.1.2 [8]
+func TestChainOfOtherSchemes(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server := configs(protocol.VersionTLS13)
+		leaf := testPKI().leaf[p384] // its issuer's key is of P-256
+		client.PeerSignatureSchemes, server.Certificates = []tls.SignatureScheme{tls.ECDSAWithP384AndSHA384}, []tls.Certificate{leaf}
+		if leaf.Leaf.SignatureAlgorithm != x509.ECDSAWithSHA256 {
+			t.Fatal(leaf.Leaf.SignatureAlgorithm)
+		}
+		complete(t, transport, client, server)
 	})
 }

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"slices"
@@ -295,4 +296,24 @@ func TestALPN(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestShareIsUsedAgain: a server answers a key share that it has seen before, in a
+// ClientHello that it hasn't.
+//
+// RFC 9846 4.3.8 [7]
+func TestShareIsUsedAgain(t *testing.T) {
+	eachTransport(t, func(t *testing.T, transport protocol.Transport) {
+		client, server := configs(protocol.VersionTLS13)
+		hello := begin(t, transport, client, server).server.pop()
+		for range 3 {
+			p := newPair(t, transport, client, server)
+			rand.Read(hello.Body[2:34]) // its random
+			p.server.take(hello)
+			p.server.work()
+			if p.server.err != nil || !slices.Contains(typesOf(p.server.sent), protocol.ServerHello) {
+				t.Errorf("the server sends %v, and ends with %v", typesOf(p.server.sent), p.server.err)
+			}
+		}
+	})
 }

@@ -440,3 +440,28 @@ func TestSessionWithoutKey(t *testing.T) {
 		}
 	})
 }
+
+// TestOneBinder: of the binders of a ClientHello the server looks at that of the key
+// that it takes alone.
+//
+// RFC 9846 4.3.11 [10]
+func TestOneBinder(t *testing.T) {
+	for _, c := range []struct {
+		binder  string
+		wrong   int // from the end of the ClientHello
+		matters bool
+	}{{"second", 1, false}, {"first", 1 + 33, true}} {
+		first, second := keyNamed("first", PSKDirect), keyNamed("second", PSKDirect)
+		client, server := pskConfigs(protocol.VersionTLS13, first, second)
+		server.Credentials = []Credential{first}
+		p := begin(t, protocol.Stream, client, server)
+		hello := p.server.pop()
+		hello.Body[len(hello.Body)-c.wrong] ^= 1
+		p.server.take(hello)
+		if c.matters {
+			p.server.expectRefused(t, alert.DecryptError)
+		} else if p.server.err != nil || !slices.Contains(typesOf(p.server.sent), protocol.ServerHello) {
+			t.Errorf("the %s binder is wrong: %v", c.binder, p.server.err)
+		}
+	}
+}
