@@ -20,6 +20,42 @@ func TestListOfPitfalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := regexp.MustCompile(`[a-z/]*\.?TestPitfall\w+`).FindAllString(string(page), -1)
+	there := tests(t)
+	for test := range there {
+		if strings.Contains(test, "TestPitfall") && !slices.Contains(listed, test) {
+			t.Errorf("%s is not in docs/pitfalls.md", test)
+		}
+	}
+	for _, test := range listed {
+		if !there[test] {
+			t.Errorf("docs/pitfalls.md names %s, which is not there", test)
+		}
+	}
+	if len(listed) < 50 {
+		t.Errorf("%d tests", len(listed))
+	}
+}
+
+// TestPromises: docs/security.md names tests that are there.
+func TestPromises(t *testing.T) {
+	page, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, named := tests(t), regexp.MustCompile(`[a-z0-9/]*\.?Test[A-Z]\w+`).FindAllString(string(page), -1)
+	for _, test := range named {
+		if !there[test] {
+			t.Errorf("docs/security.md names %s, which is not there", test)
+		}
+	}
+	if len(named) < 50 {
+		t.Errorf("%d tests", len(named))
+	}
+}
+
+// tests are all of this module, each behind its package but for those of this one.
+func tests(t *testing.T) map[string]bool {
+	t.Helper()
 	there := map[string]bool{}
 	for name, p := range list(t) {
 		files, err := filepath.Glob(filepath.Join(p.Dir, "*_test.go"))
@@ -31,23 +67,13 @@ func TestListOfPitfalls(t *testing.T) {
 		}
 		for _, file := range files {
 			for _, f := range functions(t, file) {
-				if strings.HasPrefix(f.Name.Name, "TestPitfall") && f.Recv == nil {
-					test := strings.TrimPrefix(name+"."+f.Name.Name, ".")
-					if there[test] = true; !slices.Contains(listed, test) {
-						t.Errorf("%s is not in docs/pitfalls.md", test)
-					}
+				if strings.HasPrefix(f.Name.Name, "Test") && f.Recv == nil {
+					there[strings.TrimPrefix(name+"."+f.Name.Name, ".")] = true
 				}
 			}
 		}
 	}
-	for _, test := range listed {
-		if !there[test] {
-			t.Errorf("docs/pitfalls.md names %s, which is not there", test)
-		}
-	}
-	if len(there) < 50 {
-		t.Errorf("%d tests", len(there))
-	}
+	return there
 }
 
 // functions are those of a file.
