@@ -3,7 +3,7 @@
 // two classes, which come in an order drawn by lot, and asks Welch's t-test whether
 // the times have one mean.
 //
-//	go run ./timing                                # prints the table; ten minutes
+//	go run ./timing                                # prints the table; five minutes
 //	go run ./timing -only 'CBC|control' -samples 1000000
 //	go run ./timing -update ../docs/timing.md      # writes the table there
 //
