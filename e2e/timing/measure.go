@@ -11,10 +11,12 @@ import (
 type subject struct {
 	name    string
 	classes [2]string
-	effort  int  // a subject that takes so many times as long gets so many times fewer samples
-	control bool // it leaks, or doesn't, for certain
+	effort  int // a subject that takes so many times as long gets so many times fewer samples
 	open    func() (prepare, error)
 }
+
+// row is how the table names it.
+func (s subject) row() string { return s.name + " | " + s.classes[0] + " | " + s.classes[1] }
 
 // prepare makes an input of a class, and whatever else it needs, and returns what times
 // it. So that this leaves the same caches behind for both classes, a whole batch is

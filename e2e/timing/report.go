@@ -34,7 +34,7 @@ func (r report) String() string {
 	fmt.Fprintf(&b, "%d cores of %s, %s, load average %s before; `go run ./timing -samples %d`.\n\n", runtime.NumCPU(), processor(), runtime.Version(), r.load, r.samples)
 	b.WriteString("| | first class | second class | samples | ns | difference, ns | seen from, ns | t | t of variances |\n|---|---|---|---:|---:|---:|---:|---:|---:|\n")
 	for _, w := range r.rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | %d | %.0f | %.1f | %.1f | %s | %s |\n", w.subject.name, w.subject.classes[0], w.subject.classes[1],
+		fmt.Fprintf(&b, "| %s | %d | %.0f | %.1f | %.1f | %s | %s |\n", w.subject.row(),
 			w.n, w.typical, w.means.difference, w.means.least, w.means, w.variances)
 	}
 	return b.String()

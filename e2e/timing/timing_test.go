@@ -99,7 +99,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range subjects() {
-		if row := "| " + s.name + " | " + s.classes[0] + " | " + s.classes[1] + " | 128 |"; !strings.Contains(string(text), row) {
+		if row := "| " + s.row() + " | 128 |"; !strings.Contains(string(text), row) {
 			t.Errorf("the table lacks %q", row)
 		}
 	}
