@@ -1,0 +1,103 @@
+package model
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+
+	"github.com/godwit-dtls/godwit/shared/keys"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/wire"
+)
+
+// What the client of a server's Engine says, and what it learns.
+
+func (p *peer) clientHello(b *wire.Builder) {
+	var shares []message.KeyShare
+	if p.version.Is13() {
+		shares = []message.KeyShare{{Group: uint16(tls.X25519), Key: p.makeShare(tls.X25519)}}
+	}
+	p.appendClientHello(b, shares)
+}
+
+func (p *peer) clientHelloWithoutShare(b *wire.Builder) { p.appendClientHello(b, nil) }
+
+func (p *peer) appendClientHello(b *wire.Builder, shares []message.KeyShare) {
+	if p.clientRandom == nil {
+		p.clientRandom = randomBytes()
+	}
+	hello := message.ClientHello{
+		Version:      protocol.VersionTLS12.Over(p.transport()),
+		Random:       p.clientRandom,
+		CipherSuites: message.MakeUint16s([]uint16{p.suite().ID}),
+		Compression:  []byte{0},
+	}
+	var e wire.Builder
+	extension(&e, protocol.ExtSupportedGroups, func(b *wire.Builder) {
+		message.AppendSupportedGroups(b, message.MakeUint16s([]tls.CurveID{tls.X25519, tls.CurveP256}))
+	})
+	extension(&e, protocol.ExtSignatureAlgorithms, func(b *wire.Builder) {
+		message.AppendSignatureAlgorithms(b, message.MakeUint16s([]tls.SignatureScheme{scheme}))
+	})
+	if p.version.Is13() {
+		p.offer13(&e, shares)
+	} else {
+		extension(&e, protocol.ExtExtendedMasterSecret, func(*wire.Builder) {})
+		extension(&e, protocol.ExtRenegotiationInfo, func(b *wire.Builder) { message.AppendRenegotiationInfo(b, nil) })
+	}
+	hello.Extensions = built(&e)
+	hello.Append(b, p.transport())
+	if p.version.Is13() && p.authentication == sharedKey {
+		p.bind(built(b))
+	}
+}
+
+func (p *peer) offer13(e *wire.Builder, shares []message.KeyShare) {
+	extension(e, protocol.ExtSupportedVersions, func(b *wire.Builder) {
+		message.AppendSupportedVersions(b, message.MakeUint16s([]protocol.Version{p.version}))
+	})
+	extension(e, protocol.ExtKeyShare, func(b *wire.Builder) { message.AppendKeyShares(b, shares) })
+	if p.authentication != sharedKey {
+		return
+	}
+	p.selectsPSK = true // if the server doesn't, all is over
+	extension(e, protocol.ExtPSKModes, func(b *wire.Builder) { message.AppendPSKModes(b, []byte{message.PSKWithECDHE}) })
+	extension(e, protocol.ExtPreSharedKey, func(b *wire.Builder) {
+		message.AppendPreSharedKey(b, message.OfferedPSKs{
+			Identities: []message.PSKIdentity{{Identity: secret.Identity}},
+			Binders:    [][]byte{make([]byte, sha256.Size)},
+		})
+	})
+}
+
+// bind fills in the binder that ends a ClientHello (RFC 9846 4.3.11.2).
+func (p *peer) bind(hello []byte) {
+	const bindersLen = 2 + 1 + sha256.Size
+	header := p.link.transcribed(p.link.frame(protocol.ClientHello, 0, hello))[:4]
+	sum := sha256.Sum256(append(append(bytes.Clone(p.transcript), header...), hello[:len(hello)-bindersLen]...))
+	schedule := keys.Schedule{Hash: p.suite().Hash, Transport: p.transport()}
+	copy(hello[len(hello)-sha256.Size:], schedule.Early(secret.Key).BinderExternal().Finished(sum[:]))
+}
+
+func (p *peer) learnServerHello(body []byte) {
+	var in message.ServerHello
+	check(in.Parse(body))
+	p.serverRandom = bytes.Clone(in.Random)
+	if share, ok := in.Extensions.Find(protocol.ExtKeyShare); ok {
+		_, key, err := message.ParseKeyShare(share)
+		check(err)
+		p.share = bytes.Clone(key)
+	}
+}
+
+func (p *peer) clientKeyExchange(b *wire.Builder) {
+	if p.authentication == sharedKey {
+		(&message.ClientKeyExchangePSK{Identity: secret.Identity}).Append(b)
+		return
+	}
+	if p.group == 0 {
+		p.group = tls.X25519
+	}
+	(&message.ClientKeyExchange{Public: p.makeShare(p.group)}).Append(b)
+}
