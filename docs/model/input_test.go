@@ -15,11 +15,12 @@ import (
 
 // An input is something that the peer can be asked to say.
 type input struct {
-	name    string
-	content protocol.ContentType
-	kind    protocol.HandshakeType // of a handshake message
-	build   func(p *peer, b *wire.Builder)
-	says    handshake.Facts // that are true, of those that its reader learns from it
+	name     string
+	content  protocol.ContentType
+	kind     protocol.HandshakeType // of a handshake message
+	build    func(p *peer, b *wire.Builder)
+	says     handshake.Facts // that are true, of those that its reader learns from it
+	isForged bool
 }
 
 // step is what a message is where it is lawful.
@@ -44,7 +45,6 @@ const (
 	withoutShare      = "ClientHello without a share"
 	selectingPSK      = "ServerHello with PSK"
 	emptyCertificate  = "empty Certificate"
-	forged            = "forged "
 )
 
 func handshakeInput(t protocol.HandshakeType, build func(p *peer, b *wire.Builder)) input {
@@ -64,7 +64,7 @@ func (in input) saying(f handshake.Facts) input {
 // forged is an input whose last byte is another.
 func (in input) forged() input {
 	lawful := in.build
-	in.name = forged + in.name
+	in.name, in.isForged = "forged "+in.name, true
 	in.build = func(p *peer, b *wire.Builder) {
 		lawful(p, b)
 		body := built(b)
@@ -110,8 +110,10 @@ func (m mode) alphabet() []input {
 	}
 	if m.role == handshake.Client {
 		if !m.version.Is13() {
-			all = append(all, handshakeInput(protocol.ServerKeyExchange, (*peer).serverKeyExchange),
-				handshakeInput(protocol.ServerKeyExchange, (*peer).serverKeyExchange).forged())
+			exchange := handshakeInput(protocol.ServerKeyExchange, (*peer).serverKeyExchange)
+			if all = append(all, exchange); m.authentication != sharedKey { // else nothing in it is signed
+				all = append(all, exchange.forged())
+			}
 		}
 		all = append(all, handshakeInput(protocol.CertificateRequest, (*peer).certificateRequest))
 	}

@@ -1,31 +1,34 @@
 package model
 
 import (
-	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/mealy"
 )
 
-func TestTry(t *testing.T) {
+func TestModels(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.String(), func(t *testing.T) {
-			alphabet := m.alphabet()
-			asked := 0
+			predicted, _ := m.predict()
+			predicted, _ = predicted.Minimal()
 			box := m.box()
-			learned := mealy.Learn(names(alphabet), func(w mealy.Word) []string { asked++; return box(w) }, func(*mealy.Machine) mealy.Word { return nil })
-			learned, _ = learned.Minimal()
-			t.Logf("%d states, %d inputs, %d words", len(learned.States), len(alphabet), asked)
-			for s, edges := range learned.States {
-				other := map[string]string{}
-				for i, e := range edges {
-					key := fmt.Sprint(e.Output, " -> ", e.To)
-					other[key] += alphabet[i].name + ", "
+			asked := 0
+			learned := mealy.Learn(predicted.Inputs, func(w mealy.Word) []string { asked++; return box(w) }, func(guess *mealy.Machine) mealy.Word {
+				w := guess.Differ(predicted)
+				if w == nil {
+					return nil
 				}
-				for k, v := range other {
-					t.Logf("%d: %s: %s", s, v, k)
+				asked++
+				got, _ := guess.Run(w)
+				if is := box(w); !slices.Equal(is, got) {
+					return w
 				}
-			}
+				want, _ := predicted.Run(w)
+				t.Fatalf("%q is answered by\n%q, want\n%q", guess.Spell(w), got, want)
+				return nil
+			})
+			t.Logf("%d states (predicted %d), %d inputs, %d words", len(learned.States), len(predicted.States), len(predicted.Inputs), asked)
 		})
 	}
 }

@@ -1,0 +1,358 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/godwit-dtls/godwit/shared/alert"
+	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/mealy"
+	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/protocol"
+)
+
+// What an Engine should do follows from the graph of the handshake, which says when a
+// message may come and what answers it; and from a few rules of the RFCs about records,
+// and about what is wrong in a message that may come.
+
+// A situation is where an Engine stands, and what there is to know of its peer.
+type situation struct {
+	place  handshake.Place
+	known  bool   // the Engine knows the version
+	reads  uint64 // the newest level that the Engine reads
+	writes uint64 // and that it writes under
+
+	peerWrites uint64 // the level of the peer's messages
+	peerNewest uint64 // and of its data
+	switched   bool   // 1.2: the peer has sent a ChangeCipherSpec,
+	waits      bool   // whose time hasn't come
+	missed     bool   // a message of the peer's was dropped
+
+	verifyRequests int
+	open           bool
+	closed         bool // the peer has said goodbye
+	ended          bool
+}
+
+func (s situation) String() string {
+	switch {
+	case s.ended:
+		return "ended"
+	case s.closed && s.open:
+		return "Open, closed"
+	case s.closed:
+		return s.place.At.String() + ", closed"
+	case s.switched && !s.open && s.reads == 0:
+		return s.place.At.String() + ", ChangeCipherSpec waits"
+	}
+	return s.place.At.String()
+}
+
+// A predictor walks the graph for one mode.
+type predictor struct {
+	mode
+	situation
+	said said
+}
+
+// predict returns the machine that a mode's Engine should be, and what its states are.
+func (m mode) predict() (*mealy.Machine, []situation) {
+	alphabet := m.alphabet()
+	machine, states := &mealy.Machine{Inputs: names(alphabet)}, []situation{m.start()}
+	for at := 0; at < len(states); at++ {
+		var edges []mealy.Edge
+		for _, in := range alphabet {
+			p := predictor{mode: m, situation: states[at]}
+			p.take(in)
+			to := slices.Index(states, p.situation)
+			if to < 0 {
+				to, states = len(states), append(states, p.situation)
+			}
+			edges = append(edges, mealy.Edge{Output: p.said.String(), To: to})
+		}
+		machine.States = append(machine.States, edges)
+	}
+	return machine, states
+}
+
+// start is where an Engine stands before its peer says anything: a client has said hello.
+func (m mode) start() situation {
+	p := predictor{mode: m}
+	p.place.Learn(handshake.Datagram, m.datagrams())
+	if m.role == handshake.Client {
+		p.place.Learn(handshake.V13, m.version.Is13())
+		p.place.Learn(never, false)
+		if !m.version.Is13() || m.authentication != sharedKey {
+			p.place.Learn(handshake.Resumed, false) // nothing is offered
+		}
+		p.speak()
+	}
+	return p.situation
+}
+
+// never are the facts that no mode has.
+const never = handshake.KeyTransport | handshake.Stapled | handshake.Ticket | handshake.EarlyData | handshake.ClientCID | handshake.ServerCID
+
+// take is what becomes of an input.
+func (p *predictor) take(in input) {
+	if p.ended || p.closed && !p.datagrams() {
+		return
+	}
+	switch in.content {
+	case protocol.Handshake:
+		p.takeMessage(in)
+	case protocol.ChangeCipherSpec:
+		p.takeChangeCipherSpec()
+	case protocol.ACK:
+		p.takeACK()
+	case protocol.ApplicationData:
+		p.takeData()
+	case protocol.Alert:
+		p.takeGoodbye()
+	}
+}
+
+// end ends the Engine, with an alert.
+func (p *predictor) end(a alert.Alert) {
+	p.said.add(p.writes, "alert("+a.String()+")")
+	p.die()
+}
+
+func (p *predictor) die() {
+	p.said.add(0, "END")
+	p.situation = situation{ended: true}
+}
+
+// --- Messages
+
+func (p *predictor) takeMessage(in input) {
+	if p.missed = p.missed || p.peerWrites > p.reads; p.missed { // and later ones wait for it
+		return
+	}
+	step := p.place.Classify(in.kind, in.likeness(), p.role.Peer())
+	edge, ok := p.place.Read(step)
+	switch wrong := p.wrong(in); {
+	case !ok:
+		p.end(p.unexpected(in))
+		return
+	case wrong != alert.CloseNotify:
+		p.end(wrong)
+		return
+	}
+	acknowledged := p.known && p.version == protocol.VersionDTLS13
+	p.learn(step, in)
+	if !p.place.Move(edge) {
+		panic("the graph contradicts itself")
+	}
+	p.cross(step)
+	spoke := p.speak()
+	if acknowledged && !spoke { // RFC 9147 7.1
+		p.said.add(p.writes, "ACK")
+	}
+	p.opens()
+}
+
+// likeness is what a HelloRetryRequest is known by.
+func (in input) likeness() []byte {
+	if in.name == helloRetryRequest {
+		return append([]byte{3, 3}, message.HelloRetryRandom[:]...)
+	}
+	return nil
+}
+
+// unexpected is the alert for a message that may not come.
+func (p *predictor) unexpected(in input) alert.Alert {
+	if p.open && p.version == protocol.VersionTLS12 && in.kind == protocol.ClientHello {
+		return alert.NoRenegotiation // RFC 5246 7.2.2
+	}
+	return alert.UnexpectedMessage // RFC 9846 4
+}
+
+// wrong is the alert for what is wrong in a message that may come, close_notify if nothing
+// is.
+func (p *predictor) wrong(in input) alert.Alert {
+	switch {
+	case in.isForged:
+		return alert.DecryptError // RFC 9846 4.5.2, 4.5.3
+	case in.name == emptyCertificate && p.authentication == mutual && p.version.Is13():
+		return alert.CertificateRequired // RFC 9846 4.5.1.4
+	case in.name == emptyCertificate && p.authentication == mutual:
+		return alert.HandshakeFailure // RFC 5246 7.4.6
+	case in.name == withoutShare && p.place.At == handshake.HelloRetryRequest:
+		return alert.IllegalParameter // RFC 9846 4.2.4: it doesn't do what it was asked to
+	case in.kind == protocol.ServerHello && p.version.Is13() && p.authentication == sharedKey && in.name != selectingPSK && in.name != helloRetryRequest:
+		return alert.MissingExtension // this client takes nothing but its PSK
+	case in.kind == protocol.HelloVerifyRequest && p.verifyRequests == 3:
+		return alert.UnexpectedMessage // a loop must end
+	}
+	return alert.CloseNotify
+}
+
+// learn takes from a message what it says.
+func (p *predictor) learn(s handshake.Step, in input) {
+	is := func(f handshake.Facts) { p.place.Learn(f, in.says&f == f) }
+	psk := p.authentication == sharedKey
+	switch s {
+	case handshake.ClientHello, handshake.ClientHelloAgain:
+		is(handshake.Retry)
+		if in.says == handshake.Retry {
+			p.place.Learn(handshake.V13, true)
+			return
+		}
+		p.place.Learn(handshake.V13, p.version.Is13())
+		p.place.Learn(handshake.Resumed, psk && p.version.Is13())
+		p.place.Learn(handshake.ServerCert, !psk)
+		p.place.Learn(handshake.KeyExchange|never, false)
+		p.place.Learn(handshake.CertRequested, p.authentication == optional || p.authentication == mutual)
+	case handshake.ServerHello:
+		is(handshake.V13)
+		is(handshake.Resumed)
+		is(handshake.ServerCert)
+	case handshake.CertificateRequest:
+		p.place.Learn(handshake.ClientCert, p.authentication == mutual)
+	case handshake.ClientCertificate:
+		is(handshake.ClientCert)
+	case handshake.HelloVerifyRequest:
+		p.verifyRequests++
+	}
+}
+
+// speak writes what is the Engine's to write, and reports whether that is anything.
+func (p *predictor) speak() (spoke bool) {
+	for {
+		edge, n := p.place.Write()
+		if n != 1 || edge.To != handshake.Open && edge.To.Writer() != p.role {
+			p.consume()
+			return spoke
+		}
+		if edge.To == handshake.Open {
+			p.place.Move(edge)
+			continue
+		}
+		p.said.add(p.writes, describe(edge.To))
+		p.place.Move(edge)
+		p.cross(edge.To)
+		spoke = true
+	}
+}
+
+func describe(s handshake.Step) string {
+	switch {
+	case s == handshake.HelloRetryRequest:
+		return helloRetryRequest
+	case s == s.Writer().ChangeCipherSpec():
+		return "ChangeCipherSpec"
+	}
+	return s.Type().String()
+}
+
+// opens notes that the handshake is complete.
+func (p *predictor) opens() {
+	if !p.open && p.place.At == handshake.Open {
+		p.open = true
+		p.said.add(0, "OPEN")
+	}
+}
+
+// cross is what a step changes beside the place: the keys.
+func (p *predictor) cross(s handshake.Step) {
+	is13, client := p.version.Is13(), p.role == handshake.Client
+	switch {
+	case s == handshake.HelloRetryRequest, s == handshake.ClientHello && !client:
+		p.known = true
+	case s == handshake.ServerHello:
+		if p.known = true; is13 {
+			p.reads, p.writes = handshake.LevelHandshake, handshake.LevelHandshake
+			p.peerWrites, p.peerNewest = handshake.LevelHandshake, handshake.LevelHandshake
+		}
+	case s == handshake.ServerFinished && is13 && client:
+		p.reads, p.peerWrites, p.peerNewest = handshake.LevelApplication, handshake.LevelApplication, handshake.LevelApplication
+	case s == handshake.ServerFinished && is13:
+		p.writes, p.peerNewest = handshake.LevelApplication, handshake.LevelApplication
+	case s == handshake.ClientFinished && is13 && client:
+		p.writes = handshake.LevelApplication
+	case s == handshake.ClientFinished && is13:
+		p.reads, p.peerWrites = handshake.LevelApplication, handshake.LevelApplication
+	case s == handshake.ClientKeyExchange:
+		p.peerNewest = handshake.LevelEncrypted
+		p.settle()
+	case s == p.role.ChangeCipherSpec():
+		p.writes = handshake.LevelEncrypted
+	case s == p.role.Peer().ChangeCipherSpec():
+		p.reads = handshake.LevelEncrypted
+	}
+}
+
+// settle is when a peer of 1.2 goes on under its keys.
+func (p *predictor) settle() {
+	if p.switched {
+		p.peerWrites = p.peerNewest
+	}
+}
+
+// --- Other records
+
+// takeChangeCipherSpec: it changes keys when its time comes, and not before. A datagram
+// may have overtaken others (RFC 6347 4.2.4); in a stream it is out of order.
+func (p *predictor) takeChangeCipherSpec() {
+	switch step := p.role.Peer().ChangeCipherSpec(); {
+	case p.version.Is13():
+		return // RFC 9147 5
+	case !p.datagrams():
+		if _, ok := p.place.Read(step); !ok {
+			p.end(alert.UnexpectedMessage)
+			return
+		}
+		p.waits = true
+	default:
+		p.waits = p.known && !p.open && p.reads == 0
+	}
+	p.switched = true
+	p.settle()
+	p.consume()
+}
+
+// consume takes the ChangeCipherSpec that waits, if its time has come.
+func (p *predictor) consume() {
+	step := p.role.Peer().ChangeCipherSpec()
+	if edge, ok := p.place.Read(step); p.waits && ok {
+		p.waits = false
+		p.place.Move(edge)
+		p.cross(step)
+	}
+}
+
+// takeACK: 1.2 has none (RFC 9147 7).
+func (p *predictor) takeACK() {
+	if p.known && !p.version.Is13() && p.peerWrites <= p.reads {
+		p.end(alert.UnexpectedMessage)
+	}
+}
+
+// takeData: it is delivered when the handshake is complete, and never before.
+func (p *predictor) takeData() {
+	level := p.peerNewest
+	ofHandshake := p.version.Is13() && level < handshake.LevelApplication
+	switch {
+	case level > p.reads && p.datagrams(): // nobody can open it
+	case level > p.reads && p.version.Is13():
+		p.end(alert.BadRecordMAC)
+	case level > p.reads, level == 0, ofHandshake, !p.open && !p.datagrams():
+		p.end(alert.UnexpectedMessage)
+	case p.open && !p.closed:
+		p.said.add(0, "DATA")
+	}
+}
+
+// takeGoodbye: a close_notify before the handshake is complete gives it up; but in DTLS
+// 1.2, under its keys, it may have overtaken Finished.
+func (p *predictor) takeGoodbye() {
+	level := p.peerWrites
+	switch {
+	case level > p.reads:
+	case level == 0, p.version.Is13() && level < handshake.LevelApplication, !p.open && !p.datagrams():
+		p.die()
+	case !p.closed:
+		p.closed = true
+		p.said.add(0, "CLOSED")
+	}
+}
