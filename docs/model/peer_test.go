@@ -24,7 +24,6 @@ type peer struct {
 	link *link
 
 	writes     uint64 // the level that its messages go under
-	switched   bool   // 1.2: it has sent a ChangeCipherSpec
 	seq        uint16 // message_seq
 	transcript []byte
 	heard      []protocol.RecordNumber // records with messages
@@ -69,8 +68,9 @@ func (p *peer) say(in input) [][]byte {
 		return [][]byte{p.link.seal(p.link.newest(), in.content, []byte("data"))}
 	case protocol.ChangeCipherSpec:
 		record := p.link.seal(p.beforeSwitch(), in.content, []byte{1})
-		p.switched = true
-		p.settle12()
+		if p.master != nil { // else it isn't a lawful peer's
+			p.writes = handshake.LevelEncrypted
+		}
 		return [][]byte{record}
 	case protocol.ACK:
 		return [][]byte{p.link.seal(p.writes, in.content, p.ack())}
@@ -293,15 +293,6 @@ func (p *peer) derive12() {
 	p.master = &master
 	client, server := master.KeyBlock(p.clientRandom, p.serverRandom, p.suite())
 	p.protect(handshake.LevelEncrypted, client, server)
-	p.settle12()
-}
-
-// settle12 goes on under the keys of 1.2, once there are any and a ChangeCipherSpec has
-// said so.
-func (p *peer) settle12() {
-	if p.switched && p.master != nil {
-		p.writes = handshake.LevelEncrypted
-	}
 }
 
 // verifyData is that of our Finished; some other bytes if there are no secrets for it.

@@ -23,8 +23,8 @@ type situation struct {
 
 	peerWrites uint64 // the level of the peer's messages
 	peerNewest uint64 // and of its data
-	switched   bool   // 1.2: the peer has sent a ChangeCipherSpec,
-	waits      bool   // whose time hasn't come
+	waits      bool   // 1.2: a ChangeCipherSpec, for its time to come
+	proven     bool   // a record of the peer's has opened: plaintext is dropped
 	missed     bool   // a message of the peer's was dropped
 
 	verifyRequests int
@@ -41,7 +41,7 @@ func (s situation) String() string {
 		return "Open, closed"
 	case s.closed:
 		return s.place.At.String() + ", closed"
-	case s.switched && !s.open && s.reads == 0:
+	case s.waits:
 		return s.place.At.String() + ", ChangeCipherSpec waits"
 	}
 	return s.place.At.String()
@@ -125,13 +125,13 @@ func (p *predictor) die() {
 // --- Messages
 
 func (p *predictor) takeMessage(in input) {
-	if p.missed = p.missed || p.peerWrites > p.reads; p.missed { // and later ones wait for it
+	if p.missed = p.missed || p.dropped(p.peerWrites); p.missed { // and later ones wait for it
 		return
 	}
 	step := p.place.Classify(in.kind, in.likeness(), p.role.Peer())
 	edge, ok := p.place.Read(step)
 	switch wrong := p.wrong(in); {
-	case !ok:
+	case !ok, p.peerWrites < p.reads: // RFC 9846 5.1
 		p.end(p.unexpected(in))
 		return
 	case wrong != alert.CloseNotify:
@@ -274,18 +274,10 @@ func (p *predictor) cross(s handshake.Step) {
 		p.reads, p.peerWrites = handshake.LevelApplication, handshake.LevelApplication
 	case s == handshake.ClientKeyExchange:
 		p.peerNewest = handshake.LevelEncrypted
-		p.settle()
 	case s == p.role.ChangeCipherSpec():
 		p.writes = handshake.LevelEncrypted
 	case s == p.role.Peer().ChangeCipherSpec():
 		p.reads = handshake.LevelEncrypted
-	}
-}
-
-// settle is when a peer of 1.2 goes on under its keys.
-func (p *predictor) settle() {
-	if p.switched {
-		p.peerWrites = p.peerNewest
 	}
 }
 
@@ -306,8 +298,7 @@ func (p *predictor) takeChangeCipherSpec() {
 	default:
 		p.waits = p.known && !p.open && p.reads == 0
 	}
-	p.switched = true
-	p.settle()
+	p.peerWrites = p.peerNewest // the peer has keys, or goes on as if nothing was
 	p.consume()
 }
 
@@ -323,7 +314,7 @@ func (p *predictor) consume() {
 
 // takeACK: 1.2 has none (RFC 9147 7).
 func (p *predictor) takeACK() {
-	if p.known && !p.version.Is13() && p.peerWrites <= p.reads {
+	if p.known && !p.version.Is13() && !p.dropped(p.peerWrites) {
 		p.end(alert.UnexpectedMessage)
 	}
 }
@@ -333,14 +324,21 @@ func (p *predictor) takeData() {
 	level := p.peerNewest
 	ofHandshake := p.version.Is13() && level < handshake.LevelApplication
 	switch {
-	case level > p.reads && p.datagrams(): // nobody can open it
+	case p.dropped(level):
 	case level > p.reads && p.version.Is13():
 		p.end(alert.BadRecordMAC)
 	case level > p.reads, level == 0, ofHandshake, !p.open && !p.datagrams():
 		p.end(alert.UnexpectedMessage)
 	case p.open && !p.closed:
 		p.said.add(0, "DATA")
+	default:
+		p.proven = true
 	}
+}
+
+// dropped reports whether nobody can open a record of the peer's, or nobody wants to.
+func (p *predictor) dropped(level uint64) bool {
+	return p.datagrams() && (level > p.reads || level == 0 && p.proven)
 }
 
 // takeGoodbye: a close_notify before the handshake is complete gives it up; but in DTLS
@@ -348,7 +346,7 @@ func (p *predictor) takeData() {
 func (p *predictor) takeGoodbye() {
 	level := p.peerWrites
 	switch {
-	case level > p.reads:
+	case p.dropped(level):
 	case level == 0, p.version.Is13() && level < handshake.LevelApplication, !p.open && !p.datagrams():
 		p.die()
 	case !p.closed:
