@@ -26,8 +26,8 @@ type engine interface {
 	Closed() error
 }
 
-// newEngine returns the Engine that is learned. It doesn't repeat its flights: how often
-// it has done so would be part of where it stands.
+// newEngine returns the Engine that is learned. It repeats its flights when it is told to:
+// how often its own timer has expired would be part of where it stands.
 func (m mode) newEngine() engine {
 	c := m.config()
 	var e engine
@@ -89,6 +89,9 @@ const silence = "-"
 // exchange lets the peer say something, and returns what comes of it.
 func (c *conversation) exchange(in input) string {
 	data := false
+	if in.content == noContent {
+		c.engine.(*dtls.Engine).Retransmit(c.now)
+	}
 	for _, datagram := range c.peer.say(in) {
 		c.engine.Receive(bytes.Clone(datagram), c.now)
 		for n, ok := c.engine.Read(make([]byte, 100)); ok && n > 0; n, ok = c.engine.Read(make([]byte, 100)) {

@@ -16,7 +16,7 @@ import (
 func (p *peer) clientHello(b *wire.Builder) {
 	var shares []message.KeyShare
 	if p.version.Is13() {
-		shares = []message.KeyShare{{Group: uint16(tls.X25519), Key: p.makeShare(tls.X25519)}}
+		shares = []message.KeyShare{{Group: uint16(group), Key: p.makeShare(group)}}
 	}
 	p.appendClientHello(b, shares)
 }
@@ -35,7 +35,7 @@ func (p *peer) appendClientHello(b *wire.Builder, shares []message.KeyShare) {
 	}
 	var e wire.Builder
 	extension(&e, protocol.ExtSupportedGroups, func(b *wire.Builder) {
-		message.AppendSupportedGroups(b, message.MakeUint16s([]tls.CurveID{tls.X25519, tls.CurveP256}))
+		message.AppendSupportedGroups(b, message.MakeUint16s([]tls.CurveID{group, otherGroup}))
 	})
 	extension(&e, protocol.ExtSignatureAlgorithms, func(b *wire.Builder) {
 		message.AppendSignatureAlgorithms(b, message.MakeUint16s([]tls.SignatureScheme{scheme}))
@@ -97,7 +97,7 @@ func (p *peer) clientKeyExchange(b *wire.Builder) {
 		return
 	}
 	if p.group == 0 {
-		p.group = tls.X25519
+		p.group = group
 	}
 	(&message.ClientKeyExchange{Public: p.makeShare(p.group)}).Append(b)
 }

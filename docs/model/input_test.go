@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/tls"
+	"sync"
 
 	"github.com/godwit-dtls/godwit/shared/cert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
@@ -38,6 +39,9 @@ func (in input) step(p *peer) handshake.Step {
 	}
 	return handshake.Start // no message of ours
 }
+
+// noContent is what nobody says: the Engine's time has come to repeat its flight.
+const noContent protocol.ContentType = 0
 
 // The names of inputs that something depends on.
 const (
@@ -138,7 +142,7 @@ func (m mode) alphabet() []input {
 		all = append(all, handshakeInput(protocol.KeyUpdate, func(p *peer, b *wire.Builder) { b.Uint8(0) }))
 	}
 	if m.datagrams() {
-		all = append(all, input{name: "ACK", content: protocol.ACK})
+		all = append(all, input{name: "ACK", content: protocol.ACK}, input{name: "timeout", content: noContent})
 	}
 	return append(all, input{name: "data", content: protocol.ApplicationData}, input{name: "close_notify", content: protocol.Alert})
 }
@@ -190,13 +194,28 @@ func (p *peer) certificateVerify(b *wire.Builder) {
 	(&message.CertificateVerify{Scheme: uint16(scheme), Signature: sign(content)}).Append(b)
 }
 
-// makeShare makes a key share of ours.
+// makeShare chooses a key share of ours.
 func (p *peer) makeShare(group tls.CurveID) []byte {
-	own, err := suite.Generate(group)
-	check(err)
-	p.own, p.group = own[0], group
+	p.own, p.group = shares()[group], group
 	return p.own.Public()
 }
+
+// The groups: the one that hellos are for, and the one that a HelloRetryRequest asks for.
+const (
+	group      = tls.CurveP256
+	otherGroup = tls.X25519
+)
+
+// shares are the peer's, the same each time: they cost more than all else.
+var shares = sync.OnceValue(func() map[tls.CurveID]*suite.PrivateKey {
+	shares := map[tls.CurveID]*suite.PrivateKey{}
+	for _, g := range []tls.CurveID{group, otherGroup} {
+		made, err := suite.Generate(g)
+		check(err)
+		shares[g] = made[0]
+	}
+	return shares
+})
 
 func randomBytes() []byte {
 	b := make([]byte, 32)

@@ -81,7 +81,7 @@ func (m mode) config() *handshake.Config {
 		MinVersion:             uint16(m.version),
 		MaxVersion:             uint16(m.version),
 		CipherSuites:           []uint16{m.suite().ID},
-		CurvePreferences:       []tls.CurveID{tls.X25519, tls.CurveP256},
+		CurvePreferences:       []tls.CurveID{group, otherGroup},
 		SessionTicketsDisabled: true,
 	}
 	if m.datagrams() {

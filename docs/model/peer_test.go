@@ -24,7 +24,8 @@ type peer struct {
 	link *link
 
 	writes     uint64 // the level that its messages go under
-	seq        uint16 // message_seq
+	seq        uint16 // message_seq of its next message,
+	next       uint16 // and of the Engine's
 	transcript []byte
 	heard      []protocol.RecordNumber // records with messages
 
@@ -64,6 +65,8 @@ func (p *peer) say(in input) [][]byte {
 		record := p.link.seal(level, in.content, whole)
 		p.cross(in.step(p), whole)
 		return [][]byte{record}
+	case noContent:
+		return nil
 	case protocol.ApplicationData:
 		return [][]byte{p.link.seal(p.link.newest(), in.content, []byte("data"))}
 	case protocol.ChangeCipherSpec:
@@ -117,8 +120,10 @@ func (p *peer) hear(sent []byte, heard *said) {
 				if step == handshake.HelloRetryRequest {
 					heard.words[len(heard.words)-1] = "HelloRetryRequest"
 				}
-				p.learn(step, p.link.body(whole))
-				p.cross(step, whole)
+				if p.isNew(whole) {
+					p.learn(step, p.link.body(whole))
+					p.cross(step, whole)
+				}
 			}
 		case protocol.Alert:
 			heard.add(level, "alert("+alert.Alert(o.content[1]).String()+")")
@@ -133,6 +138,20 @@ func (p *peer) hear(sent []byte, heard *said) {
 			heard.add(level, fmt.Sprint(o.kind))
 		}
 	}
+}
+
+// isNew reports whether a message is none that the Engine repeats.
+func (p *peer) isNew(whole []byte) bool {
+	if !p.datagrams() {
+		return true
+	}
+	const seqAt = 4
+	seq := binary.BigEndian.Uint16(whole[seqAt:])
+	if seq < p.next {
+		return false
+	}
+	p.next = seq + 1
+	return true
 }
 
 // stepOf is what a message of the Engine's is.

@@ -27,6 +27,7 @@ type situation struct {
 	proven     bool   // a record of the peer's has opened: plaintext is dropped
 	missed     bool   // a message of the peer's was dropped
 
+	flight         string // what the Engine has said last and must say again, until it is answered
 	verifyRequests int
 	open           bool
 	closed         bool // the peer has said goodbye
@@ -98,6 +99,8 @@ func (p *predictor) take(in input) {
 		return
 	}
 	switch in.content {
+	case noContent:
+		p.takeTimeout()
 	case protocol.Handshake:
 		p.takeMessage(in)
 	case protocol.ChangeCipherSpec:
@@ -139,12 +142,16 @@ func (p *predictor) takeMessage(in input) {
 		return
 	}
 	acknowledged := p.known && p.version == protocol.VersionDTLS13
+	if acknowledged && !p.open { // the answer has begun, RFC 9147 7.1
+		p.flight = ""
+	}
 	p.learn(step, in)
 	if !p.place.Move(edge) {
 		panic("the graph contradicts itself")
 	}
 	p.cross(step)
 	spoke := p.speak()
+	p.consume()
 	if acknowledged && !spoke { // RFC 9147 7.1
 		p.said.add(p.writes, "ACK")
 	}
@@ -218,21 +225,26 @@ func (p *predictor) learn(s handshake.Step, in input) {
 
 // speak writes what is the Engine's to write, and reports whether that is anything.
 func (p *predictor) speak() (spoke bool) {
+	var flight said
 	for {
 		edge, n := p.place.Write()
 		if n != 1 || edge.To != handshake.Open && edge.To.Writer() != p.role {
-			p.consume()
-			return spoke
+			break
 		}
-		if edge.To == handshake.Open {
-			p.place.Move(edge)
-			continue
+		if edge.To != handshake.Open {
+			flight.add(p.writes, describe(edge.To))
 		}
-		p.said.add(p.writes, describe(edge.To))
 		p.place.Move(edge)
 		p.cross(edge.To)
-		spoke = true
 	}
+	if flight.words == nil {
+		return false
+	}
+	p.said.words = append(p.said.words, flight.words...)
+	if p.datagrams() && (p.version.Is13() || !p.closed) { // who has said goodbye needs no more
+		p.flight = flight.String()
+	}
+	return true
 }
 
 func describe(s handshake.Step) string {
@@ -250,7 +262,16 @@ func (p *predictor) opens() {
 	if !p.open && p.place.At == handshake.Open {
 		p.open = true
 		p.said.add(0, "OPEN")
+		if !p.spokeLast() {
+			p.flight = ""
+		}
 	}
+}
+
+// spokeLast reports whether the Engine has written the last flight of the handshake, which
+// only an ACK answers, or in 1.2 data.
+func (p *predictor) spokeLast() bool {
+	return p.version.Is13() == (p.role == handshake.Client)
 }
 
 // cross is what a step changes beside the place: the keys.
@@ -314,8 +335,19 @@ func (p *predictor) consume() {
 
 // takeACK: 1.2 has none (RFC 9147 7).
 func (p *predictor) takeACK() {
-	if p.known && !p.version.Is13() && !p.dropped(p.peerWrites) {
+	switch {
+	case !p.known || p.dropped(p.peerWrites):
+	case p.version.Is13():
+		p.flight = ""
+	default:
 		p.end(alert.UnexpectedMessage)
+	}
+}
+
+// takeTimeout: what isn't answered is said again.
+func (p *predictor) takeTimeout() {
+	if p.flight != "" {
+		p.said.words = []string{p.flight}
 	}
 }
 
@@ -331,7 +363,8 @@ func (p *predictor) takeData() {
 		p.end(alert.UnexpectedMessage)
 	case p.open && !p.closed:
 		p.said.add(0, "DATA")
-	default:
+		p.hear12()
+	case !p.open:
 		p.proven = true
 	}
 }
@@ -352,5 +385,14 @@ func (p *predictor) takeGoodbye() {
 	case !p.closed:
 		p.closed = true
 		p.said.add(0, "CLOSED")
+		p.hear12()
+	}
+}
+
+// hear12 notes that the peer of 1.2 speaks under its keys, which says that it has all of
+// ours; or needs no more.
+func (p *predictor) hear12() {
+	if !p.version.Is13() {
+		p.flight = ""
 	}
 }

@@ -23,8 +23,8 @@ func (p *peer) learnClientHello(body []byte) {
 	}
 	shares, err := message.ParseKeyShares(list)
 	check(err)
-	for group, key := range shares.All() {
-		p.group, p.share = tls.CurveID(group), bytes.Clone(key)
+	for chosen, key := range shares.All() {
+		p.group, p.share = tls.CurveID(chosen), bytes.Clone(key)
 		break
 	}
 }
@@ -36,7 +36,7 @@ func (p *peer) helloVerifyRequest(b *wire.Builder) {
 func (p *peer) helloRetryRequest(b *wire.Builder) {
 	hello := p.hello()
 	hello.Random = message.HelloRetryRandom[:]
-	hello.Extensions = p.choose(func(b *wire.Builder) { message.AppendKeyShareRetry(b, uint16(tls.CurveP256)) })
+	hello.Extensions = p.choose(func(b *wire.Builder) { message.AppendKeyShareRetry(b, uint16(otherGroup)) })
 	hello.Append(b)
 }
 
@@ -84,11 +84,11 @@ func (p *peer) serverKeyExchange(b *wire.Builder) {
 		(&message.ServerKeyExchangePSK{Hint: []byte("hint")}).Append(b)
 		return
 	}
-	public := p.makeShare(tls.X25519)
+	public := p.makeShare(group)
 	var params wire.Builder
-	message.AppendECDHEParams(&params, uint16(tls.X25519), public)
+	message.AppendECDHEParams(&params, uint16(group), public)
 	signed := slices.Concat(p.clientRandom, p.serverRandom, built(&params))
-	(&message.ServerKeyExchange{Group: uint16(tls.X25519), Public: public, Scheme: uint16(scheme), Signature: sign(signed)}).Append(b)
+	(&message.ServerKeyExchange{Group: uint16(group), Public: public, Scheme: uint16(scheme), Signature: sign(signed)}).Append(b)
 }
 
 func (p *peer) certificateRequest(b *wire.Builder) {
