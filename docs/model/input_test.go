@@ -49,6 +49,8 @@ const (
 	withoutShare      = "ClientHello without a share"
 	selectingPSK      = "ServerHello with PSK"
 	emptyCertificate  = "empty Certificate"
+
+	strangersCertificate = "stranger's Certificate" // of a root that the Engine doesn't know
 )
 
 func handshakeInput(t protocol.HandshakeType, build func(p *peer, b *wire.Builder)) input {
@@ -88,6 +90,9 @@ func (m mode) alphabet() []input {
 		all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHello))
 		if m.version.Is13() {
 			all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHelloWithoutShare).named(withoutShare).saying(handshake.Retry))
+			if m.authentication == sharedKey {
+				all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHello).forged()) // its binder
+			}
 		}
 	case m.version.Is13():
 		hello := handshakeInput(protocol.ServerHello, (*peer).serverHello)
@@ -109,6 +114,9 @@ func (m mode) alphabet() []input {
 		all = append(all, hello)
 	}
 	all = append(all, certificate)
+	if m.authentication != sharedKey {
+		all = append(all, handshakeInput(protocol.Certificate, (*peer).strangersCertificate).named(strangersCertificate).saying(handshake.ClientCert))
+	}
 	if m.role == handshake.Server {
 		all = append(all, handshakeInput(protocol.Certificate, (*peer).emptyCertificate).named(emptyCertificate))
 	}
@@ -157,8 +165,13 @@ func names(alphabet []input) (all []string) {
 
 // --- What both roles say
 
-func (p *peer) certificate(b *wire.Builder) {
-	chain := identities().peer.Certificate
+func (p *peer) certificate(b *wire.Builder) { p.appendCertificate(b, identities().peer.Certificate) }
+
+func (p *peer) strangersCertificate(b *wire.Builder) {
+	p.appendCertificate(b, identities().stranger.Certificate)
+}
+
+func (p *peer) appendCertificate(b *wire.Builder, chain [][]byte) {
 	if p.version.Is13() {
 		(&message.Certificate13{Entries: []message.CertificateEntry{{Data: chain[0]}}}).Append(b)
 		return

@@ -111,15 +111,16 @@ var birth = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 const name = "server.example"
 
-// identities are a root, and leaves for the Engine and for its peer.
+// identities are a root, and leaves for the Engine and for its peer; and another that has
+// the peer's name, but is of another root.
 var identities = sync.OnceValue(func() (id struct {
-	roots        *x509.CertPool
-	engine, peer tls.Certificate
+	roots                  *x509.CertPool
+	engine, peer, stranger tls.Certificate
 }) {
-	root := issue("root", nil)
+	root, other := issue("root", nil), issue("another root", nil)
 	id.roots = x509.NewCertPool()
 	id.roots.AddCert(root.Leaf)
-	id.engine, id.peer = issue(name, &root), issue(name, &root)
+	id.engine, id.peer, id.stranger = issue(name, &root), issue(name, &root), issue(name, &other)
 	return id
 })
 

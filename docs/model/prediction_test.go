@@ -34,18 +34,28 @@ type situation struct {
 	ended          bool
 }
 
+// String names a situation, as far as tells it from those around it.
 func (s situation) String() string {
-	switch {
-	case s.ended:
+	if s.ended {
 		return "ended"
-	case s.closed && s.open:
-		return "Open, closed"
-	case s.closed:
-		return s.place.At.String() + ", closed"
-	case s.waits:
-		return s.place.At.String() + ", ChangeCipherSpec waits"
 	}
-	return s.place.At.String()
+	name := s.place.At.String()
+	for _, aspect := range []struct {
+		name string
+		is   bool
+	}{
+		{"unanswered", s.flight != "" && (s.open || s.place.Is(handshake.V13))},
+		{"ChangeCipherSpec waits", s.waits},
+		{"ahead of its peer", s.reads > s.peerWrites},
+		{"plaintext is dropped", s.proven && s.reads > s.peerWrites},
+		{"a message is missing", s.missed},
+		{"closed", s.closed},
+	} {
+		if aspect.is {
+			name += ", " + aspect.name
+		}
+	}
+	return name
 }
 
 // A predictor walks the graph for one mode.
@@ -180,6 +190,8 @@ func (p *predictor) wrong(in input) alert.Alert {
 	switch {
 	case in.isForged:
 		return alert.DecryptError // RFC 9846 4.5.2, 4.5.3
+	case in.name == strangersCertificate:
+		return alert.UnknownCA // RFC 9846 6.2
 	case in.name == emptyCertificate && p.authentication == mutual && p.version.Is13():
 		return alert.CertificateRequired // RFC 9846 4.5.1.4
 	case in.name == emptyCertificate && p.authentication == mutual:
