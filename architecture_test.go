@@ -41,6 +41,7 @@ var layers = []struct {
 	{"shared/ech", []string{"shared/alert", "shared/message", "shared/protocol", "shared/wire"}},
 	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/connectionid", "shared/ech", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
 	{"shared/qlog", []string{"shared/handshake"}},
+	{"shared/mealy", nil}, // for tests
 	{"shared/rogue", []string{"shared/alert", "shared/handshake", "shared/protocol"}}, // for tests
 	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},

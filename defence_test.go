@@ -272,4 +272,21 @@ var defences = []defence{
 		with: "s == nil || !m.hello.suites.Contains(in.CipherSuite) ||", without: "s == nil ||"},
 	{test: "shared/record.TestPitfallPaddingTooLong", file: "shared/record/cbc.go",
 		with: "if good&subtle.ConstantTimeCompare(expects, came) != 1 {", without: "if good != 1 {"},
+
+	// What the Engines are learned to be.
+
+	{test: "docs/model.TestLearned", file: "shared/handshake/graph.go",
+		with: "{ClientCertificate, ClientFinished, V13, ClientCert,", without: "{ClientCertificate, ClientFinished, V13, 0,"},
+	{test: "docs/model.TestLearned", file: "shared/handshake/graph.go",
+		with: "{EncryptedExtensions, ServerFinished, Resumed, 0,", without: "{EncryptedExtensions, ServerFinished, 0, 0,"},
+	{test: "docs/model.TestLearned", file: "shared/handshake/schedule.go",
+		with: "if !hmac.Equal(in.VerifyData, m.verifyData(m.role.Peer())) {", without: "if hmac.Equal(in.VerifyData, nil) {"},
+	{test: "docs/model.TestLearned", file: "shared/cert/sign.go",
+		with: "if !s.verify(public, content, signature) {", without: "if false {"},
+	{test: "docs/model.TestLearned", file: "shared/handshake/authenticate.go",
+		with: "if len(raw) > 0 || !m.config.requiresClientCert() {", without: "if true {"},
+	{test: "docs/model.TestLearned", file: "dtls/receive_handshake.go",
+		with: "case outcome != fragment.Old && n.Epoch < e.readLevel():", without: "case false:"},
+	{test: "docs/model.TestLearned", file: "dtls/receive.go",
+		with: "case !e.machine.Open():", without: "case false:"},
 }
