@@ -41,9 +41,16 @@ func (m mode) checkAuthentication(t *testing.T, machine *mealy.Machine) {
 			t.Errorf("%s: never open", what)
 		}
 	}
-	check("the peer is "+string(m.authentication), m.proof())
-	if m.role == handshake.Server && m.authentication == optional {
-		check("the client has a certificate", mode{m.version, m.role, mutual}.proof(), emptyCertificate)
+	other := func(a authentication) []string { return mode{m.version, m.role, a}.proof() }
+	switch client := m.role == handshake.Client; {
+	case client && m.authentication == resumed:
+		check("the session is resumed", m.proof(), "ServerHello")
+		check("the session is not resumed", other(serverAlone), m.proof()[0])
+	case !client && m.authentication == optional:
+		check("the client may have a certificate", m.proof())
+		check("the client has a certificate", other(mutual), emptyCertificate)
+	default:
+		check("the peer authenticates by "+string(m.authentication), m.proof())
 	}
 	opened := func(n int, _, output string) int {
 		if says(output, "OPEN") {
@@ -58,9 +65,9 @@ func (m mode) checkAuthentication(t *testing.T, machine *mealy.Machine) {
 
 // proof is what a peer must have said, in this order, before anybody believes it.
 func (m mode) proof() []string {
-	client, psk := m.role == handshake.Client, m.authentication == sharedKey
+	client, psk, session := m.role == handshake.Client, m.authentication == sharedKey, m.authentication == resumed
 	switch {
-	case m.version.Is13() && client && psk:
+	case m.version.Is13() && client && (psk || session):
 		return []string{selectingPSK, "EncryptedExtensions", "Finished"}
 	case m.version.Is13() && client:
 		return []string{"ServerHello", "EncryptedExtensions", "Certificate", "CertificateVerify", "Finished"}
@@ -68,6 +75,10 @@ func (m mode) proof() []string {
 		return []string{"ClientHello", "Certificate", "CertificateVerify", "Finished"}
 	case m.version.Is13():
 		return []string{"ClientHello", "Finished"}
+	case client && session:
+		return []string{resuming, "ChangeCipherSpec", "Finished"}
+	case session:
+		return []string{"ClientHello", "ChangeCipherSpec", "Finished"}
 	case client && psk:
 		return []string{"ServerHello", "ServerHelloDone", "ChangeCipherSpec", "Finished"}
 	case client:

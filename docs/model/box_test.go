@@ -30,24 +30,18 @@ type engine interface {
 // how often its own timer has expired would be part of where it stands.
 func (m mode) newEngine() engine {
 	c := m.config()
-	var e engine
-	var err error
-	switch {
-	case m.datagrams():
-		d, made := (*dtls.Engine)(nil), error(nil)
-		if m.role == handshake.Client {
-			d, made = dtls.NewClientEngine(c)
-		} else {
-			d, made = dtls.NewServerEngine(c)
-		}
-		d.StopRetransmitTimer()
-		e, err = d, made
-	case m.role == handshake.Client:
-		e, err = tls.NewClientEngine(c)
-	default:
-		e, err = tls.NewServerEngine(c)
+	makeTLS, makeDTLS := tls.NewServerEngine, dtls.NewServerEngine
+	if m.role == handshake.Client {
+		makeTLS, makeDTLS = tls.NewClientEngine, dtls.NewClientEngine
 	}
+	if !m.datagrams() {
+		e, err := makeTLS(c)
+		check(err)
+		return e
+	}
+	e, err := makeDTLS(c)
 	check(err)
+	e.StopRetransmitTimer()
 	return e
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 
-	"github.com/godwit-dtls/godwit/shared/keys"
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/wire"
@@ -33,6 +32,9 @@ func (p *peer) appendClientHello(b *wire.Builder, shares []message.KeyShare) {
 		CipherSuites: message.MakeUint16s([]uint16{p.suite().ID}),
 		Compression:  []byte{0},
 	}
+	if p.authentication == resumed && !p.version.Is13() {
+		hello.SessionID = []byte("resumed if it comes back") // RFC 5077 3.4
+	}
 	var e wire.Builder
 	extension(&e, protocol.ExtSupportedGroups, func(b *wire.Builder) {
 		message.AppendSupportedGroups(b, message.MakeUint16s([]tls.CurveID{group, otherGroup}))
@@ -45,10 +47,14 @@ func (p *peer) appendClientHello(b *wire.Builder, shares []message.KeyShare) {
 	} else {
 		extension(&e, protocol.ExtExtendedMasterSecret, func(*wire.Builder) {})
 		extension(&e, protocol.ExtRenegotiationInfo, func(b *wire.Builder) { message.AppendRenegotiationInfo(b, nil) })
+		if p.authentication == resumed {
+			extension(&e, protocol.ExtSessionTicket, func(b *wire.Builder) { b.Raw(p.session().Ticket) })
+			p.resumes = true
+		}
 	}
 	hello.Extensions = built(&e)
 	hello.Append(b, p.transport())
-	if p.version.Is13() && p.authentication == sharedKey {
+	if p.resumes && p.version.Is13() {
 		p.bind(built(b))
 	}
 }
@@ -58,14 +64,14 @@ func (p *peer) offer13(e *wire.Builder, shares []message.KeyShare) {
 		message.AppendSupportedVersions(b, message.MakeUint16s([]protocol.Version{p.version}))
 	})
 	extension(e, protocol.ExtKeyShare, func(b *wire.Builder) { message.AppendKeyShares(b, shares) })
-	if p.authentication != sharedKey {
+	if p.authentication != sharedKey && p.authentication != resumed {
 		return
 	}
-	p.selectsPSK = true // if the server doesn't, all is over
+	p.resumes = true // if the server doesn't, all is over
 	extension(e, protocol.ExtPSKModes, func(b *wire.Builder) { message.AppendPSKModes(b, []byte{message.PSKWithECDHE}) })
 	extension(e, protocol.ExtPreSharedKey, func(b *wire.Builder) {
 		message.AppendPreSharedKey(b, message.OfferedPSKs{
-			Identities: []message.PSKIdentity{{Identity: secret.Identity}},
+			Identities: []message.PSKIdentity{{Identity: p.pskIdentity()}},
 			Binders:    [][]byte{make([]byte, sha256.Size)},
 		})
 	})
@@ -76,8 +82,19 @@ func (p *peer) bind(hello []byte) {
 	const bindersLen = 2 + 1 + sha256.Size
 	header := p.link.transcribed(p.link.frame(protocol.ClientHello, 0, hello))[:4]
 	sum := sha256.Sum256(append(append(bytes.Clone(p.transcript), header...), hello[:len(hello)-bindersLen]...))
-	schedule := keys.Schedule{Hash: p.suite().Hash, Transport: p.transport()}
-	copy(hello[len(hello)-sha256.Size:], schedule.Early(secret.Key).BinderExternal().Finished(sum[:]))
+	early := p.early()
+	binder := early.BinderExternal()
+	if p.authentication == resumed {
+		binder = early.BinderResumption()
+	}
+	copy(hello[len(hello)-sha256.Size:], binder.Finished(sum[:]))
+}
+
+func (p *peer) pskIdentity() []byte {
+	if p.authentication == resumed {
+		return p.session().Ticket
+	}
+	return secret.Identity
 }
 
 func (p *peer) learnServerHello(body []byte) {

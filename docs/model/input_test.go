@@ -48,6 +48,7 @@ const (
 	helloRetryRequest = "HelloRetryRequest"
 	withoutShare      = "ClientHello without a share"
 	selectingPSK      = "ServerHello with PSK"
+	resuming          = "ServerHello that resumes"
 	emptyCertificate  = "empty Certificate"
 
 	strangersCertificate = "stranger's Certificate" // of a root that the Engine doesn't know
@@ -90,15 +91,15 @@ func (m mode) alphabet() []input {
 		all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHello))
 		if m.version.Is13() {
 			all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHelloWithoutShare).named(withoutShare).saying(handshake.Retry))
-			if m.authentication == sharedKey {
+			if m.authentication == sharedKey || m.authentication == resumed {
 				all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHello).forged()) // its binder
 			}
 		}
 	case m.version.Is13():
 		hello := handshakeInput(protocol.ServerHello, (*peer).serverHello)
 		all = append(all, hello.saying(handshake.V13|handshake.ServerCert))
-		if m.authentication == sharedKey {
-			all = append(all, handshakeInput(protocol.ServerHello, (*peer).serverHelloWithPSK).named(selectingPSK).saying(handshake.V13|handshake.Resumed))
+		if m.authentication == sharedKey || m.authentication == resumed {
+			all = append(all, handshakeInput(protocol.ServerHello, (*peer).resumingServerHello).named(selectingPSK).saying(handshake.V13|handshake.Resumed))
 		}
 		all = append(all,
 			handshakeInput(protocol.ServerHello, (*peer).helloRetryRequest).named(helloRetryRequest),
@@ -112,6 +113,9 @@ func (m mode) alphabet() []input {
 			all = append(all, handshakeInput(protocol.HelloVerifyRequest, (*peer).helloVerifyRequest))
 		}
 		all = append(all, hello)
+		if m.authentication == resumed {
+			all = append(all, handshakeInput(protocol.ServerHello, (*peer).resumingServerHello).named(resuming).saying(handshake.Resumed))
+		}
 	}
 	all = append(all, certificate)
 	if m.authentication != sharedKey {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/godwit-dtls/godwit/shared/session"
 	"github.com/godwit-dtls/godwit/shared/suite"
 )
 
@@ -33,15 +35,16 @@ const (
 	optional    authentication = "optional certificate" // a server takes a client with or without one
 	mutual      authentication = "both certificates"    // the client has one, the server wants one
 	sharedKey   authentication = "PSK"
+	resumed     authentication = "session" // of an earlier connection with both
 )
 
 // modes are all that are learned.
 var modes = func() (all []mode) {
 	for _, v := range []protocol.Version{protocol.VersionDTLS13, protocol.VersionDTLS12, protocol.VersionTLS13, protocol.VersionTLS12} {
-		for _, a := range []authentication{serverAlone, mutual, sharedKey} {
+		for _, a := range []authentication{serverAlone, mutual, sharedKey, resumed} {
 			all = append(all, mode{v, handshake.Client, a})
 		}
-		for _, a := range []authentication{serverAlone, optional, mutual, sharedKey} {
+		for _, a := range []authentication{serverAlone, optional, mutual, sharedKey, resumed} {
 			all = append(all, mode{v, handshake.Server, a})
 		}
 	}
@@ -62,6 +65,34 @@ func (m mode) datagrams() bool { return m.transport() == protocol.Datagram }
 // The key that both sides have, where they have one.
 var secret = &handshake.ExternalPSK{Identity: []byte("sensor"), Key: []byte("sixteen bytes or"), Use: handshake.PSKDirect}
 
+// session is what both sides remember, where they do.
+func (m mode) session() *session.State {
+	s := &session.State{
+		Version:              m.version,
+		Suite:                m.suite().ID,
+		Secret:               bytes.Repeat([]byte{1}, 48),
+		ExtendedMasterSecret: !m.version.Is13(),
+		Created:              birth,
+		Lifetime:             time.Hour,
+		Group:                group,
+		Signature:            scheme,
+		Ticket:               []byte("ticket"),
+	}
+	if m.version.Is13() {
+		s.Secret = s.Secret[:m.suite().Hash.Size()]
+	}
+	if m.role == handshake.Client {
+		s.ServerName, s.Chain = name, identities().peer.Certificate
+	}
+	return s
+}
+
+// A shelf always has the same session.
+type shelf struct{ session *session.State }
+
+func (s shelf) Get(string) (*session.State, bool) { return s.session, true }
+func (s shelf) Put(string, *session.State)        {}
+
 // suite is the one that the mode uses.
 func (m mode) suite() *suite.Suite {
 	switch {
@@ -77,15 +108,24 @@ func (m mode) suite() *suite.Suite {
 func (m mode) config() *handshake.Config {
 	id := identities()
 	c := &handshake.Config{
-		Time:                   func() time.Time { return birth },
-		MinVersion:             uint16(m.version),
-		MaxVersion:             uint16(m.version),
-		CipherSuites:           []uint16{m.suite().ID},
-		CurvePreferences:       []tls.CurveID{group, otherGroup},
-		SessionTicketsDisabled: true,
+		Time:             func() time.Time { return birth },
+		MinVersion:       uint16(m.version),
+		MaxVersion:       uint16(m.version),
+		CipherSuites:     []uint16{m.suite().ID},
+		CurvePreferences: []tls.CurveID{group, otherGroup},
 	}
 	if m.datagrams() {
 		c.MTU = maxDatagram // a message a record: how they are cut is not what is learned
+	}
+	switch {
+	case m.authentication != resumed:
+		c.SessionTicketsDisabled = true
+	case m.role == handshake.Client:
+		c.ClientSessionCache = shelf{m.session()}
+	default:
+		c.SessionTickets = 1
+		c.WrapSession = func(handshake.ConnectionState, *session.State) ([]byte, error) { return m.session().Ticket, nil }
+		c.UnwrapSession = func([]byte, handshake.ConnectionState) (*session.State, error) { return m.session(), nil }
 	}
 	switch {
 	case m.authentication == sharedKey:

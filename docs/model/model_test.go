@@ -30,7 +30,7 @@ func TestLearned(t *testing.T) {
 		if !full && !m.sampled() {
 			continue
 		}
-		t.Run(m.String(), func(t *testing.T) {
+		agrees := t.Run(m.String(), func(t *testing.T) {
 			predicted, _ := m.predict()
 			box, asked := m.box(), 0
 			ask := func(w mealy.Word) []string { asked++; return box(w) }
@@ -50,6 +50,9 @@ func TestLearned(t *testing.T) {
 			m.checkAuthentication(t, learned)
 			t.Logf("%d states, %d inputs, %d words", len(learned.States), len(learned.Inputs), asked)
 		})
+		if !agrees {
+			break // one is enough to look at
+		}
 	}
 }
 

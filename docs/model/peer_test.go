@@ -36,7 +36,7 @@ type peer struct {
 	group                      tls.CurveID
 	retried                    bool
 	sessionID                  []byte
-	selectsPSK                 bool // in 1.3
+	resumes                    bool // a session, or uses a PSK of 1.3
 
 	// The secrets of 1.3, and of 1.2, once there are any.
 	secrets *struct {
@@ -208,6 +208,8 @@ func (p *peer) cross(s handshake.Step, whole []byte) {
 	switch {
 	case s == handshake.ServerHello && p.version.Is13():
 		p.deriveHandshake()
+	case s == handshake.ServerHello && p.resumes:
+		p.use12(keys.Master12{Hash: p.suite().Hash, Secret: [48]byte(p.session().Secret)})
 	case s == handshake.ServerFinished && p.version.Is13():
 		p.deriveApplication()
 	case s == handshake.ClientFinished && p.version.Is13() && p.we() == handshake.Client && p.application != nil:
@@ -255,18 +257,25 @@ func (p *peer) deriveHandshake() {
 	if p.secrets != nil || shared == nil {
 		return
 	}
-	schedule := keys.Schedule{Hash: p.suite().Hash, Transport: p.transport()}
-	var psk []byte
-	if p.selectsPSK {
-		psk = secret.Key
-	}
-	s, sum := schedule.Early(psk).Handshake(shared), p.sum()
+	s, sum := p.early().Handshake(shared), p.sum()
 	p.secrets = &struct {
 		client, server keys.TrafficSecret
 		master         keys.MasterSecret
 	}{s.ClientTraffic(sum), s.ServerTraffic(sum), s.Master()}
 	p.protect(handshake.LevelHandshake, p.secrets.client.Key(p.suite()), p.secrets.server.Key(p.suite()))
 	p.writes = handshake.LevelHandshake
+}
+
+// early is where the schedule of 1.3 begins.
+func (p *peer) early() keys.EarlySecret {
+	schedule := keys.Schedule{Hash: p.suite().Hash, Transport: p.transport()}
+	switch {
+	case !p.resumes:
+		return schedule.Early(nil)
+	case p.authentication == resumed:
+		return schedule.Early(p.session().Secret)
+	}
+	return schedule.Early(secret.Key)
 }
 
 // deriveApplication is the same from the server's Finished on.
@@ -305,10 +314,16 @@ func (p *peer) derive12() {
 		premaster = append(binary.BigEndian.AppendUint16(nil, n), make([]byte, n)...)
 		premaster = append(binary.BigEndian.AppendUint16(premaster, n), secret.Key...)
 	}
-	if p.master != nil || premaster == nil || p.serverRandom == nil {
+	if premaster != nil && p.serverRandom != nil {
+		p.use12(keys.ExtendedMaster(p.suite().Hash, premaster, p.sum()))
+	}
+}
+
+// use12 puts a master secret to use, the first that there is.
+func (p *peer) use12(master keys.Master12) {
+	if p.master != nil {
 		return
 	}
-	master := keys.ExtendedMaster(p.suite().Hash, premaster, p.sum())
 	p.master = &master
 	client, server := master.KeyBlock(p.clientRandom, p.serverRandom, p.suite())
 	p.protect(handshake.LevelEncrypted, client, server)

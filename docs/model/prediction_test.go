@@ -92,7 +92,7 @@ func (m mode) start() situation {
 	if m.role == handshake.Client {
 		p.place.Learn(handshake.V13, m.version.Is13())
 		p.place.Learn(never, false)
-		if !m.version.Is13() || m.authentication != sharedKey {
+		if m.authentication != resumed && (!m.version.Is13() || m.authentication != sharedKey) {
 			p.place.Learn(handshake.Resumed, false) // nothing is offered
 		}
 		p.speak()
@@ -209,7 +209,7 @@ func (p *predictor) wrong(in input) alert.Alert {
 // learn takes from a message what it says.
 func (p *predictor) learn(s handshake.Step, in input) {
 	is := func(f handshake.Facts) { p.place.Learn(f, in.says&f == f) }
-	psk := p.authentication == sharedKey
+	psk, session := p.authentication == sharedKey, p.authentication == resumed
 	switch s {
 	case handshake.ClientHello, handshake.ClientHelloAgain:
 		is(handshake.Retry)
@@ -218,8 +218,8 @@ func (p *predictor) learn(s handshake.Step, in input) {
 			return
 		}
 		p.place.Learn(handshake.V13, p.version.Is13())
-		p.place.Learn(handshake.Resumed, psk && p.version.Is13())
-		p.place.Learn(handshake.ServerCert, !psk)
+		p.place.Learn(handshake.Resumed, session || psk && p.version.Is13())
+		p.place.Learn(handshake.ServerCert, !session && !psk)
 		p.place.Learn(handshake.KeyExchange|never, false)
 		p.place.Learn(handshake.CertRequested, p.authentication == optional || p.authentication == mutual)
 	case handshake.ServerHello:
@@ -236,27 +236,28 @@ func (p *predictor) learn(s handshake.Step, in input) {
 }
 
 // speak writes what is the Engine's to write, and reports whether that is anything.
-func (p *predictor) speak() (spoke bool) {
+func (p *predictor) speak() bool {
 	var flight said
 	for {
 		edge, n := p.place.Write()
-		if n != 1 || edge.To != handshake.Open && edge.To.Writer() != p.role {
-			break
-		}
-		if edge.To != handshake.Open {
-			flight.add(p.writes, describe(edge.To))
+		switch {
+		case n != 1, edge.To != handshake.Open && edge.To.Writer() != p.role:
+			return flight.words != nil
+		case edge.To != handshake.Open:
+			p.write(&flight, edge.To)
 		}
 		p.place.Move(edge)
 		p.cross(edge.To)
 	}
-	if flight.words == nil {
-		return false
-	}
-	p.said.words = append(p.said.words, flight.words...)
+}
+
+// write writes a step as part of a flight.
+func (p *predictor) write(flight *said, s handshake.Step) {
+	flight.add(p.writes, describe(s))
+	p.said.add(p.writes, describe(s))
 	if p.datagrams() && (p.version.Is13() || !p.closed) { // who has said goodbye needs no more
 		p.flight = flight.String()
 	}
-	return true
 }
 
 func describe(s handshake.Step) string {
@@ -269,21 +270,27 @@ func describe(s handshake.Step) string {
 	return s.Type().String()
 }
 
-// opens notes that the handshake is complete.
+// opens notes that the handshake is complete. A server of 1.3 gives a ticket then, to a client
+// that takes some.
 func (p *predictor) opens() {
-	if !p.open && p.place.At == handshake.Open {
-		p.open = true
-		p.said.add(0, "OPEN")
-		if !p.spokeLast() {
-			p.flight = ""
-		}
+	if p.open || p.place.At != handshake.Open {
+		return
 	}
+	p.open = true
+	if !p.spokeLast() {
+		p.flight = ""
+	}
+	if p.authentication == resumed && p.version.Is13() && p.role == handshake.Server {
+		p.write(&said{}, handshake.PostTicket)
+	}
+	p.said.add(0, "OPEN")
 }
 
 // spokeLast reports whether the Engine has written the last flight of the handshake, which
 // only an ACK answers, or in 1.2 data.
 func (p *predictor) spokeLast() bool {
-	return p.version.Is13() == (p.role == handshake.Client)
+	client := p.version.Is13() || p.place.Is(handshake.Resumed)
+	return client == (p.role == handshake.Client)
 }
 
 // cross is what a step changes beside the place: the keys.
@@ -296,6 +303,9 @@ func (p *predictor) cross(s handshake.Step) {
 		if p.known = true; is13 {
 			p.reads, p.writes = handshake.LevelHandshake, handshake.LevelHandshake
 			p.peerWrites, p.peerNewest = handshake.LevelHandshake, handshake.LevelHandshake
+		}
+		if !is13 && p.place.Is(handshake.Resumed) {
+			p.peerNewest = handshake.LevelEncrypted
 		}
 	case s == handshake.ServerFinished && is13 && client:
 		p.reads, p.peerWrites, p.peerNewest = handshake.LevelApplication, handshake.LevelApplication, handshake.LevelApplication

@@ -59,13 +59,15 @@ func (p *peer) serverHello(b *wire.Builder) {
 	if p.version.Is13() {
 		public := p.makeShare(p.group)
 		hello.Extensions = p.choose(func(b *wire.Builder) { message.AppendKeyShare(b, uint16(p.group), public) })
-		if p.selectsPSK {
+		if p.resumes {
 			var e wire.Builder
 			extension(&e, protocol.ExtPreSharedKey, func(b *wire.Builder) { message.AppendSelectedIdentity(b, 0) })
 			hello.Extensions = append(hello.Extensions, built(&e)...)
 		}
 	} else {
-		hello.SessionID = nil
+		if !p.resumes {
+			hello.SessionID = nil
+		}
 		var e wire.Builder
 		extension(&e, protocol.ExtExtendedMasterSecret, func(*wire.Builder) {})
 		extension(&e, protocol.ExtRenegotiationInfo, func(b *wire.Builder) { message.AppendRenegotiationInfo(b, nil) })
@@ -74,8 +76,8 @@ func (p *peer) serverHello(b *wire.Builder) {
 	hello.Append(b)
 }
 
-func (p *peer) serverHelloWithPSK(b *wire.Builder) {
-	p.selectsPSK = true
+func (p *peer) resumingServerHello(b *wire.Builder) {
+	p.resumes = true
 	p.serverHello(b)
 }
 
