@@ -1,7 +1,6 @@
 package model
 
 import (
-	"bytes"
 	"strings"
 	"time"
 
@@ -82,17 +81,13 @@ const silence = "-"
 
 // exchange lets the peer say something, and returns what comes of it.
 func (c *conversation) exchange(in input) string {
-	data := false
-	if in.content == noContent {
+	if record := c.peer.say(in); record != nil {
+		c.engine.Receive(record, c.now)
+	} else {
 		c.engine.(*dtls.Engine).Retransmit(c.now)
 	}
-	for _, datagram := range c.peer.say(in) {
-		c.engine.Receive(bytes.Clone(datagram), c.now)
-		for n, ok := c.engine.Read(make([]byte, 100)); ok && n > 0; n, ok = c.engine.Read(make([]byte, 100)) {
-			data = true
-		}
-	}
-	return c.outcome(c.settle(), data)
+	n, _ := c.engine.Read(make([]byte, 100))
+	return c.outcome(c.settle(), n > 0)
 }
 
 // settle runs the Engine until nothing is left to do, through all times that it waits for,

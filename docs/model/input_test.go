@@ -24,37 +24,110 @@ type input struct {
 	isForged bool
 }
 
-// step is what a message is where it is lawful.
-func (in input) step(p *peer) handshake.Step {
-	switch {
-	case in.name == helloRetryRequest:
-		return handshake.HelloRetryRequest
-	case in.kind == protocol.ClientHello && p.retried:
-		return handshake.ClientHelloAgain
-	}
-	for _, e := range handshake.Graph {
-		if s := e.To; s.Type() == in.kind && s.Writer() == p.we() && s != handshake.HelloRetryRequest && (s != handshake.NewSessionTicket || !p.version.Is13()) {
-			return s
-		}
-	}
-	return handshake.Start // no message of ours
-}
+// The names of inputs that something depends on.
+const (
+	withoutShare         = "ClientHello without a share"
+	helloRetryRequest    = "HelloRetryRequest"
+	selectingPSK         = "ServerHello with PSK"
+	resuming             = "ServerHello that resumes"
+	strangersCertificate = "stranger's Certificate" // of a root that the Engine doesn't know
+	emptyCertificate     = "empty Certificate"
+)
 
 // noContent is what nobody says: the Engine's time has come to repeat its flight.
 const noContent protocol.ContentType = 0
 
-// The names of inputs that something depends on.
-const (
-	helloRetryRequest = "HelloRetryRequest"
-	withoutShare      = "ClientHello without a share"
-	selectingPSK      = "ServerHello with PSK"
-	resuming          = "ServerHello that resumes"
-	emptyCertificate  = "empty Certificate"
+// A condition is what an input needs to be in the alphabet of a mode.
+type condition uint16
 
-	strangersCertificate = "stranger's Certificate" // of a root that the Engine doesn't know
+const (
+	toClient condition = 1 << iota
+	toServer
+	in12
+	in13
+	overDatagrams
+	inTurn          // 1.2 or datagrams: TLS 1.3 counts what may come again and again
+	withSharedKey   // a PSK is the only way to authenticate
+	withCertificate // or it isn't
+	withSession
+	withBinder // a ClientHello of 1.3 offers a PSK or a session
 )
 
-func handshakeInput(t protocol.HandshakeType, build func(p *peer, b *wire.Builder)) input {
+// conditions are those that hold in a mode.
+func (m mode) conditions() (c condition) {
+	is13, psk, session := m.version.Is13(), m.authentication == sharedKey, m.authentication == resumed
+	for condition, holds := range map[condition]bool{
+		toClient: m.role == handshake.Client, toServer: m.role == handshake.Server, in12: !is13, in13: is13,
+		overDatagrams: m.datagrams(), inTurn: m.version != protocol.VersionTLS13,
+		withSharedKey: psk, withCertificate: !psk, withSession: session, withBinder: is13 && (psk || session),
+	} {
+		if holds {
+			c |= condition
+		}
+	}
+	return c
+}
+
+// vocabulary is all that there is to say.
+var vocabulary = []struct {
+	input
+	needs condition
+}{
+	{saidAs(protocol.ClientHello, (*peer).clientHello), toServer},
+	{saidAs(protocol.ClientHello, (*peer).clientHelloWithoutShare).named(withoutShare).saying(handshake.Retry), toServer | in13},
+	{saidAs(protocol.ClientHello, (*peer).clientHello).forged(), toServer | withBinder}, // the binder
+	{saidAs(protocol.HelloVerifyRequest, (*peer).helloVerifyRequest), toClient | in12 | overDatagrams},
+	{saidAs(protocol.ServerHello, (*peer).serverHello).saying(handshake.V13 | handshake.ServerCert), toClient | in13},
+	{saidAs(protocol.ServerHello, (*peer).serverHello).saying(handshake.ServerCert), toClient | in12 | withCertificate},
+	{saidAs(protocol.ServerHello, (*peer).serverHello), toClient | in12 | withSharedKey},
+	{saidAs(protocol.ServerHello, (*peer).resumingServerHello).named(selectingPSK).saying(handshake.V13 | handshake.Resumed), toClient | withBinder},
+	{saidAs(protocol.ServerHello, (*peer).resumingServerHello).named(resuming).saying(handshake.Resumed), toClient | in12 | withSession},
+	{saidAs(protocol.ServerHello, (*peer).helloRetryRequest).named(helloRetryRequest), toClient | in13},
+	{saidAs(protocol.EncryptedExtensions, (*peer).encryptedExtensions), toClient | in13},
+
+	{saidAs(protocol.Certificate, (*peer).certificate).saying(handshake.ClientCert), 0},
+	{saidAs(protocol.Certificate, (*peer).strangersCertificate).named(strangersCertificate).saying(handshake.ClientCert), withCertificate},
+	{saidAs(protocol.Certificate, (*peer).emptyCertificate).named(emptyCertificate), toServer},
+	{saidAs(protocol.ServerKeyExchange, (*peer).serverKeyExchange), toClient | in12},
+	{saidAs(protocol.ServerKeyExchange, (*peer).serverKeyExchange).forged(), toClient | in12 | withCertificate},
+	{saidAs(protocol.CertificateRequest, (*peer).certificateRequest), toClient},
+	{saidAs(protocol.ServerHelloDone, (*peer).nothing), toClient | in12},
+	{saidAs(protocol.ClientKeyExchange, (*peer).clientKeyExchange), toServer | in12},
+	{saidAs(protocol.CertificateVerify, (*peer).certificateVerify), toServer},
+	{saidAs(protocol.CertificateVerify, (*peer).certificateVerify).forged(), toServer},
+	{saidAs(protocol.CertificateVerify, (*peer).certificateVerify), toClient | in13},
+	{saidAs(protocol.CertificateVerify, (*peer).certificateVerify).forged(), toClient | in13},
+
+	{input{name: "ChangeCipherSpec", content: protocol.ChangeCipherSpec}, inTurn},
+	{saidAs(protocol.Finished, (*peer).finished), 0},
+	{saidAs(protocol.Finished, (*peer).finished).forged(), 0},
+	{saidAs(protocol.NewSessionTicket, (*peer).newSessionTicket), toClient},
+	{saidAs(protocol.KeyUpdate, (*peer).keyUpdate), in13 | overDatagrams},
+	{input{name: "ACK", content: protocol.ACK}, overDatagrams},
+	{input{name: "timeout", content: noContent}, overDatagrams},
+	{input{name: "data", content: protocol.ApplicationData}, 0},
+	{input{name: "close_notify", content: protocol.Alert}, 0},
+}
+
+// alphabet is what the peer of a mode's Engine says.
+func (m mode) alphabet() (all []input) {
+	for _, word := range vocabulary {
+		if word.needs&^m.conditions() == 0 {
+			all = append(all, word.input)
+		}
+	}
+	return all
+}
+
+// names are those of an alphabet.
+func names(alphabet []input) (all []string) {
+	for _, in := range alphabet {
+		all = append(all, in.name)
+	}
+	return all
+}
+
+func saidAs(t protocol.HandshakeType, build func(p *peer, b *wire.Builder)) input {
 	return input{name: t.String(), content: protocol.Handshake, kind: t, build: build}
 }
 
@@ -80,94 +153,32 @@ func (in input) forged() input {
 	return in
 }
 
-// alphabet is what the peer of a mode's Engine says.
-func (m mode) alphabet() []input {
-	certificate := handshakeInput(protocol.Certificate, (*peer).certificate).saying(handshake.ClientCert)
-	verify := handshakeInput(protocol.CertificateVerify, (*peer).certificateVerify)
-	finished := handshakeInput(protocol.Finished, func(p *peer, b *wire.Builder) { b.Raw(p.verifyData()) })
-	var all []input
+// step is what a message is where it is lawful.
+func (in input) step(p *peer) handshake.Step {
 	switch {
-	case m.role == handshake.Server:
-		all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHello))
-		if m.version.Is13() {
-			all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHelloWithoutShare).named(withoutShare).saying(handshake.Retry))
-			if m.authentication == sharedKey || m.authentication == resumed {
-				all = append(all, handshakeInput(protocol.ClientHello, (*peer).clientHello).forged()) // its binder
-			}
-		}
-	case m.version.Is13():
-		hello := handshakeInput(protocol.ServerHello, (*peer).serverHello)
-		all = append(all, hello.saying(handshake.V13|handshake.ServerCert))
-		if m.authentication == sharedKey || m.authentication == resumed {
-			all = append(all, handshakeInput(protocol.ServerHello, (*peer).resumingServerHello).named(selectingPSK).saying(handshake.V13|handshake.Resumed))
-		}
-		all = append(all,
-			handshakeInput(protocol.ServerHello, (*peer).helloRetryRequest).named(helloRetryRequest),
-			handshakeInput(protocol.EncryptedExtensions, func(p *peer, b *wire.Builder) { b.Uint16(0) }))
-	default:
-		hello := handshakeInput(protocol.ServerHello, (*peer).serverHello)
-		if m.authentication != sharedKey {
-			hello = hello.saying(handshake.ServerCert)
-		}
-		if m.datagrams() {
-			all = append(all, handshakeInput(protocol.HelloVerifyRequest, (*peer).helloVerifyRequest))
-		}
-		all = append(all, hello)
-		if m.authentication == resumed {
-			all = append(all, handshakeInput(protocol.ServerHello, (*peer).resumingServerHello).named(resuming).saying(handshake.Resumed))
-		}
+	case in.name == helloRetryRequest:
+		return handshake.HelloRetryRequest
+	case in.kind == protocol.ClientHello && p.retried:
+		return handshake.ClientHelloAgain
+	case in.kind == protocol.NewSessionTicket && p.version.Is13():
+		return handshake.PostTicket
 	}
-	all = append(all, certificate)
-	if m.authentication != sharedKey {
-		all = append(all, handshakeInput(protocol.Certificate, (*peer).strangersCertificate).named(strangersCertificate).saying(handshake.ClientCert))
-	}
-	if m.role == handshake.Server {
-		all = append(all, handshakeInput(protocol.Certificate, (*peer).emptyCertificate).named(emptyCertificate))
-	}
-	if m.role == handshake.Client {
-		if !m.version.Is13() {
-			exchange := handshakeInput(protocol.ServerKeyExchange, (*peer).serverKeyExchange)
-			if all = append(all, exchange); m.authentication != sharedKey { // else nothing in it is signed
-				all = append(all, exchange.forged())
-			}
-		}
-		all = append(all, handshakeInput(protocol.CertificateRequest, (*peer).certificateRequest))
-	}
-	if !m.version.Is13() {
-		if m.role == handshake.Client {
-			all = append(all, handshakeInput(protocol.ServerHelloDone, func(*peer, *wire.Builder) {}))
-		} else {
-			all = append(all, handshakeInput(protocol.ClientKeyExchange, (*peer).clientKeyExchange))
-		}
-	}
-	if m.version.Is13() || m.role == handshake.Server {
-		all = append(all, verify, verify.forged())
-	}
-	if m.datagrams() || !m.version.Is13() { // in TLS 1.3 it means nothing, but is counted
-		all = append(all, input{name: "ChangeCipherSpec", content: protocol.ChangeCipherSpec})
-	}
-	all = append(all, finished, finished.forged())
-	if m.role == handshake.Client {
-		all = append(all, handshakeInput(protocol.NewSessionTicket, (*peer).newSessionTicket))
-	}
-	if m.version == protocol.VersionDTLS13 { // in TLS 1.3 those without data between them are counted
-		all = append(all, handshakeInput(protocol.KeyUpdate, func(p *peer, b *wire.Builder) { b.Uint8(0) }))
-	}
-	if m.datagrams() {
-		all = append(all, input{name: "ACK", content: protocol.ACK}, input{name: "timeout", content: noContent})
-	}
-	return append(all, input{name: "data", content: protocol.ApplicationData}, input{name: "close_notify", content: protocol.Alert})
+	return stepOf(in.kind, p.we())
 }
 
-// names are those of an alphabet.
-func names(alphabet []input) (all []string) {
-	for _, in := range alphabet {
-		all = append(all, in.name)
+// stepOf is the first step that a role writes as a type, but for HelloRetryRequest.
+func stepOf(t protocol.HandshakeType, writer handshake.Role) handshake.Step {
+	for _, e := range handshake.Graph {
+		if s := e.To; s.Type() == t && s.Writer() == writer && s != handshake.HelloRetryRequest {
+			return s
+		}
 	}
-	return all
+	return handshake.Start // none
 }
 
 // --- What both roles say
+
+func (p *peer) nothing(*wire.Builder) {}
 
 func (p *peer) certificate(b *wire.Builder) { p.appendCertificate(b, identities().peer.Certificate) }
 
@@ -210,6 +221,11 @@ func (p *peer) certificateVerify(b *wire.Builder) {
 	}
 	(&message.CertificateVerify{Scheme: uint16(scheme), Signature: sign(content)}).Append(b)
 }
+
+func (p *peer) finished(b *wire.Builder) { b.Raw(p.verifyData()) }
+
+// keyUpdate asks for none in return.
+func (p *peer) keyUpdate(b *wire.Builder) { b.Uint8(0) }
 
 // makeShare chooses a key share of ours.
 func (p *peer) makeShare(group tls.CurveID) []byte {

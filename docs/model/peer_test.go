@@ -2,7 +2,6 @@ package model
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
@@ -53,33 +52,37 @@ func newPeer(m mode) *peer { return &peer{mode: m, link: newLink(m)} }
 // we is the role of the peer.
 func (p *peer) we() handshake.Role { return p.role.Peer() }
 
-// say returns what goes to the Engine: a record in each datagram.
-func (p *peer) say(in input) [][]byte {
+// say returns the record that goes to the Engine, nil for a timeout.
+func (p *peer) say(in input) []byte {
 	switch in.content {
 	case protocol.Handshake:
-		level := p.writes
-		var b wire.Builder
-		in.build(p, &b)
-		whole := p.link.frame(in.kind, p.seq, built(&b))
-		p.seq++
-		record := p.link.seal(level, in.content, whole)
-		p.cross(in.step(p), whole)
-		return [][]byte{record}
-	case noContent:
-		return nil
+		return p.sayMessage(in)
 	case protocol.ApplicationData:
-		return [][]byte{p.link.seal(p.link.newest(), in.content, []byte("data"))}
+		return p.link.seal(p.link.newest(), in.content, []byte("data"))
 	case protocol.ChangeCipherSpec:
 		record := p.link.seal(p.beforeSwitch(), in.content, []byte{1})
 		if p.master != nil { // else it isn't a lawful peer's
 			p.writes = handshake.LevelEncrypted
 		}
-		return [][]byte{record}
+		return record
 	case protocol.ACK:
-		return [][]byte{p.link.seal(p.writes, in.content, p.ack())}
+		return p.link.seal(p.writes, in.content, p.ack())
+	case protocol.Alert:
+		const warning = 1
+		return p.link.seal(p.writes, in.content, []byte{warning, byte(alert.CloseNotify)})
 	}
-	const warning = 1
-	return [][]byte{p.link.seal(p.writes, protocol.Alert, []byte{warning, byte(alert.CloseNotify)})}
+	return nil
+}
+
+func (p *peer) sayMessage(in input) []byte {
+	level := p.writes
+	var b wire.Builder
+	in.build(p, &b)
+	whole := p.link.frame(in.kind, p.seq, built(&b))
+	p.seq++
+	record := p.link.seal(level, in.content, whole)
+	p.cross(in.step(p), whole)
+	return record
 }
 
 // beforeSwitch is the level of a ChangeCipherSpec: over datagrams it is always in the clear.
@@ -111,20 +114,7 @@ func (p *peer) hear(sent []byte, heard *said) {
 		switch o.kind {
 		case protocol.Handshake:
 			p.heard = append(p.heard, o.number)
-			for content := o.content; len(content) > 0; {
-				var t protocol.HandshakeType
-				var whole []byte
-				t, whole, content = p.link.unframe(content)
-				step := p.stepOf(t, p.link.body(whole))
-				heard.add(level, step.Type().String())
-				if step == handshake.HelloRetryRequest {
-					heard.words[len(heard.words)-1] = "HelloRetryRequest"
-				}
-				if p.isNew(whole) {
-					p.learn(step, p.link.body(whole))
-					p.cross(step, whole)
-				}
-			}
+			p.hearMessages(o.content, level, heard)
 		case protocol.Alert:
 			heard.add(level, "alert("+alert.Alert(o.content[1]).String()+")")
 		case protocol.ACK:
@@ -136,6 +126,21 @@ func (p *peer) hear(sent []byte, heard *said) {
 			}
 		default:
 			heard.add(level, fmt.Sprint(o.kind))
+		}
+	}
+}
+
+func (p *peer) hearMessages(content []byte, level uint64, heard *said) {
+	for len(content) > 0 {
+		var t protocol.HandshakeType
+		var whole []byte
+		t, whole, content = p.link.unframe(content)
+		body := p.link.body(whole)
+		step := p.stepOf(t, body)
+		heard.add(level, describe(step))
+		if p.isNew(whole) {
+			p.learn(step, body)
+			p.cross(step, whole)
 		}
 	}
 }
@@ -163,12 +168,7 @@ func (p *peer) stepOf(t protocol.HandshakeType, body []byte) handshake.Step {
 	case t == protocol.ClientHello && p.transcript != nil:
 		return handshake.ClientHelloAgain
 	}
-	for _, e := range handshake.Graph {
-		if e.To.Type() == t && e.To.Writer() == p.role && e.To != handshake.HelloRetryRequest {
-			return e.To
-		}
-	}
-	panic(fmt.Sprintf("the Engine sends %v", t))
+	return stepOf(t, p.role)
 }
 
 // learn takes from a message of the Engine's what its peer must know.
@@ -221,128 +221,4 @@ func (p *peer) cross(s handshake.Step, whole []byte) {
 			p.acked()
 		}
 	}
-}
-
-func (p *peer) sum() []byte {
-	sum := sha256.Sum256(p.transcript)
-	return sum[:]
-}
-
-// --- Secrets
-
-// shared is the secret of the key exchange, nil if there is none yet.
-func (p *peer) shared() []byte {
-	if p.own == nil || p.share == nil {
-		return nil
-	}
-	s, err := p.own.Shared(p.share)
-	check(err)
-	return s
-}
-
-// protect puts both directions' keys to use, as the client's and the server's.
-func (p *peer) protect(level uint64, client, server keys.RecordKey) {
-	ours, theirs := client, server
-	if p.we() == handshake.Server {
-		ours, theirs = server, client
-	}
-	p.link.writeUnder(level, p.suite(), ours)
-	p.link.readUnder(level, p.suite(), theirs)
-}
-
-// deriveHandshake is the schedule of 1.3 from ServerHello on, the first time that there
-// is one.
-func (p *peer) deriveHandshake() {
-	shared := p.shared()
-	if p.secrets != nil || shared == nil {
-		return
-	}
-	s, sum := p.early().Handshake(shared), p.sum()
-	p.secrets = &struct {
-		client, server keys.TrafficSecret
-		master         keys.MasterSecret
-	}{s.ClientTraffic(sum), s.ServerTraffic(sum), s.Master()}
-	p.protect(handshake.LevelHandshake, p.secrets.client.Key(p.suite()), p.secrets.server.Key(p.suite()))
-	p.writes = handshake.LevelHandshake
-}
-
-// early is where the schedule of 1.3 begins.
-func (p *peer) early() keys.EarlySecret {
-	schedule := keys.Schedule{Hash: p.suite().Hash, Transport: p.transport()}
-	switch {
-	case !p.resumes:
-		return schedule.Early(nil)
-	case p.authentication == resumed:
-		return schedule.Early(p.session().Secret)
-	}
-	return schedule.Early(secret.Key)
-}
-
-// deriveApplication is the same from the server's Finished on.
-func (p *peer) deriveApplication() {
-	if p.application != nil || p.secrets == nil {
-		return
-	}
-	sum := p.sum()
-	p.application = &struct{ client, server keys.TrafficSecret }{p.secrets.master.ClientTraffic(sum), p.secrets.master.ServerTraffic(sum)}
-	p.protect(handshake.LevelApplication, p.application.client.Key(p.suite()), p.application.server.Key(p.suite()))
-	if p.we() == handshake.Server {
-		p.writes = handshake.LevelApplication
-	}
-}
-
-// acked puts the key of a KeyUpdate to use.
-func (p *peer) acked() {
-	if !p.updating {
-		return
-	}
-	p.updating = false
-	ours := &p.application.client
-	if p.we() == handshake.Server {
-		ours = &p.application.server
-	}
-	*ours = ours.Next()
-	p.writes++
-	p.link.writeUnder(p.writes, p.suite(), ours.Key(p.suite()))
-}
-
-// derive12 makes the keys of 1.2, which ClientKeyExchange decides.
-func (p *peer) derive12() {
-	premaster := p.shared()
-	if p.authentication == sharedKey {
-		n := uint16(len(secret.Key))
-		premaster = append(binary.BigEndian.AppendUint16(nil, n), make([]byte, n)...)
-		premaster = append(binary.BigEndian.AppendUint16(premaster, n), secret.Key...)
-	}
-	if premaster != nil && p.serverRandom != nil {
-		p.use12(keys.ExtendedMaster(p.suite().Hash, premaster, p.sum()))
-	}
-}
-
-// use12 puts a master secret to use, the first that there is.
-func (p *peer) use12(master keys.Master12) {
-	if p.master != nil {
-		return
-	}
-	p.master = &master
-	client, server := master.KeyBlock(p.clientRandom, p.serverRandom, p.suite())
-	p.protect(handshake.LevelEncrypted, client, server)
-}
-
-// verifyData is that of our Finished; some other bytes if there are no secrets for it.
-func (p *peer) verifyData() []byte {
-	sum := p.sum()
-	switch client := p.we() == handshake.Client; {
-	case p.secrets != nil && client:
-		return p.secrets.client.Finished(sum)
-	case p.secrets != nil:
-		return p.secrets.server.Finished(sum)
-	case p.master != nil && client:
-		return p.master.ClientFinished(sum)
-	case p.master != nil:
-		return p.master.ServerFinished(sum)
-	case p.version.Is13():
-		return sum
-	}
-	return sum[:12]
 }

@@ -81,6 +81,9 @@ func (p *peer) resumingServerHello(b *wire.Builder) {
 	p.serverHello(b)
 }
 
+// encryptedExtensions has none.
+func (p *peer) encryptedExtensions(b *wire.Builder) { b.Uint16(0) }
+
 func (p *peer) serverKeyExchange(b *wire.Builder) {
 	if p.authentication == sharedKey {
 		(&message.ServerKeyExchangePSK{Hint: []byte("hint")}).Append(b)
