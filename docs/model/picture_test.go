@@ -142,5 +142,5 @@ func (d drawing) mermaid() string {
 
 // tells reports whether an arrow from a state is worth drawing.
 func (a arrow) tells(from int) bool {
-	return !(a.To == from && a.Output == silence || a.Output == "END" || strings.HasSuffix(a.Output, "alert(unexpected_message) END"))
+	return !(a.To == from && a.Output == silence || a.Output == "END" || refuses(a.Output))
 }
