@@ -143,12 +143,12 @@ func (p *predictor) takeMessage(in input) {
 	}
 	step := p.place.Classify(in.kind, in.likeness(), p.role.Peer())
 	edge, ok := p.place.Read(step)
-	switch wrong := p.wrong(in); {
-	case !ok, p.peerWrites < p.reads: // RFC 9846 5.1
+	if !ok || p.peerWrites < p.reads { // RFC 9846 5.1
 		p.end(p.unexpected(in))
 		return
-	case wrong != alert.CloseNotify:
-		p.end(wrong)
+	}
+	if a, wrong := p.fault(in); wrong {
+		p.end(a)
 		return
 	}
 	acknowledged := p.known && p.version == protocol.VersionDTLS13
@@ -184,27 +184,30 @@ func (p *predictor) unexpected(in input) alert.Alert {
 	return alert.UnexpectedMessage // RFC 9846 4
 }
 
-// wrong is the alert for what is wrong in a message that may come, close_notify if nothing
-// is.
-func (p *predictor) wrong(in input) alert.Alert {
+// fault is the alert for what is wrong in a message that may come, if anything is.
+func (p *predictor) fault(in input) (a alert.Alert, wrong bool) {
+	is13, certificateOnly := p.version.Is13(), in.says == handshake.V13|handshake.ServerCert
 	switch {
 	case in.isForged:
-		return alert.DecryptError // RFC 9846 4.5.2, 4.5.3
+		return alert.DecryptError, true // RFC 9846 4.5.2, 4.5.3
 	case in.name == strangersCertificate:
-		return alert.UnknownCA // RFC 9846 6.2
-	case in.name == emptyCertificate && p.authentication == mutual && p.version.Is13():
-		return alert.CertificateRequired // RFC 9846 4.5.1.4
+		return alert.UnknownCA, true // RFC 9846 6.2
+	case in.name == emptyCertificate && p.authentication == mutual && is13:
+		return alert.CertificateRequired, true // RFC 9846 4.5.1.4
 	case in.name == emptyCertificate && p.authentication == mutual:
-		return alert.HandshakeFailure // RFC 5246 7.4.6
+		return alert.HandshakeFailure, true // RFC 5246 7.4.6
 	case in.name == withoutShare && p.place.At == handshake.HelloRetryRequest:
-		return alert.IllegalParameter // RFC 9846 4.2.4: it doesn't do what it was asked to
-	case in.kind == protocol.ServerHello && p.version.Is13() && p.authentication == sharedKey && in.name != selectingPSK && in.name != helloRetryRequest:
-		return alert.MissingExtension // this client takes nothing but its PSK
-	case in.kind == protocol.HelloVerifyRequest && p.verifyRequests == 3:
-		return alert.UnexpectedMessage // a loop must end
+		return alert.IllegalParameter, true // RFC 9846 4.2.4: it doesn't do what it was asked to
+	case in.kind == protocol.ServerHello && certificateOnly && p.authentication == sharedKey:
+		return alert.MissingExtension, true // this client takes nothing but its PSK
+	case in.kind == protocol.HelloVerifyRequest && p.verifyRequests == maxVerifyRequests:
+		return alert.UnexpectedMessage, true // a loop must end
 	}
-	return alert.CloseNotify
+	return 0, false
 }
+
+// maxVerifyRequests is how often a client answers one.
+const maxVerifyRequests = 3
 
 // learn takes from a message what it says.
 func (p *predictor) learn(s handshake.Step, in input) {
