@@ -287,4 +287,6 @@ var defences = []defence{
 		with: "case outcome != fragment.Old && n.Epoch < e.readLevel():", without: "case false:"},
 	{test: "docs/model.TestLearned", file: "dtls/receive.go",
 		with: "case !e.machine.Open():", without: "case false:"},
+	{test: "docs/model.TestListener", file: "dtls/greet.go",
+		with: "if !g.cookies.verify12(from, &in.ClientHello, now) {", without: "if false {"},
 }

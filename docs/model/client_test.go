@@ -35,6 +35,9 @@ func (p *peer) appendClientHello(b *wire.Builder, shares []message.KeyShare) {
 	if p.authentication == resumed && !p.version.Is13() {
 		hello.SessionID = []byte("resumed if it comes back") // RFC 5077 3.4
 	}
+	if !p.version.Is13() {
+		hello.Cookie = p.cookie
+	}
 	var e wire.Builder
 	extension(&e, protocol.ExtSupportedGroups, func(b *wire.Builder) {
 		message.AppendSupportedGroups(b, message.MakeUint16s([]tls.CurveID{group, otherGroup}))
@@ -64,6 +67,7 @@ func (p *peer) offer13(e *wire.Builder, shares []message.KeyShare) {
 		message.AppendSupportedVersions(b, message.MakeUint16s([]protocol.Version{p.version}))
 	})
 	extension(e, protocol.ExtKeyShare, func(b *wire.Builder) { message.AppendKeyShares(b, shares) })
+	p.offerCookie(e)
 	if p.authentication != sharedKey && p.authentication != resumed {
 		return
 	}

@@ -35,30 +35,36 @@ func TestLearned(t *testing.T) {
 		}
 		agrees := t.Run(m.String(), func(t *testing.T) {
 			predicted, _ := m.predict()
-			box, asked := m.box(), 0
-			ask := func(w mealy.Word) []string { asked++; return box(w) }
-			learned := mealy.Learn(predicted.Inputs, ask, func(guess *mealy.Machine) mealy.Word {
-				w := guess.Differ(predicted)
-				if w == nil {
-					return nil
-				}
-				guessed, _ := guess.Run(w)
-				answer := ask(w)
-				if slices.Equal(guessed, answer) { // so it is the prediction that is wrong
-					want, _ := predicted.Run(w)
-					t.Fatalf("%q is answered by\n%q, want\n%q", guess.Spell(w), answer, want)
-				}
-				return w
-			})
-			if fault := m.opensTooEarly(learned); fault != "" {
+			if fault := m.opensTooEarly(learn(t, predicted, m.box())); fault != "" {
 				t.Error(fault)
 			}
-			t.Logf("%d states, %d inputs, %d words", len(learned.States), len(learned.Inputs), asked)
 		})
 		if !agrees {
 			break // one is enough to look at
 		}
 	}
+}
+
+// learn learns what a box is, and fails where that is not what was predicted.
+func learn(t *testing.T, predicted *mealy.Machine, box mealy.Box) *mealy.Machine {
+	t.Helper()
+	asked := 0
+	ask := func(w mealy.Word) []string { asked++; return box(w) }
+	learned := mealy.Learn(predicted.Inputs, ask, func(guess *mealy.Machine) mealy.Word {
+		w := guess.Differ(predicted)
+		if w == nil {
+			return nil
+		}
+		guessed, _ := guess.Run(w)
+		answer := ask(w)
+		if slices.Equal(guessed, answer) { // so it is the prediction that is wrong
+			want, _ := predicted.Run(w)
+			t.Fatalf("%q is answered by\n%q, want\n%q", guess.Spell(w), answer, want)
+		}
+		return w
+	})
+	t.Logf("%d states, %d inputs, %d words", len(learned.States), len(learned.Inputs), asked)
+	return learned
 }
 
 // TestConforms asks every mode's Engine words that its machine must answer as it does: in

@@ -35,6 +35,7 @@ type peer struct {
 	group                      tls.CurveID
 	retried                    bool
 	sessionID                  []byte
+	cookie                     []byte
 	resumes                    bool // a session, or uses a PSK of 1.3
 
 	// The secrets of 1.3, and of 1.2, once there are any.
