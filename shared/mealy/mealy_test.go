@@ -68,34 +68,50 @@ func TestLearnFromSuite(t *testing.T) {
 	}
 }
 
-// TestSuite changes a machine in every small way: its suite notices.
+// TestSuite changes a machine in every small way, and then gives it a state more that
+// behaves like another but for a thing or two: its suite notices.
 func TestSuite(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 30 {
-		m, _ := random(r, 5, 3, 2).Minimal()
-		suite := slices.Collect(m.Suite(0))
+	for range 60 {
+		m, _ := random(r, 7, 2, 2).Minimal()
+		notices := func(extra int) func(mutant *Machine) {
+			suite := slices.Collect(m.Suite(extra))
+			return func(mutant *Machine) {
+				seen := slices.ContainsFunc(suite, func(w Word) bool {
+					a, _ := m.Run(w)
+					b, _ := mutant.Run(w)
+					return !slices.Equal(a, b)
+				})
+				if w := m.Differ(mutant); w != nil && !seen {
+					t.Fatalf("%v and %v differ in %v, and nothing notices", m, mutant, w)
+				}
+			}
+		}
+		few, many := notices(0), notices(1)
 		for from := range m.States {
 			for input := range m.Inputs {
 				for to := range m.States {
-					mutant := random(r, len(m.States), 3, 2)
-					for i := range m.States {
-						mutant.States[i] = slices.Clone(m.States[i])
-					}
+					mutant := m.clone()
 					mutant.States[from][input].To = to
-					if m.Differ(mutant) == nil {
-						continue
-					}
-					if !slices.ContainsFunc(suite, func(w Word) bool {
-						a, _ := m.Run(w)
-						b, _ := mutant.Run(w)
-						return !slices.Equal(a, b)
-					}) {
-						t.Fatalf("%v: nothing notices that %d goes to %d by %d", m, from, to, input)
-					}
+					few(mutant)
+					mutant = m.clone()
+					mutant.States = append(mutant.States, slices.Clone(m.States[m.States[from][input].To]))
+					mutant.States[from][input].To = len(m.States)
+					mutant.States[len(m.States)][r.IntN(len(m.Inputs))].To = to
+					mutant.States[len(m.States)][r.IntN(len(m.Inputs))].To = r.IntN(len(m.States) + 1)
+					many(mutant)
 				}
 			}
 		}
 	}
+}
+
+func (m *Machine) clone() *Machine {
+	c := &Machine{Inputs: m.Inputs}
+	for _, edges := range m.States {
+		c.States = append(c.States, slices.Clone(edges))
+	}
+	return c
 }
 
 // TestMinimal compares machines that answer alike.

@@ -10,24 +10,30 @@ import (
 // W-method: Fujiwara et al., Test Selection Based on Finite State Models, 1991). m has no
 // two states that answer alike.
 //
-// Each state is reached, from there every word of extra+1 inputs is tried, and then what
-// tells the state that should be reached from all others.
+// Each state is reached, from there every word of up to extra inputs is tried, and then
+// whatever tells any states apart; and every word of one input more, and then what tells the
+// state that should be reached from all others.
 func (m *Machine) Suite(extra int) iter.Seq[Word] {
 	return func(yield func(Word) bool) {
 		telling := m.telling()
+		var all []Word
+		for _, some := range telling {
+			for _, w := range some {
+				if !slices.ContainsFunc(all, func(known Word) bool { return slices.Equal(known, w) }) {
+					all = append(all, w)
+				}
+			}
+		}
 		for _, access := range m.Access() {
 			for middle := range words(len(m.Inputs), extra+1) {
-				w := access.follow(middle...)
-				_, to := m.Run(w)
-				tell := telling[to : to+1]
-				if len(middle) == 0 {
-					tell = telling // that all states are there
+				w, tell := access.follow(middle...), all
+				if len(middle) > extra {
+					_, to := m.Run(w)
+					tell = telling[to]
 				}
-				for _, some := range tell {
-					for _, t := range some {
-						if !yield(w.follow(t...)) {
-							return
-						}
+				for _, t := range tell {
+					if !yield(w.follow(t...)) {
+						return
 					}
 				}
 			}
