@@ -107,7 +107,7 @@ func (m mode) knock(w mealy.Word) (outputs []string) {
 
 // knock returns what an input is on the wire.
 func (p *peer) knock(name string) []byte {
-	hello := input{content: protocol.Handshake, kind: protocol.ClientHello, build: (*peer).clientHello}
+	in := saidAs(protocol.ClientHello, (*peer).clientHello)
 	cookie := p.cookie
 	defer func() { p.cookie = cookie }()
 	p.seq = 1
@@ -119,9 +119,9 @@ func (p *peer) knock(name string) []byte {
 		p.cookie = append([]byte{1}, cookie...)
 	default:
 		alphabet := p.alphabet()
-		hello = alphabet[slices.Index(names(alphabet), name)]
+		in = alphabet[slices.Index(names(alphabet), name)]
 	}
-	return p.say(hello)
+	return p.say(in)
 }
 
 // hearPlain names the first message or alert of what was sent in the clear, and takes its
