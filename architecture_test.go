@@ -26,6 +26,7 @@ var layers = []struct {
 }{
 	{"replay", []string{"shared/wire"}},
 	{"fragment", []string{"shared/wire"}},
+	{"pathmtu", nil},
 	{"retransmit", []string{"shared/protocol", "shared/wire"}},
 	{"shared/protocol", nil},
 	{"shared/alert", nil},
@@ -43,7 +44,7 @@ var layers = []struct {
 	{"shared/qlog", []string{"shared/handshake"}},
 	{"shared/mealy", nil}, // for tests
 	{"shared/rogue", []string{"shared/alert", "shared/handshake", "shared/protocol"}}, // for tests
-	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"dtls", []string{"fragment", "pathmtu", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"docs/requirements", nil},
 }

@@ -230,4 +230,8 @@ func (e *Engine) settle(now time.Time) {
 	if mtu := e.config.MTU; mtu != 0 { // what was found to be too large is so here, too
 		e.mtu, e.exactMTU = min(e.mtu, mtu), true
 	}
+	if e.search != nil { // what was found may not be so here
+		e.mtu = min(e.mtu, firstMTU(e.config))
+		e.beginSearch()
+	}
 }

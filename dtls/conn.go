@@ -382,6 +382,14 @@ func (c *Conn) change(f func(now time.Time) error) error {
 	return err
 }
 
+// PathMTU returns how large datagrams to the peer may be, and how much data Write can
+// send in one, as far as it is known now. With Config.MaxMTU that changes.
+func (c *Conn) PathMTU() PathMTU {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engine.PathMTU()
+}
+
 // SetMTU changes the largest datagram of the handshake; see Engine.SetMTU.
 func (c *Conn) SetMTU(mtu int) error {
 	c.mu.Lock()

@@ -12,10 +12,10 @@ import (
 // Engine has to say.
 
 // Write sends p as one record in one datagram. It may have up to 16384 bytes, or
-// what the peer takes (ConnectionState.MaxPlaintext); more is ErrTooLong. A
-// datagram that is larger than the path's MTU may not arrive; where the system
-// knows that it won't, Write says so and the Conn stays as it was. Other errors of
-// the network count as loss (see Stats).
+// what the peer takes (ConnectionState.MaxPlaintext), and with Config.MaxMTU what the
+// path does (PathMTU.Data); more is ErrTooLong. A datagram that is larger than the path's
+// MTU may not arrive; where the system knows that it won't, Write says so and the Conn
+// stays as it was. Other errors of the network count as loss (see Stats).
 //
 // The first Write, if it runs the handshake, shares the datagram of the client's
 // Finished: the server has both half a round trip earlier than it would have the
@@ -129,7 +129,7 @@ func (c *Conn) pollLater() {
 	case c.pollAt.IsZero() && !c.waiting.Load():
 		c.pollAt = time.Now().Add(pollInterval)
 		c.schedule()
-	case c.engine.needsStore():
+	case c.engine.needsStore(), c.engine.search != nil:
 		c.schedule()
 	}
 }
@@ -167,7 +167,7 @@ func (c *Conn) flush() {
 		return
 	}
 	for c.engine.Pending() {
-		out := newPacket(c.engine.mtu)
+		out := newPacket(max(c.engine.mtu, c.config.MaxMTU))
 		n, to := c.engine.TransmitTo(out.room)
 		if n > 0 {
 			c.sendFlight(out.room[:n], to)

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"time"
@@ -67,7 +68,9 @@ type Engine struct {
 	followed int  // bytes of the datagram that data is about to follow in
 	resting  bool // ciphers are put away
 	mtu      int
-	exactMTU bool // it was set: timeouts don't lower it
+	exactMTU bool    // it was set: timeouts don't lower it
+	largest  int     // datagram of our last flight, or ACK since
+	search   *search // nil: nobody looks for a larger one
 	inbox    inbox
 	early    early
 	budget   budget
@@ -116,15 +119,15 @@ func newServerEngine(c *Config) *Engine {
 
 // RFC 9147 5.8.2 [1, 2]
 func newEngine(c *Config) *Engine {
-	e := &Engine{config: c, mtu: c.MTU, exactMTU: c.MTU != 0, reserve: newReservation(c)}
+	e := &Engine{config: c, mtu: firstMTU(c), exactMTU: c.MTU != 0, reserve: newReservation(c)}
 	e.writes = []*writeEpoch{{version: protocol.VersionDTLS12, reserved: unlimited}}
-	if e.mtu == 0 {
-		e.mtu = handshake.DefaultMTU
-	}
 	e.assembler.Limit = max(maxMessage, c.MaxCertificateList)
 	e.backoff = retransmit.Backoff{Initial: c.InitialTimeout, Max: maxTimeout, Limit: maxExpiries}
 	if c.InitialTimeout == 0 {
 		e.backoff.Initial = handshake.DefaultInitialTimeout
+	}
+	if c.MaxMTU != 0 {
+		e.search = new(search)
 	}
 	if c.AdaptiveTimeout {
 		e.measure = newMeasure(e.backoff.Initial)
@@ -150,10 +153,14 @@ func (e *Engine) enter(entry handshake.Entry, sequence uint64) {
 }
 
 // shrink lowers the MTU because the socket refused a datagram of n bytes, and
-// sends the flight again in smaller ones.
+// sends the flight again in smaller ones. Who searches for the MTU believes probes alone:
+// the refusal may come of an ICMP message.
 //
 // RFC 9147 4.4 [6, 12]
 func (e *Engine) shrink(n int) {
+	if e.searches() {
+		return
+	}
 	for _, smaller := range mtuLadder {
 		if smaller < n && carries(smaller, e.ids.remote) {
 			e.mtu = smaller
@@ -208,12 +215,12 @@ func (e *Engine) ReceiveFrom(datagram []byte, from Path, now time.Time) error {
 
 // Deadline is when Expire is due next; zero when no timer runs.
 func (e *Engine) Deadline() time.Time {
-	return earlier(earlier(e.retransmitDeadline(), e.ackDeadline()), earlier(e.pathDeadline(), e.storeDeadline()))
+	return earlier(earlier(earlier(e.retransmitDeadline(), e.ackDeadline()), earlier(e.pathDeadline(), e.storeDeadline())), e.probeDeadline())
 }
 
 // busy reports whether there is something to send or to store, or Deadline may be set.
 func (e *Engine) busy() bool {
-	return e.err != nil || e.Pending() || e.backoff.Armed() || !e.ackSince.IsZero() || e.paths.check != nil || e.reserve != nil
+	return e.err != nil || e.Pending() || e.backoff.Armed() || !e.ackSince.IsZero() || e.paths.check != nil || e.reserve != nil || e.search != nil
 }
 
 // earlier is the first of two times, as far as they are set.
@@ -238,6 +245,7 @@ func (e *Engine) Expire(now time.Time) error {
 		e.acknowledge()
 	}
 	e.paths.expire(now)
+	e.expireProbe()
 	if e.manual || !e.backoff.Expired(now) {
 		return nil
 	}
@@ -258,28 +266,33 @@ func (e *Engine) Expire(now time.Time) error {
 // them are lost of a flight that has more.
 const sameSize = 3
 
+// firstMTU is what an association begins with.
+func firstMTU(c *Config) int { return cmp.Or(c.MTU, handshake.DefaultMTU) }
+
 // lowerMTU tries smaller datagrams when those that we sent were of no use: a path
-// that drops large ones says nothing (RFC 9147 4.4). An MTU that was set is exact.
+// that drops large ones says nothing (RFC 9147 4.4). Where all were small, it isn't that.
+// An MTU that was set is exact, but not one that was found.
 //
 // RFC 9147 4.4 [13]
 func (e *Engine) lowerMTU() {
-	if e.exactMTU {
+	if e.largest <= handshake.MinMTU || e.exactMTU && !e.searches() {
 		return
 	}
 	for _, smaller := range mtuLadder {
 		if smaller < e.mtu && carries(smaller, e.ids.remote) {
-			e.mtu = smaller
+			e.searchFrom(smaller)
 			return
 		}
 	}
 }
 
-// mtuLadder is what is tried where the default, which IPv6 promises to carry, is
-// too large: what IPv4 promises, and the least that we take.
-var mtuLadder = [...]int{548, handshake.MinMTU}
+// mtuLadder is what is tried where datagrams are too large: the default, which IPv6
+// promises to carry, what IPv4 promises, and the least that we take.
+var mtuLadder = [...]int{handshake.DefaultMTU, 548, handshake.MinMTU}
 
 // SetMTU changes the largest datagram that is sent, in bytes, and keeps it
-// exactly, as Config.MTU. What is sent again is cut anew.
+// exactly, as Config.MTU; nothing looks for another one any more (Config.MaxMTU). What is
+// sent again is cut anew.
 func (e *Engine) SetMTU(mtu int) error {
 	if mtu < handshake.MinMTU {
 		return &ConfigError{Field: "MTU", Reason: "below the minimum of 228"}
@@ -289,7 +302,7 @@ func (e *Engine) SetMTU(mtu int) error {
 			return &ConfigError{Field: "MTU", Reason: "too small beside the peer's connection ID"}
 		}
 	}
-	e.mtu, e.exactMTU = mtu, true
+	e.mtu, e.exactMTU, e.search = mtu, true, nil
 	return nil
 }
 

@@ -112,10 +112,13 @@ func (w *writeEpoch) size(n int) int {
 	return header + w.sealer.SealedLen(max(n, w.least)+w.typeLen())
 }
 
-// room is the most payload that a record of n bytes can have; negative if it
-// can't have any.
-func (w *writeEpoch) room(n int) int {
-	n -= w.header(w.form())
+// room is the most payload that a record of n bytes can have, where another may follow;
+// negative if it can't have any.
+func (w *writeEpoch) room(n int) int { return w.roomBehind(w.form(), n) }
+
+// roomBehind is room where the form of the header is given.
+func (w *writeEpoch) roomBehind(f form, n int) int {
+	n -= w.header(f)
 	if w.sealer == nil {
 		return n
 	}

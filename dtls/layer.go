@@ -38,7 +38,7 @@ func (l *layer) Send(m handshake.Message) {
 // RFC 9147 5.8.2 [4]
 func (l *layer) beginFlight(level uint64) {
 	l.flight.Clear()
-	l.flushed, l.switched, l.repeats = false, false, 0
+	l.flushed, l.switched, l.repeats, l.largest = false, false, 0, 0
 	l.backoff.Reset()
 	l.measure.begin()
 	l.writes = slices.DeleteFunc(l.writes, func(w *writeEpoch) bool {
@@ -146,6 +146,7 @@ func (l *layer) Trace(v Event) { (*Engine)(l).trace(v) }
 func (l *layer) Finish() {
 	l.stats.complete(l.now)
 	(*Engine)(l).finishEarly()
+	(*Engine)(l).beginSearch()
 	if !l.flushed {
 		l.answer()
 		return

@@ -231,7 +231,7 @@ func (e *Engine) receiveReturnRoutability(n protocol.RecordNumber, body []byte) 
 		p.answer(c)
 		return nil
 	}
-	if p.check == nil || !slices.Contains(p.check.challenges, c) {
+	if kind == pathResponse && e.answeredPath(c) || p.check == nil || !slices.Contains(p.check.challenges, c) {
 		return nil
 	}
 	switch {
@@ -271,6 +271,9 @@ func (e *Engine) move(to Path) {
 		e.paths.moved(from, to)
 	}
 	e.stats.count(moved)
+	if e.searches() {
+		e.searchFrom(min(firstMTU(e.config), e.search.Most))
+	}
 	if e.version.Is13() {
 		e.rotate() // as far as it goes
 	}
@@ -346,12 +349,21 @@ func (e *Engine) transmitCheck(d datagram) (n int, to Path) {
 		}
 		p.check.sent += size
 	}
-	if d.room(w) < 1+cookieSize {
+	d.addStatement(s)
+	if d.n == 0 {
 		return 0, Path{}
+	}
+	return d.n, s.to
+}
+
+// addStatement writes a return_routability_check, if it fits.
+func (d *datagram) addStatement(s statement) {
+	w := d.e.newest()
+	if d.room(w) < 1+cookieSize {
+		return
 	}
 	b := d.payload(w)
 	b[0] = s.kind
 	copy(b[1:], s.cookie[:])
 	d.finish(w, protocol.ReturnRoutability, 1+cookieSize)
-	return d.n, s.to
 }

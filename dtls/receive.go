@@ -434,6 +434,7 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 	e.flight.Acked(numbers)
 	if n.Epoch > 0 { // else anybody may have written it, as soon as he likes
 		e.measureACK(numbers)
+		e.answeredRecords(numbers)
 	}
 	if e.flight.Empty() || !e.flight.Done() {
 		return nil

@@ -165,7 +165,7 @@ func (d *side) did(err error) {
 
 // transmit gives the link all that the Engine has to send.
 func (d *side) transmit() {
-	buf := make([]byte, 1500)
+	buf := make([]byte, max(1500, d.config.MaxMTU))
 	sent := len(d.s.sent)
 	for n, to := d.TransmitTo(buf); n > 0; n, to = d.TransmitTo(buf) {
 		if d.s.send(d, buf[:n], to); len(d.s.sent) > sent+1000 {

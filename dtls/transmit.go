@@ -12,7 +12,7 @@ import (
 
 // Pending reports whether Transmit has something to give.
 func (e *Engine) Pending() bool {
-	return e.speaks() || e.checksPath()
+	return e.speaks() || e.checksPath() || e.probes()
 }
 
 // speaks reports whether there is something for the path that we write to.
@@ -32,7 +32,7 @@ func (e *Engine) unsent() bool {
 
 // Transmit writes the next datagram into buf and returns its length, or 0 when
 // there is none: ACKs, as much of the flight as fits, and last an alert. buf
-// should have room for the MTU.
+// should have room for the MTU, and for Config.MaxMTU if that is set.
 func (e *Engine) Transmit(buf []byte) int {
 	n, _ := e.TransmitTo(buf)
 	return n
@@ -48,7 +48,7 @@ func (e *Engine) transmitBefore(buf []byte) (n int, to Path) {
 }
 
 // transmit packs one datagram: what checks a path, which goes where it says, or
-// what else there is to say, to the path that we write to.
+// what else there is to say, to the path that we write to, and last what probes that.
 //
 // RFC 9147 4 [6], 4.3 [3]
 func (e *Engine) transmit(d datagram) (n int, to Path) {
@@ -56,10 +56,15 @@ func (e *Engine) transmit(d datagram) (n int, to Path) {
 		n, to = e.transmitCheck(datagram{e: e, buf: d.buf[:min(len(d.buf), e.mtu)], followed: d.followed})
 	}
 	if n == 0 && e.speaks() {
+		d := d
 		d.buf = d.buf[:min(len(d.buf), e.datagramSize(), e.budget.left())]
 		d.pack()
 		n, to = d.n, e.paths.current
 		e.budget.send(n)
+		e.largest = max(e.largest, n)
+	}
+	if n == 0 && !d.followed && e.probes() {
+		n, to = e.transmitProbe(d.buf), e.paths.current
 	}
 	switch {
 	case d.followed:
@@ -98,6 +103,7 @@ type datagram struct {
 	buf      []byte // of the size that it may have
 	n        int    // bytes so far
 	followed bool   // by a record of somebody else's, maybe
+	full     bool   // zeros fill what its record leaves
 }
 
 func (d *datagram) pack() {
@@ -131,7 +137,11 @@ func (d *datagram) finish(w *writeEpoch, kind protocol.ContentType, n int) bool 
 	if d.ends() {
 		f = w.lastForm() // the payload moves ahead, where there is no length
 	}
-	size, err := w.finish(b, f, kind, payload, d.e.padding(w, n, len(b)))
+	zeros := d.e.padding(w, n, len(b))
+	if d.full {
+		zeros = min(w.roomBehind(f, len(b)), d.e.machine.SendLimit(w.number)) - n
+	}
+	size, err := w.finish(b, f, kind, payload, zeros)
 	if err != nil {
 		if d.e.err == nil {
 			d.e.fail(err)

@@ -15,7 +15,8 @@ import (
 // more data goes into the same datagram, if buf and the MTU have room for it. Write
 // fails before the association is open, after Close, with ErrEarlyDataRejected until
 // ForgetEarlyData, with ErrNotReserved, and with ErrTooLong if the record doesn't fit
-// into buf or p is longer than ConnectionState.MaxPlaintext.
+// into buf or p is longer than ConnectionState.MaxPlaintext, or with Config.MaxMTU than
+// PathMTU.Data.
 //
 // RFC 9147 4.4 [4]; RFC 9846 2 [2]
 func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
@@ -31,8 +32,11 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errClosed
 	case e.machine.EarlyRejected():
 		return 0, ErrEarlyDataRejected
-	case size > len(buf) || len(p) > e.machine.SendLimit(w.number):
+	case size > len(buf) || len(p) > e.machine.SendLimit(w.number), e.search != nil && len(p) > e.capacity():
 		return 0, ErrTooLong
+	}
+	if e.search != nil {
+		e.search.Use()
 	}
 	e.now = now
 	first := 0

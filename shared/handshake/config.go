@@ -482,9 +482,29 @@ type Config struct {
 	// --- Datagrams; TLS ignores these
 
 	// MTU is the largest UDP payload to send, in bytes, from 228. Zero means
-	// 1200, lowered after repeated timeouts; a value set here is kept exactly.
-	// Ignored by TLS.
+	// 1200, lowered after repeated timeouts; a value set here is kept exactly, or
+	// with MaxMTU until the handshake is complete. Ignored by TLS.
 	MTU int
+
+	// MaxMTU lets this side find out how large datagrams to the peer may be: the largest
+	// UDP payload to try, from MTU to 65507, as 1472 for Ethernet and IPv4. When the
+	// handshake is complete it probes the path with padded records (RFC 8899), from MTU
+	// on, and as long as something is written it asks every 30 seconds whether what it
+	// found still arrives, and after ten minutes whether more does. PathMTU says what came
+	// of it; Write then takes no more than fits into one such datagram, and our datagrams
+	// go out with the don't-fragment bit, a Listener's by its own Config. Zero probes
+	// nothing.
+	//
+	// The peer has to answer. If it knows return routability checks (RFC 9853), which
+	// this option offers and accepts along with empty connection IDs where ConnectionIDs
+	// is nil, it answers one small record; in 1.2 it must have given us a connection ID,
+	// too. Every other peer of 1.3 is asked by a KeyUpdate per probe, unless
+	// DisableKeyUpdate or Store is set. Warning: a KeyUpdate that nobody answers ends the
+	// association, as every flight does; it goes only to a peer that was heard since the
+	// last one. All other peers of 1.2 can't be asked, and nor can anybody through a UDP
+	// socket of a system that has no such bit: then PathMTU says MTUUnprobed. Over another
+	// link, what fragments nothing is the application's to know. Ignored by TLS.
+	MaxMTU int
 
 	// ShortRecordHeaders writes the records of 1.3 with 8 bits of their number instead
 	// of 16, and without a length at the end of a datagram (RFC 9147 4): 3 bytes

@@ -39,11 +39,12 @@ type identity struct {
 	awaited   bool     // our request is not answered yet
 }
 
-// asksConnectionIDs reports whether this side uses connection IDs at all.
+// asksConnectionIDs reports whether this side uses connection IDs at all. Who probes the
+// path has none to give, but wants the return routability checks that come with them.
 //
 // RFC 9147 5.1 [11]
 func (m *Machine) asksConnectionIDs() bool {
-	return m.transport == protocol.Datagram && m.config.ConnectionIDs != nil
+	return m.transport == protocol.Datagram && (m.config.ConnectionIDs != nil || m.config.MaxMTU != 0)
 }
 
 // newConnectionID makes an ID of ours. Nil or empty: there is none to give, as by a

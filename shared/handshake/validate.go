@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -87,6 +88,8 @@ func (c *Config) validate(role Role, t protocol.Transport) error {
 		return unusable("PSKIdentityHint", "longer than 65535 bytes")
 	case t == protocol.Datagram && c.MTU != 0 && (c.MTU < MinMTU || c.MTU > 65507):
 		return unusable("MTU", "%d is outside %d to 65507", c.MTU, MinMTU)
+	case t == protocol.Datagram && c.MaxMTU != 0 && (c.MaxMTU < cmp.Or(c.MTU, DefaultMTU) || c.MaxMTU > 65507):
+		return unusable("MaxMTU", "%d is outside the MTU, %d, to 65507", c.MaxMTU, cmp.Or(c.MTU, DefaultMTU))
 	case t == protocol.Stream && c.MaxSendFragment != 0 && (c.MaxSendFragment < 512 || c.MaxSendFragment > 1<<14):
 		return unusable("MaxSendFragment", "%d is outside 512 to 16384", c.MaxSendFragment)
 	case c.SessionTickets < 0 || c.SessionTickets > 255:
