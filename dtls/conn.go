@@ -83,6 +83,9 @@ func Server(link net.Conn, config *Config) (*Conn, error) {
 func newConn(l link, e *Engine, a *alarms) *Conn {
 	c := &Conn{link: l, engine: e, config: e.config, role: e.machine.Role(), alarms: a}
 	c.turn.L = &c.mu
+	if e.search != nil && !l.keepWhole() {
+		e.search = nil
+	}
 	if f := c.config.LoggerFactory; f != nil {
 		c.log = f.NewLogger("dtls")
 	}

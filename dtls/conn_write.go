@@ -72,10 +72,12 @@ func (c *Conn) handshakeToWrite() error {
 }
 
 // lost counts an error of sending data that is a loss like any other, and returns others.
+// Where the MTU is searched for, no data is too large: what the system says so of was
+// a probe, before it.
 //
 // RFC 9147 4.4 [7]
 func (c *Conn) lost(err error) error {
-	if err == nil || tooBig(err) || !transient(err) {
+	if err == nil || tooBig(err) && !c.engine.searches() || !transient(err) {
 		return err
 	}
 	c.engine.stats.count(linkFailed)

@@ -25,6 +25,9 @@ type link interface {
 	// wake lets a receive that waits, or the next one, return an empty packet, unless
 	// there is a datagram.
 	wake()
+	// keepWhole sees to it that nobody fragments what is sent, as far as that can be told;
+	// false: somebody may.
+	keepWhole() bool
 	// netConn is the link as a net.Conn: for addresses, deadlines and Close.
 	netConn() net.Conn
 	// setReadDeadline ends a receive that waits.
@@ -173,6 +176,14 @@ func (l *connLink) awoke(err error) bool {
 	}
 	l.woken = false
 	return l.conn.SetReadDeadline(l.deadline) == nil
+}
+
+func (l *connLink) keepWhole() bool {
+	udp, _ := l.conn.(*net.UDPConn)
+	if c, ok := l.conn.(*packetConn); ok {
+		udp = c.udp
+	}
+	return udp == nil || keepWhole(udp)
 }
 
 func (l *connLink) netConn() net.Conn { return l.conn }

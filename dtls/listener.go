@@ -21,6 +21,7 @@ import (
 type Listener struct {
 	config  *Config
 	socket  *socket
+	whole   bool // nobody fragments what the socket sends
 	greeter greeter
 	accepts chan *Conn
 	done    chan struct{} // closed by Close
@@ -108,7 +109,9 @@ func newListener(pc net.PacketConn, config *Config) *Listener {
 
 // makeListener is newListener, without the goroutine that reads.
 func makeListener(pc net.PacketConn, config *Config) *Listener {
+	udp, _ := pc.(*net.UDPConn)
 	return &Listener{
+		whole:      config.MaxMTU != 0 && (udp == nil || keepWhole(udp)),
 		config:     config,
 		socket:     newSocket(pc),
 		greeter:    newGreeter(config, time.Now()),

@@ -138,3 +138,24 @@ func TestMTUOfLastFlightIsLowered(t *testing.T) {
 		t.Errorf("the flight has %d bytes and would have got through anyway", largest)
 	}
 }
+
+// A path that drops what is larger, without a word, delays the handshake and doesn't end
+// it, in either direction and whatever its flights have.
+//
+// RFC 9147 4.4 [13]
+func TestBlackHole(t *testing.T) {
+	for _, c := range append(slices.Clone(settings), setting{"1.3, hybrid, client certificate", together(hybrid, clientAuth)}) {
+		for _, path := range []int{268, 548, 1172, 1252} { // of links of 296, 576, 1200 and 1280 bytes
+			client, server := with(c.change)
+			s := simulate(t, 1, client, server, carrying(&path))
+			if err := s.run(s.open); err != nil {
+				t.Fatalf("%s, %d bytes: %v", c.name, path, err)
+			}
+			if took := s.now.Sub(epochOfSimulation); took > 25*time.Second || took > handshake.DefaultHandshakeTimeout {
+				t.Errorf("%s, %d bytes: it took %v", c.name, path, took)
+			}
+			s.settle()
+			s.exchange()
+		}
+	}
+}

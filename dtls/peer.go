@@ -141,6 +141,8 @@ func (p *peer) mute() error {
 	}
 }
 
+func (p *peer) keepWhole() bool { return p.listener.whole }
+
 func (p *peer) netConn() net.Conn { return p }
 
 func (p *peer) setReadDeadline(t time.Time) error {

@@ -147,10 +147,12 @@ func (s *Search) Arrived(size int, now time.Time) {
 // probe is enough.
 func (s *Search) next(now time.Time) {
 	switch {
-	case s.size >= s.Most || s.tooLarge-s.size <= gain:
+	case s.size >= s.Most:
 		s.rest(now)
 	case s.tooLarge > s.Most:
 		s.ask(searching, s.Most, now)
+	case s.tooLarge-s.size <= gain:
+		s.rest(now)
 	default:
 		s.ask(searching, (s.size+s.tooLarge)/2, now)
 	}

@@ -1,0 +1,76 @@
+package dtls_test
+
+import (
+	"io"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/godwit-dtls/godwit/dtls"
+)
+
+// A Conn finds what its link carries, be it that larger datagrams are lost or refused, and
+// its Write knows. What the system says of a datagram that isn't too large, as forged ICMP
+// messages would have it, changes nothing.
+func TestConnPathMTU(t *testing.T) {
+	for name, refusal := range map[string]error{"lost": errLost, "refused": syscall.EMSGSIZE} {
+		bothVersions(t, func(t *testing.T, version uint16) {
+			synctest.Test(t, func(t *testing.T) {
+				const path = 1400
+				client, server := configs(t, version)
+				client.MaxMTU, server.MaxMTU = 1472, 1472
+				client.ConnectionIDs, server.ConnectionIDs = dtls.RandomConnectionIDs(4), dtls.RandomConnectionIDs(4)
+				l := newLAN()
+				n := 0
+				l.filter(func(d datagram) error {
+					if n++; len(d.data) > path {
+						return refusal
+					} else if n%5 == 0 && n > 20 {
+						return syscall.EMSGSIZE
+					}
+					return nil
+				})
+				c, s := established(t, l, client, server)
+				go io.Copy(io.Discard, c)
+				go io.Copy(io.Discard, s)
+				for range 100 {
+					for _, conn := range []*dtls.Conn{c, s} {
+						if _, err := conn.Write(make([]byte, conn.PathMTU().Data)); err != nil {
+							t.Fatalf("%s: %v", name, err)
+						}
+						if _, err := conn.Write(make([]byte, conn.PathMTU().Data+1)); err != dtls.ErrTooLong {
+							t.Fatalf("%s: a byte more: %v", name, err)
+						}
+						time.Sleep(time.Second) // virtual
+					}
+				}
+				for _, conn := range []*dtls.Conn{c, s} {
+					if m := conn.PathMTU(); m.State != dtls.MTUFound || m.Datagram > path || m.Datagram <= path-8 {
+						t.Errorf("%s: %+v", name, m)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A Conn that nobody reads or writes has found it too, once the handshake is over, and
+// rests then.
+func TestConnPathMTUUnattended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, dtls.VersionDTLS13)
+		client.MaxMTU = 1472
+		c, s := established(t, newLAN(), client, server)
+		go io.Copy(io.Discard, s)
+		time.Sleep(time.Minute)
+		if m := c.PathMTU(); m.State != dtls.MTUFound || m.Datagram != 1472 {
+			t.Errorf("%+v", m)
+		}
+		sent := c.Stats().DatagramsSent
+		time.Sleep(time.Hour)
+		if n := c.Stats().DatagramsSent - sent; n != 0 {
+			t.Errorf("%d datagrams in an hour of silence", n)
+		}
+	})
+}
