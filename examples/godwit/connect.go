@@ -141,9 +141,9 @@ func (v *conversation) awaitKeys() error {
 
 // send sends all of in, in records that fit the transport.
 func (v *conversation) send(in io.Reader) error {
-	record := make([]byte, v.options.recordSize())
+	record := make([]byte, largestRecord)
 	for {
-		n, err := in.Read(record)
+		n, err := in.Read(record[:v.recordSize()])
 		if n > 0 {
 			if _, err := v.Write(record[:n]); err != nil {
 				return err

@@ -172,15 +172,13 @@ func (v *conversation) end(con *console) {
 	v.report.print(con.out)
 }
 
-// recordSize is how many bytes of application data go into one record: as much
-// as is allowed, or as fits into a datagram of the MTU.
-func (o *options) recordSize() int {
-	const stream, overhead = 1 << 14, 64
-	switch {
-	case o.transport == protocol.Stream:
-		return stream
-	case o.config.MTU != 0:
-		return min(o.config.MTU-overhead, stream)
+// recordSize is how many bytes of application data go into one record now: as much
+// as is allowed, or as fits into a datagram of the path's MTU.
+func (v *conversation) recordSize() int {
+	if c, ok := v.conn.(*dtls.Conn); ok {
+		return c.PathMTU().Data
 	}
-	return handshake.DefaultMTU - overhead
+	return largestRecord
 }
+
+const largestRecord = 1 << 14

@@ -100,6 +100,7 @@ var flagTable = []struct {
 	{all, "groups", "A,B", "key exchange groups, most preferred first", setGroups},
 	{all, "ciphers", "A,B", "cipher suites by their IANA names, most preferred first", setCiphers},
 	{all, "mtu", "BYTES", "largest UDP payload, kept exactly (default 1200, lowered after timeouts)", setMTU},
+	{all, "max-mtu", "BYTES", "find out by probing whether the path carries so much", setMaxMTU},
 	{talks, "record-size", "BYTES", "take no more plaintext in one record, 64 to 16384 (record_size_limit); a client says so only with this", setRecordSize},
 	{connects, "max-fragment", "BYTES", "ask for no larger plaintexts in both directions: 512, 1024, 2048 or 4096 (max_fragment_length)", setMaxFragment},
 	{talks, "no-ems", "", "take 1.2 peers without extended_master_secret", boolean(func(o *options) *bool { return &o.config.InsecureAllowMissingEMS })},
@@ -320,6 +321,11 @@ func between(value string, low, high int) (int, error) {
 
 func setMTU(o *options, value string) (err error) {
 	o.config.MTU, err = between(value, 228, 65507)
+	return err
+}
+
+func setMaxMTU(o *options, value string) (err error) {
+	o.config.MaxMTU, err = between(value, 228, 65507)
 	return err
 }
 
