@@ -131,7 +131,7 @@ func (c *Conn) pollLater() {
 	case c.pollAt.IsZero() && !c.waiting.Load():
 		c.pollAt = time.Now().Add(pollInterval)
 		c.schedule()
-	case c.engine.needsStore(), c.engine.search != nil:
+	case c.engine.needsStore(), c.engine.searches():
 		c.schedule()
 	}
 }

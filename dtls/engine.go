@@ -220,7 +220,7 @@ func (e *Engine) Deadline() time.Time {
 
 // busy reports whether there is something to send or to store, or Deadline may be set.
 func (e *Engine) busy() bool {
-	return e.err != nil || e.Pending() || e.backoff.Armed() || !e.ackSince.IsZero() || e.paths.check != nil || e.reserve != nil || e.search != nil
+	return e.err != nil || e.Pending() || e.backoff.Armed() || !e.ackSince.IsZero() || e.paths.check != nil || e.reserve != nil || e.searches()
 }
 
 // earlier is the first of two times, as far as they are set.

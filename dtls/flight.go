@@ -21,6 +21,10 @@ func (e *Engine) StartRetransmitTimer(now time.Time) {
 	if e.manual {
 		e.manual = false
 		e.restartTimer(now)
+		if e.machine.Open() && !e.searches() {
+			e.now = now
+			e.beginSearch() // KeyUpdates are repeated now
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"cmp"
 	"crypto/rand"
 	"slices"
 	"time"
@@ -63,11 +64,11 @@ func (e *Engine) PathMTU() PathMTU {
 		return m
 	}
 	m.Data = e.capacity()
-	switch s := e.search; {
-	case s == nil && e.config.MaxMTU == 0:
-	case s == nil || e.probeKind() == noProbe:
+	switch {
+	case e.config.MaxMTU == 0:
+	case !e.searches() || e.probeKind() == noProbe:
 		m.State = MTUUnprobed
-	case s.Found():
+	case e.search.Found():
 		m.State = MTUFound
 	default:
 		m.State = MTUSearching
@@ -86,7 +87,6 @@ func (e *Engine) capacity() int {
 type search struct {
 	pathmtu.Search
 	asked []probe // of the size that is asked about, in a row
-	heard uint64  // the record number of the peer's that was expected when the last one went out
 }
 
 // A probe is how we know its answer, of which there is one or the other.
@@ -119,20 +119,18 @@ func (e *Engine) probeKind() probeKind {
 // lastProbeEpoch leaves half of the epochs to those who need new keys.
 const lastProbeEpoch = handshake.MaxEpoch / 2
 
-// beginSearch begins to search, from what the handshake has come to.
+// beginSearch begins to search, from what the handshake has come to, if that is of use.
 func (e *Engine) beginSearch() {
-	s := e.search
-	if s == nil {
+	if e.search == nil || e.probeKind() == noProbe {
 		return
 	}
 	w := e.newest()
-	s.Least, s.Most = handshake.MinMTU, min(e.config.MaxMTU, w.size(e.machine.SendLimit(w.number)))
-	if e.probeKind() == noProbe || s.Most < e.mtu {
-		e.search = nil
+	most := min(e.config.MaxMTU, w.size(e.machine.SendLimit(w.number)))
+	if most < e.mtu {
 		return
 	}
-	s.Base = e.mtu
-	s.Start(e.now)
+	e.search.Least, e.search.Base, e.search.Most = handshake.MinMTU, e.mtu, most
+	e.search.Start(e.now)
 }
 
 // searches reports whether the MTU is what the search says.
@@ -149,7 +147,7 @@ func (e *Engine) searchFrom(mtu int) {
 
 // probes reports whether a probe is due that can go out.
 func (e *Engine) probes() bool {
-	if e.search == nil || !e.mayProbe() {
+	if !e.searches() || !e.mayProbe() {
 		return false
 	}
 	_, due := e.search.Due(e.now)
@@ -157,26 +155,19 @@ func (e *Engine) probes() bool {
 }
 
 // mayProbe reports whether a probe can go out now. In 1.3 the peer may not have the keys
-// yet that our last flight gives it; a KeyUpdate that gets no answer would be the end, and
-// goes only to who was heard since the last one.
+// yet that our last flight gives it, and there is one KeyUpdate at a time.
 func (e *Engine) mayProbe() bool {
 	if e.err != nil || !e.machine.Open() || e.closing.sent || e.closing.received || e.paths.check != nil || e.newest().exhausted() {
 		return false
 	}
-	if e.version.Is13() && e.Outstanding() {
-		return false
-	}
-	return e.probeKind() == challengeProbe || e.probeKind() == updateProbe && e.expects() != e.search.heard
+	return e.probeKind() != noProbe && !(e.version.Is13() && e.Outstanding())
 }
-
-// expects is the record number that is next in the newest epoch of the peer's.
-func (e *Engine) expects() uint64 { return e.reads[len(e.reads)-1].expects() }
 
 // probeDeadline is when the search goes on. A probe that can't be sent is not waited
 // for.
 func (e *Engine) probeDeadline() time.Time {
 	s := e.search
-	if s == nil || e.err != nil || !s.Awaits() && !e.mayProbe() {
+	if !e.searches() || e.err != nil || !s.Awaits() && !e.mayProbe() {
 		return time.Time{}
 	}
 	return s.Deadline()
@@ -195,29 +186,32 @@ func (e *Engine) expireProbe() {
 //
 // RFC 9853 5.3 [1]
 func (e *Engine) transmitProbe(buf []byte) int {
-	size, _ := e.search.Due(e.now)
-	wait := max(leastProbeTime, e.backoff.Timeout())
-	if len(buf) < size {
-		e.search.Sent(size, e.now, wait)
-		return 0
+	s, p := e.search, probe{}
+	size, _ := s.Due(e.now)
+	if size <= len(buf) {
+		p = e.writeProbe(datagram{e: e, buf: buf[:size], full: true})
 	}
-	d := datagram{e: e, buf: buf[:size], full: true}
-	var p probe
+	s.Sent(cmp.Or(p.size, size), e.now, max(leastProbeTime, e.backoff.Timeout()))
+	s.asked = slices.DeleteFunc(s.asked, func(q probe) bool { return q.size != p.size })
+	if p.size > 0 {
+		s.asked = append(s.asked, p)
+	}
+	return p.size
+}
+
+// writeProbe writes one that fills the datagram, but for what there is no size of (with
+// CBC), or none where the KeyUpdate has to wait.
+func (e *Engine) writeProbe(d datagram) (p probe) {
 	if e.probeKind() == challengeProbe {
 		rand.Read(p.cookie[:]) // never fails
 		d.addStatement(statement{kind: pathChallenge, cookie: p.cookie})
 	} else {
-		w := e.newest()
-		p.record = protocol.RecordNumber{Epoch: w.number, Sequence: w.next}
-		e.search.heard = e.expects()
-		e.KeyUpdate(message.NotRequested, e.now) // where it isn't possible any more, nothing goes out
+		p.record = e.newest().nextNumber()
+		e.KeyUpdate(message.NotRequested, e.now) // its error is the Engine's, or ends nothing
 		d.addFlight()
 	}
 	p.size = d.n
-	e.search.Sent(p.size, e.now, wait)
-	earlier := slices.DeleteFunc(e.search.asked, func(q probe) bool { return q.size != p.size })
-	e.search.asked = append(earlier, p)
-	return d.n
+	return p
 }
 
 // leastProbeTime is PROBE_TIMER where the round trip is shorter. RFC 8899 5.1.1 would have
@@ -243,7 +237,7 @@ func (e *Engine) answered(is func(probe) bool) bool {
 
 // answeredPath takes a path_response for the answer to a probe, if it is one.
 func (e *Engine) answeredPath(c cookie) bool {
-	return e.paths.from == e.paths.current && e.answered(func(p probe) bool { return p.record.Epoch == 0 && p.cookie == c })
+	return e.paths.from.Remote == e.paths.current.Remote && e.answered(func(p probe) bool { return p.record.Epoch == 0 && p.cookie == c })
 }
 
 // answeredRecords takes an ACK for the answer to a probe, if it is one.

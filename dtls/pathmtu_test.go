@@ -28,7 +28,9 @@ func answering(_, server *Config) { server.MaxMTU = 65507 }
 var probers = []setting{
 	{"1.3, path_challenge", answering},
 	{"1.3, path_challenge, connection IDs", identified(4, 8)},
+	{"1.3, path_challenge, connection ID of the client's", together(answering, func(client, _ *Config) { client.ConnectionIDs = RandomConnectionIDs(4) })},
 	{"1.3, path_challenge, short headers", together(answering, shortHeaders)},
+	{"1.3, path_challenge, Store", together(answering, keeping)},
 	{"1.3, KeyUpdate", together()},
 	{"1.3, KeyUpdate, short headers, CCM", together(shortHeaders, cipherSuite(TLS_AES_128_CCM_SHA256))},
 	{"1.2, path_challenge", together(only12, identified(4, 8))},
@@ -233,6 +235,7 @@ func TestPathMTUUnprobed(t *testing.T) {
 		"1.2, no ID on ours":    together(only12, identified(4, 0)),
 		"1.2, NoPathCheck":      together(only12, identified(4, 8), pathCheckOf(NoPathCheck)),
 		"1.3, DisableKeyUpdate": func(client, _ *Config) { client.DisableKeyUpdate = true },
+		"1.3, Store":            keeping,
 		"1.3, small records":    recordSizeLimit(1000, 1000),
 	} {
 		path := 9000
@@ -283,12 +286,56 @@ func TestPathMTUData(t *testing.T) {
 			s.settle()
 			for range fullNumbers + 1 {
 				m := s.client.PathMTU()
-				n, err := s.client.Write(make([]byte, 2048), make([]byte, m.Data), s.now)
-				if err != nil || n > m.Datagram || m.Datagram-n > 16 {
-					t.Fatalf("%s: %+v, and a datagram of %d bytes, %v", p.name, m, n, err)
+				if n := len(s.client.seal(string(make([]byte, m.Data)))); n > m.Datagram || m.Datagram-n > 16 {
+					t.Fatalf("%s: %+v, and a datagram of %d bytes", p.name, m, n)
 				}
 			}
 		}
+	}
+}
+
+// Whose flights others repeat sends no KeyUpdate that nobody repeats, until the timer does.
+func TestPathMTUWithoutTimer(t *testing.T) {
+	client, server := with(maxMTU(1472))
+	s := simulate(t, 1, client, server, func(s *simulation) { s.client.StopRetransmitTimer() })
+	s.settle()
+	if m := s.client.PathMTU(); m.State != MTUUnprobed || s.client.Stats().KeyUpdatesSent != 0 {
+		t.Errorf("%+v, %d KeyUpdates", m, s.client.Stats().KeyUpdatesSent)
+	}
+	s.client.StartRetransmitTimer(s.now)
+	s.client.did(nil)
+	s.settle()
+	s.expectMTU(1472)
+}
+
+// A KeyUpdate goes to nobody who hasn't acknowledged the last one.
+func TestPathMTUOfSilentPeer(t *testing.T) {
+	path := 1472
+	s := searched(t, &path, maxMTU(1472))
+	s.settle()
+	sent := s.client.Stats().KeyUpdatesSent
+	for range 10 { // the server says nothing
+		s.client.post("a word")
+		s.advance(pathmtu.Confirm)
+	}
+	s.settle()
+	if n := s.client.Stats().KeyUpdatesSent - sent; n < 9 { // but it acknowledges
+		t.Errorf("%d KeyUpdates", n)
+	}
+	path = 0
+	updates := len(s.sent)
+	for range 10 {
+		s.client.post("a word")
+		s.advance(time.Second)
+	}
+	large := 0
+	for _, p := range s.sent[updates:] {
+		if len(p.data) > 1000 {
+			large++
+		}
+	}
+	if large > 1 {
+		t.Errorf("%d probes into the void", large)
 	}
 }
 

@@ -32,10 +32,10 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, errClosed
 	case e.machine.EarlyRejected():
 		return 0, ErrEarlyDataRejected
-	case size > len(buf) || len(p) > e.machine.SendLimit(w.number), e.search != nil && len(p) > e.capacity():
+	case size > len(buf) || len(p) > e.machine.SendLimit(w.number), e.searches() && len(p) > e.capacity():
 		return 0, ErrTooLong
 	}
-	if e.search != nil {
+	if e.searches() {
 		e.search.Use()
 	}
 	e.now = now

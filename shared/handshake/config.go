@@ -500,10 +500,10 @@ type Config struct {
 	// is nil, it answers one small record; in 1.2 it must have given us a connection ID,
 	// too. Every other peer of 1.3 is asked by a KeyUpdate per probe, unless
 	// DisableKeyUpdate or Store is set. Warning: a KeyUpdate that nobody answers ends the
-	// association, as every flight does; it goes only to a peer that was heard since the
-	// last one. All other peers of 1.2 can't be asked, and nor can anybody through a UDP
-	// socket of a system that has no such bit: then PathMTU says MTUUnprobed. Over another
-	// link, what fragments nothing is the application's to know. Ignored by TLS.
+	// association, as every flight does. Peers of 1.2 without those checks can't be asked,
+	// and nobody through a UDP socket where the system has no such bit for it, as outside of
+	// Linux: then PathMTU says MTUUnprobed. That other links fragment nothing is for the
+	// application to see to. Ignored by TLS.
 	MaxMTU int
 
 	// ShortRecordHeaders writes the records of 1.3 with 8 bits of their number instead
