@@ -34,6 +34,7 @@ func TestConnPathMTU(t *testing.T) {
 				c, s := established(t, l, client, server)
 				go io.Copy(io.Discard, c)
 				go io.Copy(io.Discard, s)
+				best := map[*dtls.Conn]int{}
 				for range 100 {
 					for _, conn := range []*dtls.Conn{c, s} {
 						if _, err := conn.Write(make([]byte, conn.PathMTU().Data)); err != nil {
@@ -42,6 +43,10 @@ func TestConnPathMTU(t *testing.T) {
 						if _, err := conn.Write(make([]byte, conn.PathMTU().Data+1)); err != dtls.ErrTooLong {
 							t.Fatalf("%s: a byte more: %v", name, err)
 						}
+						if m := conn.PathMTU(); m.Datagram < best[conn] {
+							t.Fatalf("%s: %+v, was %d", name, m, best[conn])
+						}
+						best[conn] = conn.PathMTU().Datagram
 						time.Sleep(time.Second) // virtual
 					}
 				}

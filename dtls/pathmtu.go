@@ -157,7 +157,7 @@ func (e *Engine) probes() bool {
 // mayProbe reports whether a probe can go out now. In 1.3 the peer may not have the keys
 // yet that our last flight gives it, and there is one KeyUpdate at a time.
 func (e *Engine) mayProbe() bool {
-	if e.err != nil || !e.machine.Open() || e.closing.sent || e.closing.received || e.paths.check != nil || e.newest().exhausted() {
+	if e.err != nil || !e.machine.Open() || e.closing.sent || e.closing.received || e.newest().exhausted() {
 		return false
 	}
 	return e.probeKind() != noProbe && !(e.version.Is13() && e.Outstanding())
@@ -237,7 +237,7 @@ func (e *Engine) answered(is func(probe) bool) bool {
 
 // answeredPath takes a path_response for the answer to a probe, if it is one.
 func (e *Engine) answeredPath(c cookie) bool {
-	return e.paths.from.Remote == e.paths.current.Remote && e.answered(func(p probe) bool { return p.record.Epoch == 0 && p.cookie == c })
+	return e.answered(func(p probe) bool { return p.cookie == c })
 }
 
 // answeredRecords takes an ACK for the answer to a probe, if it is one.

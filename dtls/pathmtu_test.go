@@ -183,6 +183,9 @@ func TestPathMTUSilence(t *testing.T) {
 		if s.converse(3*time.Minute, func() bool { return s.client.PathMTU().Datagram < handshake.DefaultMTU }) < 3*time.Minute {
 			t.Errorf("%s: on a path that is dead: %+v", p.name, s.client.PathMTU())
 		}
+		if n := len(s.client.search.asked); n > 3 {
+			t.Errorf("%s: %d answers are awaited", p.name, n)
+		}
 		path = 1400
 		s.converse(2*time.Minute, func() bool { m := s.client.PathMTU(); return m.State == MTUFound && m.Datagram > 1390 })
 		s.expectMTU(1400)
@@ -336,6 +339,36 @@ func TestPathMTUOfSilentPeer(t *testing.T) {
 	}
 	if large > 1 {
 		t.Errorf("%d probes into the void", large)
+	}
+}
+
+// Who gives Transmit a smaller buffer finds no more than fits.
+func TestPathMTUSmallBuffer(t *testing.T) {
+	path := 9000
+	s := searched(t, &path, answering, maxMTU(1472))
+	s.client.room = 1400
+	s.settle()
+	s.expectMTU(1400)
+}
+
+// There are no probes once one side has said goodbye.
+func TestPathMTUClosed(t *testing.T) {
+	for _, p := range probers {
+		path := 1400
+		s := searched(t, &path, p.change, maxMTU(1472))
+		s.settle()
+		s.client.post("a word")
+		s.server.Close(s.now)
+		s.server.did(nil)
+		s.advance(latency)
+		closed := s.now
+		s.advance(time.Minute)
+		s.client.Close(s.now)
+		s.client.did(nil)
+		s.advance(time.Minute)
+		if n := s.probesFrom(closed); n > 0 {
+			t.Errorf("%s: %d probes", p.name, n)
+		}
 	}
 }
 

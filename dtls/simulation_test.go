@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/tls"
@@ -51,6 +52,7 @@ type side struct {
 	doneAt time.Time
 	err    error
 	at     Path // where the peer sees it
+	room   int  // of the buffer for its datagrams; zero: enough
 }
 
 // A parcel is one datagram.
@@ -165,7 +167,7 @@ func (d *side) did(err error) {
 
 // transmit gives the link all that the Engine has to send.
 func (d *side) transmit() {
-	buf := make([]byte, max(1500, d.config.MaxMTU))
+	buf := make([]byte, cmp.Or(d.room, max(1500, d.config.MaxMTU)))
 	sent := len(d.s.sent)
 	for n, to := d.TransmitTo(buf); n > 0; n, to = d.TransmitTo(buf) {
 		if d.s.send(d, buf[:n], to); len(d.s.sent) > sent+1000 {
