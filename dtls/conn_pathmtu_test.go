@@ -22,11 +22,13 @@ func TestConnPathMTU(t *testing.T) {
 				client.MaxMTU, server.MaxMTU = 1472, 1472
 				client.ConnectionIDs, server.ConnectionIDs = dtls.RandomConnectionIDs(4), dtls.RandomConnectionIDs(4)
 				l := newLAN()
-				n := 0
+				forged := time.Now()
 				l.filter(func(d datagram) error {
-					if n++; len(d.data) > path {
+					switch {
+					case len(d.data) > path:
 						return refusal
-					} else if n%5 == 0 && n > 20 {
+					case time.Since(forged) > 5*time.Second: // of the three probes of a size one, at most
+						forged = time.Now()
 						return syscall.EMSGSIZE
 					}
 					return nil
