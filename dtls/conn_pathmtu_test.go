@@ -81,3 +81,35 @@ func TestConnPathMTUUnattended(t *testing.T) {
 		}
 	})
 }
+
+// A Conn that is served searches on the goroutine that reads for all.
+func TestServePathMTU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const path = 4000
+		client, server := configs(t, dtls.VersionDTLS13)
+		client.MaxMTU, server.MaxMTU = 8972, 8972
+		l := newLAN()
+		l.filter(func(d datagram) error {
+			if len(d.data) > path {
+				return errLost
+			}
+			return nil
+		})
+		s := serving(listenLAN(t, l, server))
+		c := dialLAN(t, l, clientAddr, s.Addr(), client)
+		for range 60 {
+			send(t, c, c, "an echo")
+			time.Sleep(time.Second) // virtual
+		}
+		synctest.Wait()
+		for served := range s.conns {
+			for _, conn := range []*dtls.Conn{c, served} {
+				if m := conn.PathMTU(); m.State != dtls.MTUFound || m.Datagram > path || m.Datagram <= path-8 {
+					t.Errorf("%+v", m)
+				}
+			}
+		}
+		c.Close()
+		s.stop(t)
+	})
+}
