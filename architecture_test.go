@@ -26,7 +26,6 @@ var layers = []struct {
 }{
 	{"replay", []string{"shared/wire"}},
 	{"fragment", []string{"shared/wire"}},
-	{"pathmtu", nil},
 	{"retransmit", []string{"shared/protocol", "shared/wire"}},
 	{"shared/protocol", nil},
 	{"shared/alert", nil},
@@ -41,10 +40,11 @@ var layers = []struct {
 	{"shared/session", []string{"shared/protocol", "shared/suite", "shared/wire"}},
 	{"shared/ech", []string{"shared/alert", "shared/message", "shared/protocol", "shared/wire"}},
 	{"shared/handshake", []string{"shared/alert", "shared/cert", "shared/connectionid", "shared/ech", "shared/keys", "shared/message", "shared/protocol", "shared/session", "shared/suite", "shared/wire"}},
+	{"shared/pathmtu", nil},
 	{"shared/qlog", []string{"shared/handshake"}},
 	{"shared/mealy", nil}, // for tests
 	{"shared/rogue", []string{"shared/alert", "shared/handshake", "shared/protocol"}}, // for tests
-	{"dtls", []string{"fragment", "pathmtu", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/pathmtu", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"docs/requirements", nil},
 }

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/godwit-dtls/godwit/pathmtu"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/message"
+	"github.com/godwit-dtls/godwit/shared/pathmtu"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/godwit-dtls/godwit/pathmtu"
 	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/pathmtu"
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
