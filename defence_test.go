@@ -155,7 +155,7 @@ var defences = []defence{
 	{test: "dtls.TestPitfallClaimedLengthsInOneDatagram", file: "fragment/assembler.go",
 		with: "m = &message{kind: h.Type, length: h.Length, missing: h.Length}", without: "m = &message{kind: h.Type, length: h.Length, missing: h.Length, body: make([]byte, h.Length)}"},
 	{test: "fragment.TestPitfallFragmentFlood", file: "fragment/assembler.go",
-		with: "if seq > a.next && a.later()+m.growth(h.Offset, body) > roundUp(a.limit()) {", without: "if false {"},
+		with: "if seq > a.next && a.later()+m.growth(h.Offset, body) > roundUp(cmp.Or(a.Room, a.limit())) {", without: "if false {"},
 	{test: "dtls.TestPitfallFutureRecords", file: "dtls/receive.go",
 		with: "if e.current == nil || len(e.held)+2+len(record) > maxHeld {", without: "if e.current == nil {"},
 	{test: "dtls.TestPitfallUnreadData", file: "dtls/peer.go",

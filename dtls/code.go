@@ -194,16 +194,9 @@ func (e *Engine) codeFlight(c *wire.Codec) {
 
 // unread are the records that wait to be read, in their order.
 func (e *Engine) unread() (records [][]byte) {
-	take := func(read func([]byte) (int, bool), peeked int) {
-		p := make([]byte, peeked)
-		read(p)
+	records, e.early.data = e.early.data.all(), nil
+	for p, ok := e.inbox.next(); ok; p, ok = e.inbox.next() {
 		records = append(records, p)
-	}
-	for len(e.early.data) > 0 {
-		take(e.ReadEarly, int(e.early.data[0])<<8|int(e.early.data[1]))
-	}
-	for e.inbox.full {
-		take(e.inbox.read, len(e.inbox.first))
 	}
 	return records
 }
@@ -212,6 +205,7 @@ func (e *Engine) unread() (records [][]byte) {
 // behind the one that it was written by.
 func (e *Engine) settle(now time.Time) {
 	e.now = now
+	e.limit()
 	if e.ackSince.After(now) {
 		e.ackSince = now
 	}

@@ -39,22 +39,21 @@ type Conn struct {
 	working bool       // who handshakes is away, at work of the application
 	saving  bool       // somebody is away, at Config.Store
 
-	engine      *Engine
-	role        handshake.Role
-	started     bool
-	writers     int       // that wait for the handshake
-	closed      bool      // by Close
-	ended       bool      // the link is let go of
-	failure     error     // ends everything, from outside of the engine
-	limit       time.Time // when the handshake must be over; behind it, until when a closed Conn repeats its last flight
-	pollAt      time.Time // when to read the link if nobody does
-	armed       time.Time // when tick will run at the latest; zero: never
-	held        *packet   // what the engine's unread data lies in
-	backlog     [][]byte  // data that came while nobody read
-	backlogSize int
-	onOpen      func() // the Listener's, once the handshake is complete,
-	onOver      func() // once nothing can be read any more, which whoever serves the Conn wants to know,
-	onEnd       func() // and once the link is not needed any more
+	engine  *Engine
+	role    handshake.Role
+	started bool
+	writers int       // that wait for the handshake
+	closed  bool      // by Close
+	ended   bool      // the link is let go of
+	failure error     // ends everything, from outside of the engine
+	limit   time.Time // when the handshake must be over; behind it, until when a closed Conn repeats its last flight
+	pollAt  time.Time // when to read the link if nobody does
+	armed   time.Time // when tick will run at the latest; zero: never
+	held    *packet   // what the engine's unread data lies in
+	backlog contents  // data that came while nobody read
+	onOpen  func()    // the Listener's, once the handshake is complete,
+	onOver  func()    // once nothing can be read any more, which whoever serves the Conn wants to know,
+	onEnd   func()    // and once the link is not needed any more
 }
 
 // Client returns the client's side of an association over link, a net.Conn that
@@ -276,7 +275,7 @@ func (c *Conn) take(p []byte) (n int, err error, ok bool) {
 	if c.closed {
 		return 0, net.ErrClosed, true
 	}
-	if data, ok := c.takeBacklog(); ok {
+	if data, ok := c.backlog.next(); ok {
 		n = copy(p, data)
 		if n < len(data) {
 			err = io.ErrShortBuffer

@@ -34,7 +34,7 @@ func (c *Conn) Export(key []byte) ([]byte, error) {
 	for c.saving {
 		c.turn.Wait()
 	}
-	blob, err := c.engine.export(key, c.backlog, time.Now())
+	blob, err := c.engine.export(key, c.backlog.all(), time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ func ConstrainedConfig() *Config {
 		RecordSizeLimit:      maxCoAPMessage + 1,                                // with the content type of 1.3
 		ShortRecordHeaders:   true,                                              // RFC 9147 4
 		SplitHellos:          4,                                                 // 16 KiB of a Listener's memory, not a MiB
+		MaxHandshakes:        64,                                                // and a MiB or two for these, not a hundred
 		SessionTickets:       1,                                                 // a device has one connection
 		InitialTimeout:       9 * time.Second,                                   // RFC 7925 11, where RFC 9147 5.8.2 has one
 		HandshakeTimeout:     (9 + 18 + 36 + 60) * time.Second,                  // three repetitions, and the answer to the last

@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"time"
@@ -57,7 +56,7 @@ func NewReplayRegister(capacity int, start time.Time) AntiReplay {
 type early struct {
 	write *writeEpoch // the client's
 	reads bool        // the server has an epoch for it
-	data  []byte      // records that wait to be read, each behind its length in two bytes
+	data  contents    // that waits to be read
 }
 
 // earlyGrace is how long after the handshake a server still takes 0-RTT that was
@@ -109,22 +108,9 @@ func (e *Engine) WriteEarly(buf, p []byte, now time.Time) (int, error) {
 // somebody may have recorded it and sent it again (see Config.EarlyData). ok is
 // false if none is here.
 func (e *Engine) ReadEarly(p []byte) (n int, ok bool) {
-	data, ok := e.early.next()
+	data, ok := e.early.data.next()
 	copy(p, data)
 	return len(data), ok
-}
-
-// next takes the first record's data out.
-func (e *early) next() (data []byte, ok bool) {
-	if len(e.data) == 0 {
-		return nil, false
-	}
-	end := 2 + int(binary.BigEndian.Uint16(e.data))
-	data = e.data[2:end:end]
-	if e.data = e.data[end:]; len(e.data) == 0 {
-		e.data = nil
-	}
-	return data, true
 }
 
 // EarlyOver reports whether no more data will come for ReadEarly. What comes
@@ -150,8 +136,7 @@ func (e *Engine) receiveEarly(body []byte) error {
 		e.inbox.add(body)
 		return nil
 	}
-	e.early.data = binary.BigEndian.AppendUint16(e.early.data, uint16(len(body)))
-	e.early.data = append(e.early.data, body...)
+	e.early.data.add(body)
 	return nil
 }
 

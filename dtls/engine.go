@@ -41,7 +41,7 @@ type Engine struct {
 	// Handshake messages that arrive.
 	assembler        fragment.Assembler
 	current          *handshake.Message // offered to the machine, which said "not yet"
-	held             []byte             // records that came meanwhile: see hold
+	held             contents           // records that came meanwhile: see hold
 	changeCipherSpec bool               // one came and waits for its turn
 	authenticated    bool               // a record has opened: plaintext is dropped
 	heard            bool               // application data has come
@@ -97,6 +97,7 @@ func NewClientEngine(c *Config) (*Engine, error) {
 	e.writes[0].version = protocol.VersionDTLS10
 	e.machine = handshake.NewClient(c, protocol.Datagram, (*layer)(e))
 	e.machine.Identify = e.ids.make
+	e.limit()
 	return e, nil
 }
 
@@ -114,6 +115,7 @@ func newServerEngine(c *Config) *Engine {
 	e := newEngine(c)
 	e.machine = handshake.NewServer(c, protocol.Datagram, (*layer)(e))
 	e.machine.Identify = e.ids.make
+	e.limit()
 	return e
 }
 
@@ -121,7 +123,7 @@ func newServerEngine(c *Config) *Engine {
 func newEngine(c *Config) *Engine {
 	e := &Engine{config: c, mtu: firstMTU(c), exactMTU: c.MTU != 0, reserve: newReservation(c)}
 	e.writes = []*writeEpoch{{version: protocol.VersionDTLS12, reserved: unlimited}}
-	e.assembler.Limit = max(maxMessage, c.MaxCertificateList)
+	e.assembler.Room = maxAhead
 	e.backoff = retransmit.Backoff{Initial: c.InitialTimeout, Max: maxTimeout, Limit: maxExpiries}
 	if c.InitialTimeout == 0 {
 		e.backoff.Initial = handshake.DefaultInitialTimeout
@@ -138,8 +140,16 @@ func newEngine(c *Config) *Engine {
 const (
 	maxTimeout  = 60 * time.Second // RFC 9147 5.8.2
 	maxExpiries = 12
-	maxMessage  = 1 << 18 // the largest that the graph allows any step, in bytes
+	// maxAhead is for handshake messages before their turn, in bytes: a flight but for its
+	// first message, with chains of the usual size. What is dropped comes again.
+	maxAhead = 1 << 15
+	// anyMessage is how long any message may be, in bytes, so that one that may not come is
+	// refused for that.
+	anyMessage = 1 << 14
 )
+
+// limit bounds the messages to come by what the handshake may still bring.
+func (e *Engine) limit() { e.assembler.Limit = max(anyMessage, e.machine.MaxBody()) }
 
 // enter makes a server's Engine of what a stateless cookie says.
 //
@@ -462,7 +472,7 @@ func (e *Engine) Read(p []byte) (n int, ok bool) {
 // next is Read without the copy: what it returns is valid until the next Receive.
 func (e *Engine) next() (data []byte, ok bool) {
 	if len(e.early.data) > 0 && e.machine.Open() {
-		return e.early.next()
+		return e.early.data.next()
 	}
 	return e.inbox.next()
 }

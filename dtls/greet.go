@@ -82,7 +82,7 @@ func (g *greeter) hear(datagram []byte, from netip.AddrPort, now time.Time) (in 
 			h, body, more, err := fragment.Parse(payload)
 			// The first hello is message 0, the one with the cookie message 1; a
 			// client whose cookie got too old goes on counting.
-			if err != nil || protocol.HandshakeType(h.Type) != protocol.ClientHello || h.Seq > maxHelloSeq {
+			if err != nil || protocol.HandshakeType(h.Type) != protocol.ClientHello || h.Seq > maxHelloSeq || h.Length > g.hellos.most {
 				return nil, wait
 			}
 			payload = more

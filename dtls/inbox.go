@@ -12,8 +12,8 @@ import (
 // fits, since every record had a header of two bytes or more and a tag.
 type inbox struct {
 	first []byte
-	more  []byte // what follows first, in the same memory
-	full  bool   // first is set, though perhaps empty
+	more  contents // what follows first, in the same memory
+	full  bool     // first is set, though perhaps empty
 }
 
 func (i *inbox) reset() { *i = inbox{} }
@@ -24,8 +24,7 @@ func (i *inbox) add(p []byte) {
 		i.first, i.more, i.full = p, p[len(p):], true
 		return
 	}
-	i.more = binary.BigEndian.AppendUint16(i.more, uint16(len(p)))
-	i.more = append(i.more, p...)
+	i.more.add(p)
 }
 
 // peek copies the first record.
@@ -44,11 +43,36 @@ func (i *inbox) read(p []byte) (n int, ok bool) {
 // next takes the first record out, and leaves it where it lies.
 func (i *inbox) next() (data []byte, ok bool) {
 	data, ok = i.first[:len(i.first):len(i.first)], i.full
-	if len(i.more) == 0 {
+	if i.first, i.full = i.more.next(); !i.full {
 		i.reset()
-		return data, ok
 	}
-	length := int(binary.BigEndian.Uint16(i.more))
-	i.first, i.more = i.more[2:2+length], i.more[2+length:]
 	return data, ok
+}
+
+// contents are those of records in order, each behind its length in two bytes: what
+// waits takes that and no more, however small the records are.
+type contents []byte
+
+func (c *contents) add(p []byte) {
+	*c = append(binary.BigEndian.AppendUint16(*c, uint16(len(p))), p...)
+}
+
+// next takes the first one out.
+func (c *contents) next() (p []byte, ok bool) {
+	if len(*c) == 0 {
+		return nil, false
+	}
+	end := 2 + int(binary.BigEndian.Uint16(*c))
+	if p, *c = (*c)[2:end:end], (*c)[end:]; len(*c) == 0 {
+		*c = nil
+	}
+	return p, true
+}
+
+// all are all of them.
+func (c contents) all() (all [][]byte) {
+	for p, ok := c.next(); ok; p, ok = c.next() {
+		all = append(all, p)
+	}
+	return all
 }

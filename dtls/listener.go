@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"container/list"
 	"maps"
 	"net"
 	"net/netip"
@@ -43,6 +44,7 @@ type Listener struct {
 	candidates map[netip.AddrPort]*peer // those that may replace one of them: see restart.go,
 	ids        map[string]*peer         // and by the connection IDs that we gave them
 	recovering map[string][]*packet     // by IDs that are looked for in the Store: see recover.go
+	underWay   list.List                // of peers in their handshakes, oldest first: see admit.go
 	handshakes HandshakeStats
 	closed     bool
 	unused     bool  // by Accept and Conns: the group knows
@@ -50,10 +52,6 @@ type Listener struct {
 
 	stats listenerCounters
 }
-
-// maxAccepts is how many validated clients wait for Accept, as many as Linux lets
-// wait for TCP's; more are left to try again.
-const maxAccepts = 4096
 
 // Listen opens a UDP socket and accepts associations on it; network is "udp",
 // "udp4" or "udp6". A Config that can't be used is a *ConfigError.
@@ -115,7 +113,7 @@ func makeListener(pc net.PacketConn, config *Config) *Listener {
 		config:     config,
 		socket:     newSocket(pc),
 		greeter:    newGreeter(config, time.Now()),
-		accepts:    make(chan *Conn, maxAccepts),
+		accepts:    make(chan *Conn, maxHandshakes(config)),
 		done:       make(chan struct{}),
 		conns:      map[*peer]struct{}{},
 		peers:      map[netip.AddrPort]*peer{},
@@ -338,27 +336,3 @@ func (l *Listener) greet(datagram []byte, from Path, at seats, now time.Time) {
 		l.count(false)
 	}
 }
-
-// admit makes a Conn for a client, whose first datagram is given. A client that
-// there is no room for tries again.
-func (l *Listener) admit(from Path, first []byte, now time.Time, prepare func(*peer)) {
-	engine := newServerEngine(l.config) // valid since the Listener was made
-	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
-	p := l.newPeer(engine, from)
-	prepare(p)
-	p.push(first, from, now)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed || l.full() {
-		l.count(false)
-		return
-	}
-	l.conns[p] = struct{}{}
-	l.sit(p)
-	p.conn.await()
-	l.accepts <- p.conn
-}
-
-// full reports whether enough Conns wait for Accept, with those that may turn out to
-// be in the Store. l.mu is held; whoever sends to accepts has asked under it.
-func (l *Listener) full() bool { return len(l.accepts)+len(l.recovering) >= maxAccepts }

@@ -1,6 +1,9 @@
 package dtls
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // A packet is a buffer for one datagram. Packets come in two sizes, so that
 // what waits in a queue holds little more memory than it has bytes.
@@ -74,4 +77,53 @@ func (q *queue) take() *packet {
 		q.first, p.next = p.next, nil
 	}
 	return p
+}
+
+// A mailbox is where datagrams wait for a Conn of a Listener. One goroutine puts them
+// in; any may take them out.
+type mailbox struct {
+	packets chan *packet // nil once the handler gets what comes: see serve.go
+	room    atomic.Int64 // bytes of their buffers
+}
+
+// How many datagrams wait for a Conn, and in how many bytes of buffers: more are dropped,
+// as from a full socket buffer, of which this is the usual size.
+const (
+	maxQueue      = 64
+	maxQueueSize  = 1 << 18
+	maxFirstQueue = 1 << 17 // before the handshake is complete: for a flight, and data behind it
+)
+
+// put puts a packet in, or releases it if there is no room in so many bytes.
+func (m *mailbox) put(p *packet, most int64) bool {
+	size := int64(len(p.room))
+	if m.room.Load()+size <= most {
+		m.room.Add(size) // before it can be taken
+		select {
+		case m.packets <- p:
+			return true
+		default:
+			m.room.Add(-size)
+		}
+	}
+	p.release()
+	return false
+}
+
+// take takes the oldest packet; nil if there is none.
+func (m *mailbox) take() *packet {
+	select {
+	case p := <-m.packets:
+		m.took(p)
+		return p
+	default:
+		return nil
+	}
+}
+
+// took notes that p was taken.
+func (m *mailbox) took(p *packet) { m.room.Add(-int64(len(p.room))) }
+
+func (m *mailbox) halfFull() bool {
+	return len(m.packets) > maxQueue/2 || m.room.Load() > maxQueueSize/2
 }

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"container/list"
 	"errors"
 	"net"
 	"net/netip"
@@ -17,13 +18,14 @@ import (
 // It is a net.Conn too.
 type peer struct {
 	listener *Listener
-	path     Path     // guarded by the Listener's lock, as is
-	ids      []string // what finds it apart from its address
-	left     bool     // it has given up both for good
-	identity [32]byte // of the client, once open: see identify
-	random   [32]byte // of the hello that it began with
+	path     Path          // guarded by the Listener's lock, as is
+	ids      []string      // what finds it apart from its address
+	left     bool          // it has given up both for good
+	identity [32]byte      // of the client, once open: see identify
+	random   [32]byte      // of the hello that it began with
+	underWay *list.Element // its place among the handshakes under way; nil when its own is over
 	conn     *Conn
-	in       chan *packet // nil once the handler gets what comes: see serve.go
+	in       mailbox
 	served   served
 	deadline *deadline.Deadline
 	writeBy  atomic.Pointer[time.Time] // the write deadline; nil or zero: none
@@ -32,13 +34,9 @@ type peer struct {
 	gone     error // why; set by shut
 }
 
-// maxQueue is how many datagrams wait for a Conn; more are dropped, as from a
-// full socket buffer.
-const maxQueue = 64
-
 // newPeer makes a peer at a path, and its Conn of an Engine.
 func (l *Listener) newPeer(engine *Engine, at Path) *peer {
-	p := &peer{listener: l, path: at, in: make(chan *packet, maxQueue), done: make(chan struct{}), deadline: deadline.New()}
+	p := &peer{listener: l, path: at, in: mailbox{packets: make(chan *packet, maxQueue)}, done: make(chan struct{}), deadline: deadline.New()}
 	engine.paths.current, engine.paths.moved = at, p.move
 	engine.ids.register, engine.ids.retire = p.register, p.retire
 	engine.stats.totals = &l.stats.conns
@@ -53,17 +51,17 @@ func (p *peer) push(datagram []byte, from Path, now time.Time) bool {
 		p.serve(datagram, from, now)
 		return true
 	}
-	in := copyPacket(datagram, from)
-	select {
-	case p.in <- in:
-		p.conn.nudge()
-		p.listener.woken = true
-		p.listener.crowded = p.listener.crowded || len(p.in) > maxQueue/2
-		return true
-	default:
-		in.release()
+	most := int64(maxFirstQueue)
+	if p.conn.opened.Load() {
+		most = maxQueueSize
+	}
+	if !p.in.put(copyPacket(datagram, from), most) {
 		return false
 	}
+	p.conn.nudge()
+	p.listener.woken = true
+	p.listener.crowded = p.listener.crowded || p.in.halfFull()
+	return true
 }
 
 func (p *peer) receive() (*packet, error) {
@@ -71,7 +69,8 @@ func (p *peer) receive() (*packet, error) {
 		return nil, os.ErrDeadlineExceeded
 	}
 	select {
-	case in := <-p.in:
+	case in := <-p.in.packets:
+		p.in.took(in)
 		return in, nil
 	case <-p.deadline.Done():
 		return nil, os.ErrDeadlineExceeded
@@ -83,27 +82,15 @@ func (p *peer) receive() (*packet, error) {
 	}
 }
 
-func (p *peer) poll() *packet {
-	select {
-	case in := <-p.in:
-		return in
-	default:
-		return nil
-	}
-}
+func (p *peer) poll() *packet { return p.in.take() }
 
 // wake puts an empty packet into the queue; a full one needs none.
 func (p *peer) wake() {
-	if p.in == nil {
+	if p.in.packets == nil {
 		time.AfterFunc(0, p.serveWaiting)
 		return
 	}
-	in := newPacket(0)
-	select {
-	case p.in <- in:
-	default:
-		in.release()
-	}
+	p.in.put(newPacket(0), maxQueueSize)
 }
 
 // send sends or drops a datagram at once, so that a deadline matters only if it
@@ -165,6 +152,7 @@ func (p *peer) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, p)
+	l.handshakeOver(p)
 	l.vacate(p)
 	if !p.left && !p.conn.opened.Load() {
 		l.handshakes.Failed++

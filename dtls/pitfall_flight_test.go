@@ -32,7 +32,7 @@ func expectHeap(t *testing.T, e *Engine, most int, f func()) {
 // One datagram with sixteen messages that claim to be as long as they can be, and
 // bring a byte each, costs what it brought (CVE-2026-59646, CVE-2026-63566).
 func TestPitfallClaimedLengthsInOneDatagram(t *testing.T) {
-	for _, claimed := range []int{maxMessage, 1<<24 - 1} {
+	for _, claimed := range []int{handshake.DefaultMaxCertificateList, 1<<24 - 1} {
 		_, server := with()
 		e, err := NewServerEngine(server)
 		if err != nil {

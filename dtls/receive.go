@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -124,7 +123,7 @@ func (e *Engine) hold(record []byte) error {
 	if e.current == nil || len(e.held)+2+len(record) > maxHeld {
 		return e.drop(dropEpoch)
 	}
-	e.held = append(binary.BigEndian.AppendUint16(e.held, uint16(len(record))), record...)
+	e.held.add(record)
 	return nil
 }
 
@@ -135,10 +134,8 @@ func (e *Engine) receiveHeld() (err error) {
 	}
 	rest := e.held
 	e.held, e.paths.from = nil, e.paths.current // wherever the last datagram came from
-	for len(rest) > 0 && err == nil {
-		size := 2 + int(binary.BigEndian.Uint16(rest))
-		_, err = e.receiveRecord(rest[2:size])
-		rest = rest[size:]
+	for record, ok := rest.next(); ok && err == nil; record, ok = rest.next() {
+		_, err = e.receiveRecord(record)
 	}
 	return err
 }

@@ -149,6 +149,7 @@ func (e *Engine) deliver() error {
 		if err != nil {
 			return err
 		}
+		e.limit()
 	}
 }
 

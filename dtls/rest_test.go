@@ -116,7 +116,7 @@ func TestLastFlightIsForgotten(t *testing.T) {
 			s.run(func() bool {
 				flight := s.client.flight
 				flight.Rewind()
-				for part, ok := flight.Next(maxMessage); ok; part, ok = flight.Next(maxMessage) {
+				for part, ok := flight.Next(maxRecordBody); ok; part, ok = flight.Next(maxRecordBody) {
 					finished = part.Message
 				}
 				return s.open()

@@ -28,22 +28,14 @@ func (l *Listener) Serve(handler func(c *Conn, data []byte)) error {
 		return errServing
 	}
 	var handshakes sync.WaitGroup
-	running := make(chan struct{}, maxHandshakes)
-	for p := l.nextServed(running); p != nil; p = l.nextServed(running) {
-		handshakes.Go(func() {
-			p.drive()
-			<-running
-		})
+	for p := l.nextServed(); p != nil; p = l.nextServed() {
+		handshakes.Go(p.drive)
 	}
 	l.endServed() // with those whose handshakes run
 	handshakes.Wait()
 	l.endServed()
 	return l.failure()
 }
-
-// maxHandshakes is how many handshakes run at once under Serve, each on a goroutine of
-// its own while it lasts.
-const maxHandshakes = maxAccepts
 
 var errServing = errors.New("dtls: the Listener serves already")
 
@@ -58,14 +50,9 @@ func (l *Listener) handleBy(handler func(c *Conn, data []byte)) bool {
 	return true
 }
 
-// nextServed is the next client, when there is room for its handshake among those that
-// run; nil once the Listener is closed.
-func (l *Listener) nextServed(running chan struct{}) *peer {
-	select {
-	case running <- struct{}{}:
-	case <-l.done:
-		return nil
-	}
+// nextServed is the next client, whose handshake then runs on a goroutine of its own; nil
+// once the Listener is closed.
+func (l *Listener) nextServed() *peer {
 	c, err := l.AcceptConn()
 	if err != nil {
 		return nil
@@ -110,22 +97,18 @@ func (p *peer) drive() {
 	c.mu.Unlock()
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	waiting := p.in
+	waiting := p.in.packets
 	c.mu.Lock()
-	p.in = nil
+	p.in.packets = nil
 	p.served.on.Store(true)
 	c.waiting.Store(true) // nobody needs to poll
 	c.onOver = p.finishLater
 	c.release()
 	p.dispense()
-	for {
-		select {
-		case in := <-waiting:
-			p.serve(in.data, in.path, time.Now())
-			in.release()
-		default:
-			return
-		}
+	for len(waiting) > 0 {
+		in := <-waiting
+		p.serve(in.data, in.path, time.Now())
+		in.release()
 	}
 }
 
@@ -173,7 +156,7 @@ func (c *Conn) next() (data []byte, ok bool) {
 		c.engine.inbox.reset()
 		return nil, false
 	}
-	if data, ok = c.takeBacklog(); ok {
+	if data, ok = c.backlog.next(); ok {
 		return data, ok
 	}
 	return c.engine.next()

@@ -13,7 +13,7 @@ import (
 // smaller is good news to be written down. `go test ./dtls -run Size -update` writes
 // the tables.
 
-var update = flag.Bool("update", false, "write the tables of sizes into docs/size.md and README.md")
+var update = flag.Bool("update", false, "write the tables of sizes into docs and README.md")
 
 // A footprint is what a handshake puts on the wire: bytes of UDP payload, and
 // datagrams from client and server.
@@ -157,32 +157,35 @@ func table() string {
 	return b.String()
 }
 
-const (
-	beginSizes = "<!-- sizes: written by go test ./dtls -run Size -update -->\n"
-	endSizes   = "<!-- end of sizes -->\n"
-)
-
 // The documents have the tables.
 func TestSizeTables(t *testing.T) {
 	for _, file := range []string{"../docs/size.md", "../README.md"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+		keepTable(t, file, "Size", table())
+	}
+}
+
+// keepTable checks that a document has the tables that a test makes, or writes them.
+func keepTable(t *testing.T, file, test, table string) {
+	t.Helper()
+	begin := "<!-- sizes: written by go test ./dtls -run " + test + " -update -->\n"
+	const end = "<!-- end of sizes -->\n"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s: no place for the tables, which begins with %q", file, begin)
+	}
+	want := before + begin + "\n" + table + "\n" + end + after
+	switch {
+	case want == string(text):
+	case *update:
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Error(err)
 		}
-		before, rest, found := strings.Cut(string(text), beginSizes)
-		_, after, ended := strings.Cut(rest, endSizes)
-		if !found || !ended {
-			t.Fatalf("%s: no place for the tables, which begins with %q", file, beginSizes)
-		}
-		want := before + beginSizes + "\n" + table() + "\n" + endSizes + after
-		switch {
-		case want == string(text):
-		case *update:
-			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-				t.Error(err)
-			}
-		default:
-			t.Errorf("%s has other tables: go test ./dtls -run Size -update", file)
-		}
+	default:
+		t.Errorf("%s has other tables: go test ./dtls -run %s -update", file, test)
 	}
 }

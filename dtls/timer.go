@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"time"
@@ -18,8 +17,9 @@ const (
 	// lingerTime is how long after the handshake a closed Conn repeats its last
 	// flight for a peer that missed it.
 	lingerTime = 5 * time.Second
-	// maxBacklog is how much unread data, in bytes, is kept for a reader that is
-	// not there; more is dropped, as a full socket buffer would drop it.
+	// maxBacklog is how much unread data, in bytes and with two more for each record,
+	// is kept for a reader that is not there; more is dropped, as a full socket buffer
+	// would drop it.
 	maxBacklog = 64 << 10
 )
 
@@ -154,26 +154,11 @@ func (c *Conn) nudge() {
 // taken.
 func (c *Conn) stash() {
 	for c.engine.inbox.full {
-		data := bytes.Clone(c.engine.inbox.first)
-		c.engine.inbox.read(nil)
-		if !c.closed && c.backlogSize+len(data) <= maxBacklog {
-			c.backlog = append(c.backlog, data)
-			c.backlogSize += len(data)
+		data, _ := c.engine.inbox.next()
+		if !c.closed && len(c.backlog)+2+len(data) <= maxBacklog {
+			c.backlog.add(data)
 		}
 	}
-}
-
-// takeBacklog takes the oldest of that.
-func (c *Conn) takeBacklog() (data []byte, ok bool) {
-	if len(c.backlog) == 0 {
-		return nil, false
-	}
-	data = c.backlog[0]
-	c.backlogSize -= len(data)
-	if c.backlog = c.backlog[1:]; len(c.backlog) == 0 {
-		c.backlog = nil
-	}
-	return data, true
 }
 
 // --- The end

@@ -1,6 +1,7 @@
 package fragment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -43,12 +44,13 @@ const (
 // Memory grows with the bytes received, never with the lengths claimed. Bytes of
 // an unfinished message lie in pages of 256, allocated when their first byte
 // comes. The next message takes at most Limit, and all later ones together at
-// most Limit, both rounded up to whole pages; so later ones never keep the next
+// most Room, both rounded up to whole pages; so later ones never keep the next
 // one out. A message that comes in one piece is copied once, any other twice.
 //
 // RFC 9147 5.5 [4]
 type Assembler struct {
 	Limit int // largest message in bytes; 0 means DefaultLimit
+	Room  int // for the messages after the next one, in bytes; 0 means Limit
 
 	next uint32          // message_seq of the next message; 1<<16 after the last one
 	held [Ahead]*message // message n is at n mod Ahead
@@ -124,7 +126,7 @@ func (a *Assembler) hold(seq uint32, h Header, body []byte) (Outcome, error) {
 	if err := m.compare(h, body); err != nil {
 		return TooFar, err
 	}
-	if seq > a.next && a.later()+m.growth(h.Offset, body) > roundUp(a.limit()) {
+	if seq > a.next && a.later()+m.growth(h.Offset, body) > roundUp(cmp.Or(a.Room, a.limit())) {
 		return TooFar, nil
 	}
 	m.write(h.Offset, body)
@@ -132,12 +134,7 @@ func (a *Assembler) hold(seq uint32, h Header, body []byte) (Outcome, error) {
 	return Kept, nil
 }
 
-func (a *Assembler) limit() int {
-	if a.Limit == 0 {
-		return DefaultLimit
-	}
-	return a.Limit
-}
+func (a *Assembler) limit() int { return cmp.Or(a.Limit, DefaultLimit) }
 
 // later returns the bytes taken by the messages after the next one.
 func (a *Assembler) later() (size int) {

@@ -99,6 +99,19 @@ func TestAssemblerRoomForLaterMessages(t *testing.T) {
 	add(1, 0, a.Limit, Kept)
 }
 
+// They may have less than that, or more.
+func TestAssemblerRoom(t *testing.T) {
+	a := &Assembler{Limit: 3 * pageSize, Room: pageSize}
+	h, body := content(1, a.Limit)
+	add(t, a, h, body, 0, 1, Kept)
+	add(t, a, h, body, pageSize, 1, TooFar)
+	h, body = content(0, a.Limit)
+	add(t, a, h, body, 0, a.Limit, Kept)
+	a.Pop()
+	h, body = content(1, a.Limit)
+	add(t, a, h, body, pageSize, 1, Kept)
+}
+
 // A message that came in pieces holds its length once it is whole.
 func TestAssemblerHeapOfAWholeMessage(t *testing.T) {
 	a := &Assembler{}

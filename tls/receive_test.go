@@ -439,8 +439,8 @@ func TestSkipEarly(t *testing.T) {
 // costs nothing.
 func TestPitfallClaimedLengths(t *testing.T) {
 	for _, in := range []string{
-		"\x16\x03\x01\x40\x00\x01\x00\xff\xff", // of a record, and of a message in it
-		"\x16\x03\x01\x00\x04\x01\x00\xff\xff",
+		"\x16\x03\x01\x40\x00\x01\x00\x7f\xff", // of a record, and of a message in it
+		"\x16\x03\x01\x00\x04\x01\x00\x7f\xff",
 	} {
 		_, server := configs(0)
 		e, err := NewServerEngine(server)

@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"runtime"
@@ -22,14 +23,14 @@ type cache struct {
 // A fingerprint is the SHA-256 of a certificate's DER.
 type fingerprint [sha256.Size]byte
 
-// parse returns the certificate that der encodes, of which it keeps a view if it is
-// the first one.
+// parse returns the certificate that der encodes. It keeps no view of der, which may be
+// a small part of what came with it.
 func (k *cache) parse(der []byte) (*x509.Certificate, error) {
 	f := fingerprint(sha256.Sum256(der))
 	if c := k.find(f); c != nil {
 		return c, nil
 	}
-	c, err := x509.ParseCertificate(der)
+	c, err := x509.ParseCertificate(bytes.Clone(der))
 	if err != nil {
 		return nil, err
 	}

@@ -18,14 +18,22 @@ import (
 // denial of service otherwise (CVE-2023-29409); the bound is crypto/tls's.
 const maxRSABits = 8192
 
+// Expansion is how many times as large as its DER a certificate is at most, once it is
+// parsed: with a list of key usages of three bytes each.
+const Expansion = 20
+
+// maxURIs is how many URIs the certificates of a chain may have as names. Each becomes a
+// url.URL, which is 75 times as large as the shortest.
+const maxURIs = 64
+
 // Parse parses the certificates of a Certificate message, leaf first, one DER
-// encoding each, which must not be changed any more. Certificates that were parsed
+// encoding each. Certificates that were parsed
 // before, and that somebody still holds, are the same again. A key with the OID RSASSA-PSS becomes a *PSSPublicKey. Errors
-// are decode_error, and bad_certificate for an RSA key over 8192 bits.
+// are decode_error, and bad_certificate for an RSA key over 8192 bits or more than 64 URIs.
 //
 // RFC 9846 4.5.1.2 [1], C.2 [1]
 func Parse(raw [][]byte) ([]*x509.Certificate, error) {
-	chain := make([]*x509.Certificate, len(raw))
+	chain, uris := make([]*x509.Certificate, len(raw)), 0
 	for i, der := range raw {
 		c, err := known.parse(der)
 		if err != nil {
@@ -33,6 +41,9 @@ func Parse(raw [][]byte) ([]*x509.Certificate, error) {
 		}
 		if bits := rsaBits(c.PublicKey); bits > maxRSABits {
 			return nil, alert.Peerf(alert.BadCertificate, "expected RSA keys of up to %d bits, certificate %d of the peer has %d", maxRSABits, i, bits)
+		}
+		if uris += len(c.URIs); uris > maxURIs {
+			return nil, alert.Peerf(alert.BadCertificate, "the certificates of the peer have more than %d URIs", maxURIs)
 		}
 		chain[i] = c
 	}

@@ -250,7 +250,7 @@ type Config struct {
 	CertificateAuthorities [][]byte
 
 	// MaxCertificateList is the largest Certificate message that is read of the
-	// peer, in bytes; zero means 262144.
+	// peer, in bytes; zero means 65536.
 	MaxCertificateList int
 
 	// --- What else the hellos say
@@ -569,11 +569,17 @@ type Config struct {
 	CookieKeys [][32]byte
 
 	// SplitHellos is how many ClientHellos that come in several datagrams a Listener
-	// puts together at once, and MaxSplitHello how many bytes each may have. Zero
-	// means 256 and 4096; at most 65536 of both. A Listener takes the memory for all
-	// when it is made, and no more whatever comes: clients beyond them take each
-	// other's place, and try again. Ignored by TLS.
+	// puts together at once, and MaxSplitHello how many bytes each may have, as well as one
+	// that comes in one datagram. Zero means 256 and 4096; at most 65536 of both. A
+	// Listener takes the memory for all when it is made, and no more whatever comes:
+	// clients beyond them take each other's place, and try again. Ignored by TLS.
 	SplitHellos, MaxSplitHello int
+
+	// MaxHandshakes is how many handshakes a Listener has under way at once, with those
+	// that wait for Accept: clients whose cookie came back. When there is one more, the
+	// oldest ends, so that those who never answer keep nobody out. Zero means 4096; the
+	// most is 1048576. Each may take as much memory as docs/memory.md says. Ignored by TLS.
+	MaxHandshakes int
 
 	// --- Connections that go on in another process; TLS ignores these
 
@@ -640,7 +646,11 @@ const (
 	DefaultSessionTickets   = 2
 	DefaultSplitHellos      = 256
 	DefaultMaxSplitHello    = 4096
+	DefaultMaxHandshakes    = 4096
 )
+
+// DefaultMaxCertificateList is what a zero MaxCertificateList means.
+const DefaultMaxCertificateList = 1 << 16
 
 // A PathCheck is how the peer's new address is checked (RFC 9853 5).
 type PathCheck uint8

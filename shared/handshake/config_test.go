@@ -112,6 +112,8 @@ func TestValidate(t *testing.T) {
 		{"MaxSplitHello", Server, func(c *Config) { c.MaxSplitHello = -1 }},
 		{"MaxSplitHello", Server, func(c *Config) { c.MaxSplitHello = 1<<16 + 1 }},
 		{"", Server, func(c *Config) { c.SplitHellos, c.MaxSplitHello = 1, 1<<16 }},
+		{"MaxHandshakes", Server, func(c *Config) { c.MaxHandshakes = -1 }},
+		{"MaxHandshakes", Server, func(c *Config) { c.MaxHandshakes = 1<<20 + 1 }},
 		{"MaxFragmentLength", Client, func(c *Config) { c.MaxFragmentLength = 256 }},
 		{"MaxFragmentLength", Client, func(c *Config) { c.MaxFragmentLength = 513 }},
 		{"MaxFragmentLength", Client, func(c *Config) { c.MaxFragmentLength = 8192 }},

@@ -132,6 +132,6 @@ func TestLengthBound(t *testing.T) {
 	}
 	client, server := configs(0)
 	p := newPair(t, protocol.Stream, client, server)
-	p.server.take(Message{Content: protocol.Handshake, Type: protocol.ClientHello, Body: make([]byte, maxHello+1)})
+	p.server.take(Message{Content: protocol.Handshake, Type: protocol.ClientHello, Body: make([]byte, maxMessage+1)})
 	p.server.expectRefused(t, alert.IllegalParameter)
 }

@@ -135,6 +135,16 @@ func (m *Machine) maxBody(s Step) int {
 	return s.MaxBody()
 }
 
+// MaxBody is the largest body of all messages that the peer may still write, in bytes.
+func (m *Machine) MaxBody() (most int) {
+	for s, ahead := range m.place.ahead() {
+		if s := Step(s); ahead && s.Writer() == m.role.Peer() {
+			most = max(most, m.maxBody(s))
+		}
+	}
+	return most
+}
+
 // ExpectsChangeCipherSpec reports whether a ChangeCipherSpec may come next. Over
 // datagrams it has no message_seq that would say when its time has come.
 func (m *Machine) ExpectsChangeCipherSpec() bool {

@@ -166,10 +166,9 @@ var needs = []struct{ Fact, If, Not Facts }{
 
 // The bounds of message bodies, in bytes.
 const (
-	maxHello       = 1 << 16
-	maxCertificate = 1 << 18
-	maxMessage     = 1 << 15
-	maxFinished    = 64 // the longest hash
+	maxCertificate = DefaultMaxCertificateList // and of what may be as long
+	maxMessage     = 1 << 15                   // BoringSSL takes half of that
+	maxFinished    = 64                        // the longest hash
 )
 
 // steps says of each step
@@ -198,11 +197,11 @@ var steps = [numSteps]struct {
 	Start: {Name: "Start"},
 	Open:  {Name: "Open", Reopens: Due},
 
-	ClientHello:        {"ClientHello", Client, protocol.ClientHello, true, maxHello, 0, V13 | Retry, 0},
+	ClientHello:        {"ClientHello", Client, protocol.ClientHello, true, maxMessage, 0, V13 | Retry, 0},
 	HelloVerifyRequest: {"HelloVerifyRequest", Server, protocol.HelloVerifyRequest, false, 2 + 1 + 255, 0, 0, Retry},
-	HelloRetryRequest:  {"HelloRetryRequest", Server, protocol.ServerHello, true, maxHello, 0, 0, Retry},
-	ClientHelloAgain:   {"ClientHelloAgain", Client, protocol.ClientHello, true, maxHello, 0, Retry, 0},
-	ServerHello: {"ServerHello", Server, protocol.ServerHello, true, maxHello,
+	HelloRetryRequest:  {"HelloRetryRequest", Server, protocol.ServerHello, true, maxMessage, 0, 0, Retry},
+	ClientHelloAgain:   {"ClientHelloAgain", Client, protocol.ClientHello, true, maxMessage, 0, Retry, 0},
+	ServerHello: {"ServerHello", Server, protocol.ServerHello, true, maxMessage,
 		V13 | Resumed | ServerCert | KeyTransport | KeyExchange | Stapled | Ticket | ClientCID | ServerCID, CertRequested, 0},
 	EncryptedExtensions: {"EncryptedExtensions", Server, protocol.EncryptedExtensions, true, maxMessage, EarlyData, 0, 0},
 
@@ -443,6 +442,25 @@ func (p Place) Read(s Step) (Edge, bool) {
 		}
 	}
 	return Edge{}, false
+}
+
+// ahead reports of each step whether some way from here leads to it. What is known now
+// holds on all of it, but for what some step reopens.
+func (p Place) ahead() (reached [numSteps]bool) {
+	for i := range steps {
+		p.Known &^= steps[i].Reopens
+	}
+	from := reached
+	from[p.At] = true
+	for grown := true; grown; {
+		grown = false
+		for i := range Graph {
+			if e := &Graph[i]; from[e.From] && !reached[e.To] && p.possible(e) {
+				from[e.To], reached[e.To], grown = true, true, true
+			}
+		}
+	}
+	return reached
 }
 
 // Move takes e, once its message has been read or written; what only the writer

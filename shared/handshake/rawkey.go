@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -205,7 +206,7 @@ func (c *Config) verifyRawPublicKey(verifier Role, s *suite.Suite, raw [][]byte)
 	if len(raw) > 1 { // RFC 9846 4.5.1
 		return v, alert.Peerf(alert.IllegalParameter, "Certificate has %d raw public keys, expected one", len(raw))
 	}
-	v.rawKey = raw[0]
+	v.rawKey = bytes.Clone(raw[0]) // it lasts, and what came with it doesn't
 	if v.key, err = cert.ParseRawPublicKey(v.rawKey); err != nil {
 		return v, err
 	}

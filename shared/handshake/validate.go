@@ -110,6 +110,8 @@ func (c *Config) validate(role Role, t protocol.Transport) error {
 		return unusable("SplitHellos", "%d is outside 0 to %d", c.SplitHellos, maxSplit)
 	case c.MaxSplitHello < 0 || c.MaxSplitHello > maxSplit:
 		return unusable("MaxSplitHello", "%d is outside 0 to %d", c.MaxSplitHello, maxSplit)
+	case c.MaxHandshakes < 0 || c.MaxHandshakes > 1<<20:
+		return unusable("MaxHandshakes", "%d is outside 0 to 2^20", c.MaxHandshakes)
 	case c.InitialTimeout < 0:
 		return unusable("InitialTimeout", "%v is negative", c.InitialTimeout)
 	}
