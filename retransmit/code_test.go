@@ -107,6 +107,7 @@ func TestFlightCodeRefuses(t *testing.T) {
 		"a span beyond the end":    func(f *Flight) { f.messages[0].missing[0].to = 21 },
 		"a span backwards":         func(f *Flight) { f.messages[0].missing[0].from = 21 },
 		"spans out of order":       func(f *Flight) { f.messages[0].missing = []span{{10, 20}, {0, 5}} },
+		"a span of nothing":        func(f *Flight) { f.messages[0].missing = []span{{19, 20}, {20, 20}} }, // no pass would end
 		"a pass beyond the flight": func(f *Flight) { f.index = 2 },
 		"a pass beyond a message":  func(f *Flight) { f.offset = 21 },
 		"a part of no message":     func(f *Flight) { f.sent[0].index = 1 },
