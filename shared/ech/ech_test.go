@@ -77,6 +77,22 @@ func TestParseConfigList(t *testing.T) {
 			t.Errorf("%d of %d bytes: %v", n, len(whole), err)
 		}
 	}
+	cutShort := known[:len(known)-1]
+	halfASuite, halfAnExtension := usual, usual
+	halfASuite.suites, halfAnExtension.extensions = nil, []byte{0, 1, 0}
+	half, _ := halfASuite.make(t)
+	suitesAt := 4 + 1 + 2 + 2 + 32
+	half = slices.Insert(half, suitesAt+2, 0, 1)
+	half[suitesAt+1], half[3] = 2, half[3]+2
+	extension, _ := halfAnExtension.make(t)
+	for what, bad := range map[string][]byte{"cut short": cutShort, "half a suite": half, "half an extension": extension} {
+		if _, err := ParseConfigList(list(bad)); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := ParseConfig(bad); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s, alone: %v", what, err)
+		}
+	}
 	for n := 5; n < len(known); n++ { // cut inside, with lengths that fit
 		cut := slices.Clone(known[:n])
 		cut[2], cut[3] = byte((n-4)>>8), byte(n-4)

@@ -48,6 +48,12 @@ func TestValidate(t *testing.T) {
 				c.NextProtos = append(c.NextProtos, strings.Repeat("a", 255))
 			}
 		}},
+		{"SessionTickets", Server, func(c *Config) { c.SessionTickets = 256 }},
+		{"SessionTickets", Server, func(c *Config) { c.SessionTickets = -1 }},
+		{"WrapSession", Server, func(c *Config) {
+			c.WrapSession = func(ConnectionState, *session.State) ([]byte, error) { return nil, nil }
+		}},
+		{"CertificateCompression", Client, func(c *Config) { c.CertificateCompression = make([]CertificateCompressor, 128) }},
 		{"Certificates", Server, func(c *Config) { c.Certificates = nil }},
 		{"", Server, func(c *Config) {
 			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
