@@ -648,3 +648,16 @@ func TestHeader(t *testing.T) {
 		t.Errorf("% x", b)
 	}
 }
+
+// Nothing may stand inside of a message, not even what means nothing in 1.3.
+//
+// RFC 9846 5.1 [2]
+func TestDisguiseInsideOfHello(t *testing.T) {
+	client, server := configs(VersionTLS13)
+	p := newPair(t, client, server)
+	p.client.Start(testTime)
+	hello := drain(p.client)
+	cut := append([]byte{22, 3, 1, 0, 10}, hello[headerSize:headerSize+10]...)
+	p.server.Receive(append(cut, 20, 3, 3, 0, 1, 1), testTime)
+	wantAlert(t, "server", p.server.Err(), alert.UnexpectedMessage, false)
+}
