@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/pion/logging"
 	"github.com/pion/transport/v3/dpipe"
 	"github.com/pion/transport/v3/test"
 )
@@ -428,4 +430,32 @@ func TestAcceptedNetConn(t *testing.T) {
 		l.Close()
 		time.Sleep(time.Minute)
 	})
+}
+
+// WriteEarly is Write where it is not early any more.
+func TestConnWriteEarlyLate(t *testing.T) {
+	c, s := pair(t, 0)
+	if n, err := c.WriteEarly([]byte("late")); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	expectRead(t, s, "late")
+}
+
+// Loggers say how a connection began and ended.
+func TestConnLogs(t *testing.T) {
+	var log bytes.Buffer
+	factory := logging.NewDefaultLoggerFactory()
+	factory.Writer, factory.DefaultLogLevel = &log, logging.LogLevelDebug
+	client, server := configs(t, dtls.VersionDTLS13)
+	client.LoggerFactory = factory
+	c, s := established(t, newLAN(), client, server)
+	s.Abort(alert.AccessDenied)
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Fatal("nothing has ended it")
+	}
+	for _, want := range []string{"client: handshake complete", "access_denied"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in %q", want, log.String())
+		}
+	}
 }

@@ -214,6 +214,22 @@ func TestSealAndOpen(t *testing.T) {
 				if len(o.Enc) != 0 {
 					t.Error("the second hello has a key of its own")
 				}
+				for what, c := range map[string]struct {
+					change func(o *Outer)
+					want   alert.Alert
+				}{
+					"another suite":  {func(o *Outer) { o.Suite.AEAD = 3 }, alert.IllegalParameter},
+					"another config": {func(o *Outer) { o.ConfigID++ }, alert.IllegalParameter},
+					"a new key":      {func(o *Outer) { o.Enc = make([]byte, 32) }, alert.IllegalParameter},
+					"other bytes":    {func(o *Outer) { o.Payload = make([]byte, len(o.Payload)) }, alert.DecryptError},
+				} {
+					changed := *o
+					c.change(&changed)
+					var refused *alert.Error
+					if got, err := receiver.OpenAgain(sealed, &parsed, &changed, transport); got != nil || !errors.As(err, &refused) || refused.Alert != c.want {
+						t.Errorf("the second hello with %s: %x, %v", what, got, err)
+					}
+				}
 				opened, err = receiver.OpenAgain(sealed, &parsed, o, transport)
 			}
 			if want := body(in, transport); err != nil || !bytes.Equal(opened, want) {
@@ -223,12 +239,37 @@ func TestSealAndOpen(t *testing.T) {
 				if r, got, err := Open([]*Key{other}, sealed, &parsed, o, transport); r != nil || got != nil || err != nil {
 					t.Errorf("with another key: %x, %v", got, err)
 				}
+				short := *o
+				short.Enc = o.Enc[1:]
+				if r, got, err := Open([]*Key{key}, sealed, &parsed, &short, transport); r != nil || got != nil || err != nil {
+					t.Errorf("with half of its key: %x, %v", got, err)
+				}
 				sealed[2] ^= 1 // what is authenticated with it
 				if _, got, _ := Open([]*Key{key}, sealed, &parsed, o, transport); got != nil {
 					t.Error("an outer hello that was changed")
 				}
 			}
 		}
+	}
+}
+
+// A key that is none of its KEM can't be used, by either side.
+func TestUnusableKeys(t *testing.T) {
+	odd := usual
+	odd.kem = hpke.DHKEM(ecdh.P256()).ID()
+	config, private := odd.make(t)
+	c, err := ParseConfig(config)
+	if err != nil || c.Usable() {
+		t.Errorf("a key of X25519 for P-256 can be used: %v", err)
+	}
+	if _, err := NewSender(c); err == nil {
+		t.Error("and sent to")
+	}
+	if _, err := ParseKey(config, private[1:]); err == nil {
+		t.Error("a private key that is too short")
+	}
+	if _, err := ParseKey(config[1:], private); !errors.Is(err, ErrConfig) {
+		t.Errorf("half a config: %v", err)
 	}
 }
 

@@ -152,6 +152,19 @@ func TestValidate(t *testing.T) {
 // TestEnabled: numbers of either transport mean the same.
 //
 // RFC 9846 4.3.1 [5]
+// Short record headers tell 64 record numbers apart at most, where Config doesn't say.
+func TestReservedBlock(t *testing.T) {
+	for want, c := range map[int]*Config{
+		DefaultStoreBlock: {},
+		shortStoreBlock:   {ShortRecordHeaders: true},
+		100:               {StoreBlock: 100, ShortRecordHeaders: true},
+	} {
+		if got := c.ReservedBlock(); got != want {
+			t.Errorf("%d, expected %d", got, want)
+		}
+	}
+}
+
 func TestEnabled(t *testing.T) {
 	for _, c := range []struct {
 		min, max uint16
