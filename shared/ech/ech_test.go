@@ -268,6 +268,11 @@ func TestUnusableKeys(t *testing.T) {
 	if _, err := ParseKey(config, private[1:]); err == nil {
 		t.Error("a private key that is too short")
 	}
+	odd.kem = 0x7a7a
+	unknown, _ := odd.make(t)
+	if _, err := ParseKey(unknown, private); !errors.Is(err, ErrConfig) {
+		t.Errorf("a KEM that nobody has: %v", err)
+	}
 	if _, err := ParseKey(config[1:], private); !errors.Is(err, ErrConfig) {
 		t.Errorf("half a config: %v", err)
 	}
