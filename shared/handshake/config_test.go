@@ -149,9 +149,6 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestEnabled: numbers of either transport mean the same.
-//
-// RFC 9846 4.3.1 [5]
 // Short record headers tell 64 record numbers apart at most, where Config doesn't say.
 func TestReservedBlock(t *testing.T) {
 	for want, c := range map[int]*Config{
@@ -165,6 +162,9 @@ func TestReservedBlock(t *testing.T) {
 	}
 }
 
+// TestEnabled: numbers of either transport mean the same.
+//
+// RFC 9846 4.3.1 [5]
 func TestEnabled(t *testing.T) {
 	for _, c := range []struct {
 		min, max uint16
