@@ -31,7 +31,7 @@ const leastCovered = 0.9
 
 func run(root string, arguments []string) error {
 	if len(arguments) == 0 {
-		return errors.New("usage: go run ./docs/coverage PROFILE...")
+		return errors.New("no profile is named: go run ./docs/coverage PROFILE")
 	}
 	blocks, err := readProfiles(root, arguments)
 	if err != nil {
