@@ -262,7 +262,7 @@ func TestPitfallEarlyChangeCipherSpec(t *testing.T) {
 				for range 10 {
 					d.receive(changeCipherSpec)
 				}
-				if after := d.readLevel(); after != before && !d.machine.Version().Is13() && d.peer.newest().number == 0 {
+				if after := d.readLevel(); after != before && !d.version.Is13() && d.peer.newest().number == 0 {
 					t.Fatalf("%s: it changed the keys to epoch %d before the peer did", d.name, after)
 				}
 			}

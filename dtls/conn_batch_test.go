@@ -195,3 +195,53 @@ func TestServeDoesNotAllocate(t *testing.T) {
 		<-ended
 	}
 }
+
+// The first WriteBatch ends the handshake as Write does.
+func TestWriteBatchFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, 0)
+		lan := newLAN()
+		c, s := ends(t, lan, client, server)
+		go s.Handshake()
+		if n, err := c.WriteBatch(texts(3)); n != 3 || err != nil {
+			t.Fatal(n, err)
+		}
+		for _, want := range texts(3) {
+			expectRead(t, s, string(want))
+		}
+		c.Close()
+		s.Close()
+		c, _ = ends(t, lan, client, server)
+		c.Close()
+		n, err := c.WriteBatch(texts(3))
+		if n != 0 || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("closed before: %d, %v", n, err)
+		}
+	})
+}
+
+// A handler may answer with many.
+func TestServeWriteBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, 0)
+		lan := newLAN()
+		l := listenLAN(t, lan, server)
+		ended := make(chan error)
+		go func() {
+			ended <- l.Serve(func(c *dtls.Conn, data []byte) {
+				if data != nil {
+					c.WriteBatch(texts(30))
+				}
+			})
+		}()
+		c := dialLAN(t, lan, "192.0.2.2:1000", l.Addr(), client)
+		c.Write([]byte("all of them"))
+		for _, want := range texts(30) {
+			expectRead(t, c, string(want))
+		}
+		c.Close()
+		l.Close()
+		expectError(t, "Serve", <-ended, net.ErrClosed)
+		time.Sleep(time.Minute)
+	})
+}

@@ -1,17 +1,25 @@
 package dtls_test
 
 import (
+	"bytes"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
 	"github.com/godwit-dtls/godwit/shared/protocol"
+	"github.com/pion/logging"
 	"github.com/pion/transport/v3/dpipe"
 	"github.com/pion/transport/v3/test"
 )
@@ -309,4 +317,145 @@ func (l slowLink) Write(b []byte) (int, error) {
 		}
 	}
 	return l.Conn.Write(b)
+}
+
+// What Engine has as SetMTU and SetInitialTimeout holds for its Conn.
+func TestConnSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, 0)
+		l := newLAN()
+		c, s := ends(t, l, client, server)
+		for _, err := range []error{c.SetMTU(100), c.SetInitialTimeout(0)} {
+			if _, ok := errors.AsType[*dtls.ConfigError](err); !ok {
+				t.Errorf("%v", err)
+			}
+		}
+		if err := errors.Join(c.SetMTU(300), c.SetInitialTimeout(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		largest, begin := 0, time.Now()
+		l.filter(func(d datagram) error {
+			if d.from.Port() == uint16(c.LocalAddr().(*net.UDPAddr).Port) {
+				largest = max(largest, len(d.data))
+			}
+			if time.Since(begin) < 900*time.Millisecond {
+				return syscall.ECONNREFUSED // a loss
+			}
+			return nil
+		})
+		if err1, err2 := handshakes(c, s); err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if took := time.Since(begin); took < time.Second || took > 1500*time.Millisecond {
+			t.Errorf("the first flight was repeated after %v", took)
+		}
+		c.Close()
+		s.Close()
+		synctest.Wait()
+		if largest > 300 || largest < 250 {
+			t.Errorf("the largest datagram of the client has %d bytes", largest)
+		}
+	})
+}
+
+// Both timeouts are net.Errors that say whose they are.
+func TestTimeoutErrors(t *testing.T) {
+	for _, timeout := range []error{dtls.ErrTimeout, dtls.ErrHandshakeTimeout} {
+		var err net.Error
+		if !errors.As(timeout, &err) || !err.Timeout() || !strings.HasPrefix(err.Error(), "dtls: ") {
+			t.Errorf("%v", timeout)
+		}
+	}
+}
+
+// The lists name what a Config uses and what it has to name, each once.
+func TestSuiteLists(t *testing.T) {
+	names := map[string]bool{}
+	for insecure, list := range map[bool][]*tls.CipherSuite{false: dtls.CipherSuites(), true: dtls.InsecureCipherSuites()} {
+		for _, s := range list {
+			if names[s.Name] || s.Insecure != insecure || len(s.SupportedVersions) == 0 {
+				t.Errorf("%+v", s)
+			}
+			names[s.Name] = true
+		}
+	}
+	if !names["TLS_AES_128_GCM_SHA256"] || !names["TLS_RSA_WITH_AES_128_GCM_SHA256"] {
+		t.Error(names)
+	}
+}
+
+// NetConn of an accepted Conn goes past it.
+func TestAcceptedNetConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, 0)
+		lan := newLAN()
+		l := listenLAN(t, lan, server)
+		accepted := make(chan *dtls.Conn, 1)
+		go func() {
+			s := accept(t, l)
+			s.Handshake()
+			accepted <- s
+		}()
+		c := dialLAN(t, lan, "192.0.2.2:1000", l.Addr(), client)
+		s := <-accepted
+		time.Sleep(time.Second) // the ACKs are here
+		link := s.NetConn()
+		if link.LocalAddr().String() != l.Addr().String() || link.RemoteAddr().String() != "192.0.2.2:1000" {
+			t.Errorf("it is at %v, and the peer at %v", link.LocalAddr(), link.RemoteAddr())
+		}
+		if err := link.SetDeadline(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := link.Read(make([]byte, 10))
+		expectError(t, "Read after the deadline", err, os.ErrDeadlineExceeded)
+		_, err = link.Write([]byte("late"))
+		expectError(t, "Write after the deadline", err, os.ErrDeadlineExceeded)
+		if err := link.SetDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := link.Write([]byte("godwit")); n != 6 || err != nil {
+			t.Fatal(n, err)
+		}
+		send(t, s, c, "behind it") // which reads what came before
+		if dropped := c.Stats().Dropped; dropped.Header != 1 {
+			t.Errorf("the client has dropped %+v", dropped)
+		}
+		c.Write([]byte("question"))
+		b := make([]byte, 100)
+		if n, err := link.Read(b); err != nil || n <= len("question") || bytes.Contains(b[:n], []byte("question")) {
+			t.Errorf("%d bytes of a record: %q, %v", n, b[:n], err)
+		}
+		c.Close()
+		s.Close()
+		l.Close()
+		time.Sleep(time.Minute)
+	})
+}
+
+// WriteEarly is Write where it is not early any more.
+func TestConnWriteEarlyLate(t *testing.T) {
+	c, s := pair(t, 0)
+	if n, err := c.WriteEarly([]byte("late")); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	expectRead(t, s, "late")
+}
+
+// Loggers say how a connection began and ended.
+func TestConnLogs(t *testing.T) {
+	var log bytes.Buffer
+	factory := logging.NewDefaultLoggerFactory()
+	factory.Writer, factory.DefaultLogLevel = &log, logging.LogLevelDebug
+	client, server := configs(t, dtls.VersionDTLS13)
+	client.LoggerFactory = factory
+	c, s := established(t, newLAN(), client, server)
+	s.Abort(alert.AccessDenied)
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Fatal("nothing has ended it")
+	}
+	for _, want := range []string{"client: handshake complete", "access_denied"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in %q", want, log.String())
+		}
+	}
 }

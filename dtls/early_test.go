@@ -533,3 +533,17 @@ func TestEarlyDataAtLimit(t *testing.T) {
 	s.settle()
 	s.exchange()
 }
+
+// Nothing can be written behind a goodbye, however early, nor after the end.
+func TestWriteEarlyAtTheEnd(t *testing.T) {
+	client, server := earlyConfigs(t)
+	s := later(t, 0, client, server)
+	s.client.Close(s.now)
+	if err := s.client.writeEarly("x"); err != errClosed {
+		t.Errorf("behind a goodbye: %v", err)
+	}
+	s.client.Abort(alert.AccessDenied, s.now)
+	if err := s.client.writeEarly("x"); err == nil || err != s.client.Err() {
+		t.Errorf("after the end: %v", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/shared/handshake"
+	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
@@ -495,4 +496,76 @@ func TestImportWithoutConnectionIDs(t *testing.T) {
 	s.server.did(s.server.RotateConnectionIDs(s.now))
 	s.settle()
 	s.exchange()
+}
+
+// TestImportRefusesState what no Engine is, though each part of it can be read.
+func TestImportRefusesState(t *testing.T) {
+	for what, spoil := range map[string]func(e *Engine){
+		"no ID where one is used":   func(e *Engine) { e.ids.used = 2 },
+		"more IDs than anybody has": func(e *Engine) { e.ids.spare = make([][]byte, maxIDs+1) },
+		"no keys to read with":      func(e *Engine) { e.reads = nil },
+		"no keys to write with":     func(e *Engine) { e.writes = nil },
+		"a timer without a timeout": func(e *Engine) { e.measure = &measure{} },
+	} {
+		client, server := with(movable, func(client, server *Config) { client.AdaptiveTimeout = true })
+		s := established(t, client, server)
+		read := func() error {
+			c := wire.NewEncoder()
+			s.client.code(c, new([][]byte))
+			b, err := c.Finish()
+			if err != nil {
+				return err
+			}
+			_, err = readEngine(client, handshake.Client, wire.NewDecoder(b), s.now)
+			return err
+		}
+		if err := read(); err != nil {
+			t.Fatalf("%s: unspoiled: %v", what, err)
+		}
+		spoil(s.client.Engine)
+		if err := read(); !errors.Is(err, ErrBlobVersion) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// An address or a key that is none can't be written, but may be read.
+func TestImportRefusesParts(t *testing.T) {
+	for what, c := range map[string]struct {
+		write func(c *wire.Codec)
+		read  func(c *wire.Codec)
+	}{
+		"an address": {
+			func(c *wire.Codec) { text := "nowhere"; c.Text(&text) },
+			func(c *wire.Codec) { new(paths).code(c) },
+		},
+		"a key to read with": {
+			func(c *wire.Codec) { codeKey(c, &handshake.TrafficKey{Level: 3}); wire.Number(c, new(uint64)) },
+			func(c *wire.Codec) { new(readEpoch).code(c, suite.ByID(suite.TLS_AES_128_GCM_SHA256)) },
+		},
+		"a key to write with": {
+			func(c *wire.Codec) {
+				codeKey(c, &handshake.TrafficKey{Level: 3})
+				for range 4 {
+					wire.Number(c, new(uint64))
+				}
+			},
+			func(c *wire.Codec) { new(writeEpoch).code(c, suite.ByID(suite.TLS_AES_128_GCM_SHA256)) },
+		},
+		"a role": {
+			func(c *wire.Codec) {},
+			func(c *wire.Codec) { validateImport(&Config{}, 7, c) },
+		},
+	} {
+		encoder := wire.NewEncoder()
+		c.write(encoder)
+		b, err := encoder.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder := wire.NewDecoder(b)
+		if c.read(decoder); !errors.Is(decoder.Err(), wire.ErrState) {
+			t.Errorf("%s: %v", what, decoder.Err())
+		}
+	}
 }

@@ -96,3 +96,20 @@ func TestImportWithIDsToCome(t *testing.T) {
 		}
 	}
 }
+
+// A Listener goes on with servers whose peers are somewhere, and says what is wrong.
+func TestListenerImportRefuses(t *testing.T) {
+	client, server := with(identified(0, 8), movable)
+	s := established(t, client, server)
+	l := listenerOfTest(t, server)
+	blob, err := s.server.Export(exportKey, s.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Import(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, blob, exportKey); err == nil {
+		t.Error("at an address of TCP")
+	}
+	if len(l.ids) > 0 || len(l.peers) > 0 {
+		t.Errorf("%d IDs and %d addresses are taken", len(l.ids), len(l.peers))
+	}
+}

@@ -674,3 +674,23 @@ func TestHeldRecordsMoveNothing(t *testing.T) {
 	s.settle()
 	s.exchange()
 }
+
+// Only an open association moves, and where it is already it stays.
+func TestMigrateRefused(t *testing.T) {
+	client, server := with(identified(8, 8))
+	s := simulate(t, 0, client, server)
+	if err := s.client.Migrate(address(9), s.now); err != errNotOpen {
+		t.Errorf("before the handshake: %v", err)
+	}
+	s = established(t, client, server)
+	if err := s.client.Migrate(s.client.Path(), s.now); err != nil || len(s.client.paths.left) > 0 {
+		t.Errorf("to where it is: %v, and it has left %v", err, s.client.paths.left)
+	}
+	s.client.Abort(alert.AccessDenied, s.now)
+	if err := s.client.Migrate(address(9), s.now); err == nil || err != s.client.Err() {
+		t.Errorf("after its end: %v", err)
+	}
+	if err := s.client.RotateConnectionIDs(s.now); err == nil || err != s.client.Err() {
+		t.Errorf("RotateConnectionIDs after its end: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package fragment
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -49,6 +50,34 @@ func TestAssemblerCode(t *testing.T) {
 				want, wantBody := content(h.Seq, 700)
 				pop(t, &a, want, wantBody)
 			}
+		}
+	}
+}
+
+// TestAssemblerCodeRefuses what no Assembler is.
+func TestAssemblerCodeRefuses(t *testing.T) {
+	h, body := content(0, 300)
+	beyond := h
+	beyond.Offset = 200
+	for what, b := range map[string]struct {
+		next      uint32
+		fragments []byte
+	}{
+		"a message after the last":                 {1<<16 + 1, nil},
+		"half a header":                            {0, make([]byte, 5)},
+		"a fragment beyond the end of its message": {0, append(beyond.Append(nil), body...)},
+	} {
+		c := wire.NewEncoder()
+		wire.Number(c, &b.next)
+		c.Data(&b.fragments)
+		written, err := c.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = wire.NewDecoder(written)
+		new(Assembler).Code(c)
+		if _, err := c.Finish(); !errors.Is(err, wire.ErrState) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godwit-dtls/godwit/shared/protocol"
 	"github.com/godwit-dtls/godwit/shared/wire"
 )
 
@@ -117,6 +118,19 @@ func TestFlightCodeRefuses(t *testing.T) {
 		spoil(f)
 		c := wire.NewEncoder()
 		f.Code(c)
+		if _, err := c.Finish(); !errors.Is(err, wire.ErrState) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestCodeRefuses(t *testing.T) {
+	for what, spoiled := range map[string]coder{
+		"more record numbers than an ACK has": &Received{numbers: make([]protocol.RecordNumber, MaxReceived+1)},
+		"a timer that expired for ever":       &Backoff{expiries: maxExpiries + 1},
+	} {
+		c := wire.NewEncoder()
+		spoiled.Code(c)
 		if _, err := c.Finish(); !errors.Is(err, wire.ErrState) {
 			t.Errorf("%s: %v", what, err)
 		}

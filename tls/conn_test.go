@@ -2,10 +2,12 @@ package tls
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -393,10 +395,15 @@ func TestVerifyHostname(t *testing.T) {
 	if err := s.VerifyHostname(serverName); err == nil {
 		t.Error("for a server")
 	}
-	client, _ := configs(0)
+	client, server := configs(0)
 	early, _ := Client(nil, client)
 	if err := early.VerifyHostname(serverName); err != errNotOpen {
 		t.Error("before the handshake:", err)
+	}
+	client.InsecureSkipVerify = true
+	p := connected(t, client, server)
+	if err := newConn(nil, p.client).VerifyHostname(serverName); err == nil || err == errNotOpen {
+		t.Error("of a certificate that nobody has verified:", err)
 	}
 	c.Close()
 	s.Close()
@@ -420,4 +427,83 @@ func TestConnKeyUpdate(t *testing.T) {
 	}
 	c.Close()
 	s.Close()
+}
+
+// What can't have new keys says so, and goes on otherwise.
+func TestConnKeyUpdateRefused(t *testing.T) {
+	client, server := configs(VersionTLS12)
+	old := newConn(nil, connected(t, client, server).client)
+	if err := old.KeyUpdate(UpdateRequested); err != errNoKeyUpdate || old.engine.Err() != nil {
+		t.Errorf("1.2: %v", err)
+	}
+	a, b := tcpPair(t)
+	b.Close()
+	c, err := Client(a, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.Handshake()
+	if err := c.KeyUpdate(UpdateRequested); err == nil || err != first {
+		t.Errorf("after a handshake that failed with %v: %v", first, err)
+	}
+	new, closed := openPair(t, VersionTLS13)
+	new.engine.Close(time.Now())
+	if err := new.KeyUpdate(UpdateNotRequested); err != errClosed {
+		t.Errorf("behind a goodbye: %v", err)
+	}
+	new.Close()
+	closed.Close()
+	if err := new.KeyUpdate(UpdateNotRequested); err != net.ErrClosed {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// A namelessLink has no addresses.
+type namelessLink struct{ net.Conn }
+
+func (namelessLink) RemoteAddr() net.Addr { return nil }
+
+// A client without ServerName keeps sessions by its peer's address, and by none where
+// the link has none.
+func TestSessionsByAddress(t *testing.T) {
+	client, server := configs(VersionTLS13)
+	client.ServerName, client.InsecureSkipVerify = "", true
+	client.ClientSessionCache = NewLRUClientSessionCache(0)
+	for i, want := range []bool{false, false, true} {
+		a, b := tcpPair(t)
+		if i > 0 {
+			a = namelessLink{a}
+		}
+		c, s := connPair(t, client, server, a, b)
+		go s.Write([]byte("x"))
+		if _, err := c.Read(make([]byte, 1)); err != nil { // behind the tickets
+			t.Fatal(err)
+		}
+		if got := c.ConnectionState().DidResume; got != want {
+			t.Errorf("connection %d resumes: %v", i, got)
+		}
+	}
+}
+
+func TestHandshakeTimeoutError(t *testing.T) {
+	var err net.Error
+	if !errors.As(ErrHandshakeTimeout, &err) || !err.Timeout() || !strings.HasPrefix(err.Error(), "tls: ") {
+		t.Errorf("%v", ErrHandshakeTimeout)
+	}
+}
+
+// The lists name what a Config uses and what it has to name, each once.
+func TestSuiteLists(t *testing.T) {
+	names := map[string]bool{}
+	for insecure, list := range map[bool][]*tls.CipherSuite{false: CipherSuites(), true: InsecureCipherSuites()} {
+		for _, s := range list {
+			if names[s.Name] || s.Insecure != insecure || len(s.SupportedVersions) == 0 {
+				t.Errorf("%+v", s)
+			}
+			names[s.Name] = true
+		}
+	}
+	if !names["TLS_AES_128_GCM_SHA256"] || !names["TLS_RSA_WITH_AES_128_GCM_SHA256"] {
+		t.Error(names)
+	}
 }

@@ -646,6 +646,48 @@ func TestConnEarlyDataRejected(t *testing.T) {
 	}
 }
 
+// WriteEarly is Write where it is not early any more, and says why where nothing can be
+// written at all.
+func TestConnWriteEarlyLate(t *testing.T) {
+	c, s := openPair(t, VersionTLS13)
+	if n, err := c.WriteEarly([]byte("late")); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	buf := make([]byte, 10)
+	if n, err := s.Read(buf); err != nil || string(buf[:n]) != "late" {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+	c.Close()
+	s.Close()
+
+	client, server := liveEarlyConfigs(t)
+	a, b := tcpPair(t)
+	a.Close()
+	c, s = connPair(t, client, server, a, b)
+	if _, err := c.WriteEarly([]byte("question")); err == nil {
+		t.Error("written over a link that is closed")
+	}
+	first := c.Handshake()
+	if _, err := c.WriteEarly([]byte("question")); err == nil || err != first {
+		t.Errorf("after a handshake that failed with %v: %v", first, err)
+	}
+	b.Close()
+	first = s.Handshake()
+	if _, err := s.ReadEarly(buf); err == nil || err != first {
+		t.Errorf("after a handshake that failed with %v: %v", first, err)
+	}
+	e := newPair(t, client, server).client
+	e.Start(time.Now())
+	e.Close(time.Now())
+	if _, err := e.WriteEarly([]byte("x"), time.Now()); err != errClosed {
+		t.Errorf("behind a goodbye: %v", err)
+	}
+	e.Abort(0, time.Now()) // a goodbye was sent: it ends silently
+	if _, err := e.WriteEarly([]byte("x"), time.Now()); !errors.Is(err, ErrAborted) {
+		t.Errorf("after Abort: %v", err)
+	}
+}
+
 // Without a session WriteEarly says so, and what it would have sent goes later.
 func TestConnEarlyDataNoSession(t *testing.T) {
 	client, server := configs(VersionTLS13)

@@ -648,3 +648,19 @@ func TestHeader(t *testing.T) {
 		t.Errorf("% x", b)
 	}
 }
+
+// Nothing may stand inside of a message, not even what means nothing in 1.3.
+//
+// RFC 9846 5.1 [2]
+func TestDisguiseInsideOfHello(t *testing.T) {
+	client, server := configs(VersionTLS13)
+	server.CurvePreferences = []tls.CurveID{tls.CurveP384} // which makes for a second hello
+	p := newPair(t, client, server)
+	p.client.Start(testTime)
+	p.carry(p.client, p.server, &p.fromClient)
+	p.carry(p.server, p.client, &p.fromServer)
+	disguise, hello, _ := bytes.Cut(drain(p.client), []byte{22, 3, 3})
+	cut := append([]byte{22, 3, 3, 0, 10}, hello[2:12]...)
+	p.server.Receive(slices.Concat(disguise, cut, disguise), testTime)
+	wantAlert(t, "server", p.server.Err(), alert.UnexpectedMessage, false)
+}

@@ -26,7 +26,7 @@ func TestStats(t *testing.T) {
 				p.exchange(t) // the answer goes before data
 			}
 		}
-		c, s := p.client.Stats(), p.server.Stats()
+		c, s := newConn(nil, p.client).Stats(), p.server.Stats()
 		if c.HandshakeTime != time.Second || s.HandshakeTime != 0 {
 			t.Errorf("%v and %v", c.HandshakeTime, s.HandshakeTime)
 		}

@@ -151,6 +151,19 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// A datagram goes where its connection ID says.
+func TestRoute(t *testing.T) {
+	r := newRouter(t, routing(1, 1, 8))
+	id := generator(t, r, 1).New()
+	record := append(append([]byte{25, 254, 253, 0, 1, 0, 0, 0, 0, 0, 7}, id...), 0, 3, 1, 2, 3)
+	if server, ok := r.Route(record); !ok || server != 1 {
+		t.Errorf("it goes to server %d, %v", server, ok)
+	}
+	if server, ok := r.Route([]byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}); ok {
+		t.Errorf("without an ID it goes to server %d", server)
+	}
+}
+
 func TestNotRoutable(t *testing.T) {
 	r := newRouter(t, routing(1, 1, 8))
 	good := generator(t, r, 1).New()

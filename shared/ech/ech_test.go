@@ -77,6 +77,22 @@ func TestParseConfigList(t *testing.T) {
 			t.Errorf("%d of %d bytes: %v", n, len(whole), err)
 		}
 	}
+	cutShort := known[:len(known)-1]
+	halfASuite, halfAnExtension := usual, usual
+	halfASuite.suites, halfAnExtension.extensions = nil, []byte{0, 1, 0}
+	half, _ := halfASuite.make(t)
+	suitesAt := 4 + 1 + 2 + 2 + 32
+	half = slices.Insert(half, suitesAt+2, 0, 1)
+	half[suitesAt+1], half[3] = 2, half[3]+2
+	extension, _ := halfAnExtension.make(t)
+	for what, bad := range map[string][]byte{"cut short": cutShort, "half a suite": half, "half an extension": extension} {
+		if _, err := ParseConfigList(list(bad)); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := ParseConfig(bad); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s, alone: %v", what, err)
+		}
+	}
 	for n := 5; n < len(known); n++ { // cut inside, with lengths that fit
 		cut := slices.Clone(known[:n])
 		cut[2], cut[3] = byte((n-4)>>8), byte(n-4)
@@ -198,6 +214,22 @@ func TestSealAndOpen(t *testing.T) {
 				if len(o.Enc) != 0 {
 					t.Error("the second hello has a key of its own")
 				}
+				for what, c := range map[string]struct {
+					change func(o *Outer)
+					want   alert.Alert
+				}{
+					"another suite":  {func(o *Outer) { o.Suite.AEAD = 3 }, alert.IllegalParameter},
+					"another config": {func(o *Outer) { o.ConfigID++ }, alert.IllegalParameter},
+					"a new key":      {func(o *Outer) { o.Enc = make([]byte, 32) }, alert.IllegalParameter},
+					"other bytes":    {func(o *Outer) { o.Payload = make([]byte, len(o.Payload)) }, alert.DecryptError},
+				} {
+					changed := *o
+					c.change(&changed)
+					var refused *alert.Error
+					if got, err := receiver.OpenAgain(sealed, &parsed, &changed, transport); got != nil || !errors.As(err, &refused) || refused.Alert != c.want {
+						t.Errorf("the second hello with %s: %x, %v", what, got, err)
+					}
+				}
 				opened, err = receiver.OpenAgain(sealed, &parsed, o, transport)
 			}
 			if want := body(in, transport); err != nil || !bytes.Equal(opened, want) {
@@ -207,12 +239,42 @@ func TestSealAndOpen(t *testing.T) {
 				if r, got, err := Open([]*Key{other}, sealed, &parsed, o, transport); r != nil || got != nil || err != nil {
 					t.Errorf("with another key: %x, %v", got, err)
 				}
+				short := *o
+				short.Enc = o.Enc[1:]
+				if r, got, err := Open([]*Key{key}, sealed, &parsed, &short, transport); r != nil || got != nil || err != nil {
+					t.Errorf("with half of its key: %x, %v", got, err)
+				}
 				sealed[2] ^= 1 // what is authenticated with it
 				if _, got, _ := Open([]*Key{key}, sealed, &parsed, o, transport); got != nil {
 					t.Error("an outer hello that was changed")
 				}
 			}
 		}
+	}
+}
+
+// A key that is none of its KEM can't be used, by either side.
+func TestUnusableKeys(t *testing.T) {
+	odd := usual
+	odd.kem = hpke.DHKEM(ecdh.P256()).ID()
+	config, private := odd.make(t)
+	c, err := ParseConfig(config)
+	if err != nil || c.Usable() {
+		t.Errorf("a key of X25519 for P-256 can be used: %v", err)
+	}
+	if _, err := NewSender(c); err == nil {
+		t.Error("and sent to")
+	}
+	if _, err := ParseKey(config, private[1:]); err == nil {
+		t.Error("a private key that is too short")
+	}
+	odd.kem = 0x7a7a
+	unknown, _ := odd.make(t)
+	if _, err := ParseKey(unknown, private); !errors.Is(err, ErrConfig) {
+		t.Errorf("a KEM that nobody has: %v", err)
+	}
+	if _, err := ParseKey(config[1:], private); !errors.Is(err, ErrConfig) {
+		t.Errorf("half a config: %v", err)
 	}
 }
 

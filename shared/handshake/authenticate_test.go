@@ -420,6 +420,9 @@ func TestCertificateRequest13(t *testing.T) {
 		"key_share": {func(_ *message.CertificateRequest13, x *extensionList) {
 			x.set(protocol.ExtKeyShare, []byte{0, 29})
 		}, alert.IllegalParameter},
+		"signature_algorithms_cert with half a scheme": {func(_ *message.CertificateRequest13, x *extensionList) {
+			x.set(protocol.ExtSignatureAlgsCert, []byte{0, 3, 4, 3, 8})
+		}, alert.DecodeError},
 		"two of a kind": {func(_ *message.CertificateRequest13, x *extensionList) {
 			*x = append(*x, (*x)[0])
 		}, alert.IllegalParameter},

@@ -105,6 +105,7 @@ func TestClientHello13(t *testing.T) {
 		{"a name that is none", with(protocol.ExtServerName, 0, 4, 0, 0, 1, 0xff), alert.IllegalParameter},
 		{"a cookie from nowhere", with(protocol.ExtCookie, 0, 1, 1), alert.CloseNotify},
 		{"early_data with contents", with(protocol.ExtEarlyData, 1), alert.DecodeError},
+		{"signature_algorithms_cert with half a scheme", with(protocol.ExtSignatureAlgsCert, 0, 3, 4, 3, 8), alert.DecodeError},
 	})
 }
 

@@ -48,6 +48,12 @@ func TestValidate(t *testing.T) {
 				c.NextProtos = append(c.NextProtos, strings.Repeat("a", 255))
 			}
 		}},
+		{"SessionTickets", Server, func(c *Config) { c.SessionTickets = 256 }},
+		{"SessionTickets", Server, func(c *Config) { c.SessionTickets = -1 }},
+		{"WrapSession", Server, func(c *Config) {
+			c.WrapSession = func(ConnectionState, *session.State) ([]byte, error) { return nil, nil }
+		}},
+		{"CertificateCompression", Client, func(c *Config) { c.CertificateCompression = make([]CertificateCompressor, 128) }},
 		{"Certificates", Server, func(c *Config) { c.Certificates = nil }},
 		{"", Server, func(c *Config) {
 			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
@@ -139,6 +145,19 @@ func TestValidate(t *testing.T) {
 		}
 		if err := config.Validate(c.role, protocol.Stream); (err != nil) != (c.field != "" && !ofDatagrams[c.field]) {
 			t.Errorf("%s over a stream: %v", c.field, err)
+		}
+	}
+}
+
+// Short record headers tell 64 record numbers apart at most, where Config doesn't say.
+func TestReservedBlock(t *testing.T) {
+	for want, c := range map[int]*Config{
+		DefaultStoreBlock: {},
+		shortStoreBlock:   {ShortRecordHeaders: true},
+		100:               {StoreBlock: 100, ShortRecordHeaders: true},
+	} {
+		if got := c.ReservedBlock(); got != want {
+			t.Errorf("%d, expected %d", got, want)
 		}
 	}
 }

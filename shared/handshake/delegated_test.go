@@ -179,6 +179,7 @@ func TestDelegatedCredentialConfig(t *testing.T) {
 		"good":         {func(*Credential) {}, nil},
 		"another key":  {func(c *Credential) { c.Delegated = &DelegatedCredential{c.Delegated.Raw, newKey(p256)} }, alert.KeyMismatch},
 		"cut short":    {func(c *Credential) { c.Delegated = &DelegatedCredential{c.Delegated.Raw[:9], c.Delegated.PrivateKey} }, errAny},
+		"no key":       {func(c *Credential) { c.Delegated = &DelegatedCredential{c.Delegated.Raw, nil} }, errAny},
 		"no chain":     {func(c *Credential) { c.Certificate = nil }, errAny},
 		"of a raw key": {func(c *Credential) { c.Certificate, c.RawPublicKey = nil, newKey(p256) }, errAny},
 	} {
@@ -192,8 +193,22 @@ func TestDelegatedCredentialConfig(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := NewDelegatedCredential(parent, newKey(rsaKey), testTime.AddDate(0, 0, 6)); !errors.Is(err, alert.WrongScheme) {
-		t.Errorf("a delegated RSA key: %v", err)
+	for name, c := range map[string]struct {
+		parent  *tls.Certificate
+		key     crypto.Signer
+		expires time.Time
+		want    error
+	}{
+		"an RSA key":                     {parent, newKey(rsaKey), testTime.AddDate(0, 0, 6), alert.WrongScheme},
+		"no key":                         {parent, nil, testTime.AddDate(0, 0, 6), errAny},
+		"of no certificate":              {&tls.Certificate{}, newKey(p256), testTime.AddDate(0, 0, 6), errAny},
+		"of a certificate without a key": {&tls.Certificate{Certificate: parent.Certificate}, newKey(p256), testTime.AddDate(0, 0, 6), errAny},
+		"over before it begins":          {parent, newKey(p256), testTime.AddDate(-1, 0, 0), errAny},
+		"for centuries":                  {parent, newKey(p256), testTime.AddDate(200, 0, 0), errAny},
+	} {
+		if _, err := NewDelegatedCredential(c.parent, c.key, c.expires); err == nil || c.want != errAny && !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	config := &Config{InsecureSkipVerify: true, DelegatedCredentialSchemes: []tls.SignatureScheme{tls.PSSWithSHA256}}
 	if bad, ok := errors.AsType[*ConfigError](config.Validate(Client, protocol.Stream)); !ok || bad.Field != "DelegatedCredentialSchemes" {

@@ -78,7 +78,7 @@ var extensions = []extension{
 	{protocol.ExtClientCertType, inServerHello12 | inEncrypted, offerClientCertType, receiveClientCertType, answerClientCertType, acceptClientCertType},
 	{protocol.ExtServerCertType, inServerHello12 | inEncrypted, offerServerCertType, receiveServerCertType, answerServerCertType, acceptServerCertType},
 	{protocol.ExtSignatureAlgorithms, inRequest, offerSignatureAlgorithms, receiveSignatureAlgorithms, answerSignatureAlgorithms, acceptSignatureAlgorithms},
-	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, nil, answerSignatureAlgsCert, acceptIgnored},
+	{protocol.ExtSignatureAlgsCert, inRequest, offerSignatureAlgsCert, receiveSignatureAlgsCert, answerSignatureAlgsCert, acceptSignatureAlgsCert},
 	{protocol.ExtCertAuthorities, inRequest, offerCertAuthorities, receiveCertAuthorities, answerCertAuthorities, acceptCertAuthorities},
 	{protocol.ExtDelegatedCredential, inServerCertificate, offerDelegated, receiveDelegated, answerDelegated, acceptDelegated},
 	{protocol.ExtStatusRequest, inServerHello12 | inRequest | inServerCertificate | inClientCertificate, offerStatusRequest, receiveStatusRequest, answerStatusRequest, acceptStatusRequest},
@@ -433,7 +433,8 @@ func (c *Config) use(v protocol.Version, signer Role) cert.Use {
 
 // signature_algorithms_cert says what the signatures inside certificates may
 // be, where signature_algorithms is too narrow for them: most certificates are
-// signed with RSA PKCS #1, which 1.3 no longer takes for itself.
+// signed with RSA PKCS #1, which 1.3 no longer takes for itself. What the peer says is
+// read and not used: who has one chain shows that (RFC 9846 4.5.1.2).
 
 func offerSignatureAlgsCert(m *Machine, b *wire.Builder) bool {
 	return !m.config.Enabled(protocol.VersionTLS12) && !m.config.needsPSK() && answerSignatureAlgsCert(m, inRequest, b)
@@ -442,6 +443,15 @@ func offerSignatureAlgsCert(m *Machine, b *wire.Builder) bool {
 func answerSignatureAlgsCert(_ *Machine, _ where, b *wire.Builder) bool {
 	message.AppendSignatureAlgsCert(b, message.MakeUint16s(cert.Schemes(nil, cert.Use{Version: protocol.VersionTLS12})))
 	return true
+}
+
+func receiveSignatureAlgsCert(_ *Machine, body []byte) error {
+	_, err := message.ParseSignatureAlgsCert(body)
+	return err
+}
+
+func acceptSignatureAlgsCert(m *Machine, _ where, body []byte) error {
+	return receiveSignatureAlgsCert(m, body)
 }
 
 // --- supported_versions (RFC 9846 4.3.1)

@@ -316,9 +316,6 @@ func (m *Machine) setVersion(v protocol.Version) {
 // Open reports whether the handshake is complete.
 func (m *Machine) Open() bool { return m.flow == opened }
 
-// Version is the agreed version, or zero.
-func (m *Machine) Version() protocol.Version { return m.version }
-
 // Role is this side's role.
 func (m *Machine) Role() Role { return m.role }
 

@@ -24,13 +24,12 @@ type Choice struct {
 // Why there is no Choice. A Listener is told for any hello that anybody sends: it
 // costs nothing.
 var (
-	errNoVersion  = alert.Peerf(alert.ProtocolVersion, "%w: none that the client offers is enabled here", alert.NoCommonVersion)
-	errFellBack   = alert.Peerf(alert.InappropriateFallback, "the client fell back, and this server has better")
-	errFellTooFar = alert.Peerf(alert.InappropriateFallback, "the client fell back to what is too old")
-	errNoSuite13  = alert.Peerf(alert.HandshakeFailure, "%w for 1.3", alert.NoCommonSuite)
-	errNoGroup    = alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
-	errNoGroups   = alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without supported_groups", alert.NoCommonGroup)
-	errNoShares   = alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without one", alert.MissingKeyShare)
+	errNoVersion = alert.Peerf(alert.ProtocolVersion, "%w: none that the client offers is enabled here", alert.NoCommonVersion)
+	errFellBack  = alert.Peerf(alert.InappropriateFallback, "the client fell back, and this server has better")
+	errNoSuite13 = alert.Peerf(alert.HandshakeFailure, "%w for 1.3", alert.NoCommonSuite)
+	errNoGroup   = alert.Peerf(alert.HandshakeFailure, "%w", alert.NoCommonGroup)
+	errNoGroups  = alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without supported_groups", alert.NoCommonGroup)
+	errNoShares  = alert.Peerf(alert.MissingExtension, "%w: ClientHello of 1.3 without one", alert.MissingKeyShare)
 )
 
 // Choose makes the Choice, or says with which alert there is none. It does not
@@ -94,8 +93,6 @@ func chooseVersion(c *Config, in *message.ClientHello, t protocol.Transport) (pr
 		return v13, nil
 	case has12 && c.Enabled(v12):
 		return v12, nil
-	case !has12 && !has13 && in.CipherSuites.Contains(fallback):
-		return 0, errFellTooFar
 	}
 	return 0, errNoVersion
 }

@@ -43,7 +43,22 @@ func TestState(t *testing.T) {
 			t.Errorf("PSK identity %#v: %+v, %v", identity, got, err)
 		}
 	}
-	raw := encode(t, example())
+	truncated := example()
+	truncated.PSKIdentity = []byte("sensor")
+	raw := encode(t, truncated)
+	at := bytes.Index(raw, []byte("sensor"))
+	raw[at-1]++
+	if _, err := ParseState(raw); err == nil {
+		t.Error("a PSK identity that is longer than what it is in is read")
+	}
+	raw = encode(t, example())
+	at = bytes.Index(raw, []byte{4, 192, 0, 2, 1}) // and an address of three bytes
+	raw = slices.Delete(raw, at+4, at+5)
+	raw[at] = 3
+	if _, err := ParseState(raw); err == nil {
+		t.Error("an address of three bytes is read")
+	}
+	raw = encode(t, example())
 	got, err := ParseState(raw)
 	if err != nil || !reflect.DeepEqual(got, example()) {
 		t.Fatalf("%+v, %v", got, err)

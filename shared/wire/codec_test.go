@@ -89,6 +89,18 @@ func TestCodecRefuses(t *testing.T) {
 	}
 }
 
+func TestCodecFlag(t *testing.T) {
+	c := wire.NewEncoder()
+	two := uint8(2)
+	wire.Number(c, &two)
+	b, _ := c.Finish()
+	c = wire.NewDecoder(b)
+	var flag bool
+	if c.Flag(&flag); !errors.Is(c.Err(), wire.ErrState) {
+		t.Errorf("a flag of 2 is %v, %v", flag, c.Err())
+	}
+}
+
 func TestCodecNumberTooLarge(t *testing.T) {
 	c := wire.NewEncoder()
 	large := uint64(math.MaxUint64)
