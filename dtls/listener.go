@@ -252,6 +252,19 @@ func (l *Listener) lose(err error) {
 	}
 }
 
+// Conns are those that share the socket now, in no order, also those whose handshakes run
+// or that wait for Accept. A server closes those that have been silent for too long, which
+// a Conn's Stats tell: a peer may vanish without a word.
+func (l *Listener) Conns() []*Conn {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	conns := make([]*Conn, 0, len(l.conns))
+	for p := range l.conns {
+		conns = append(conns, p.conn)
+	}
+	return conns
+}
+
 // all are the peers that share the socket now.
 func (l *Listener) all() []*peer {
 	l.mu.RLock()
