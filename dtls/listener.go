@@ -234,6 +234,7 @@ func (l *Listener) take(in *batch) (yield bool) {
 	now := time.Now()
 	l.collectReplies()
 	defer l.sendReplies()
+	defer l.greeter.letGo()
 	for _, r := range in.runs {
 		for datagram := range slices.Chunk(r.data, r.size) {
 			l.stats.datagramsReceived.Add(1)
