@@ -232,7 +232,7 @@ var defences = []defence{
 	{test: "dtls.TestPitfallInnerType", file: "dtls/epoch.go",
 		with: "for last >= 0 && inner[last] == 0 {", without: "for false {"},
 	{test: "dtls.TestPitfallReplayFromElsewhere", file: "dtls/receive.go",
-		with: "(!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()", without: "true"},
+		with: "(!r.opened || sequence > r.window.Highest()) && e.latest(r)", without: "true"},
 
 	// What needs no key to end an association.
 

@@ -109,6 +109,7 @@ func (r *readEpoch) code(c *wire.Codec, s *suite.Suite) {
 	}
 	r.window.Code(c)
 	c.Flag(&r.opened)
+	c.Flag(&r.heard)
 	c.Flag(&r.replacing)
 	c.Time(&r.dies)
 }

@@ -22,7 +22,8 @@ type readEpoch struct {
 	forgiven uint64    // how many that don't open the Store knows of
 	counted  uint64    // what expects said at the last save
 	ahead    uint64    // how many were reserved then
-	opened   bool      // a record has opened: the window means something
+	opened   bool      // the window means something: a record has opened, or may have in a process that is gone
+	heard    bool      // a record has opened
 	dies     time.Time // zero while it is the newest
 
 	failures   uint64 // what opener.Failed said when the last record was accepted

@@ -102,6 +102,9 @@ func (g *greeter) hear(datagram []byte, from netip.AddrPort, now time.Time) (in 
 	return nil, wait
 }
 
+// letGo lets go of the datagrams, which the last hello lies in.
+func (g *greeter) letGo() { g.hello = hello{} }
+
 // parsed is the hello, unless it is malformed.
 func (g *greeter) parsed() (in *hello, wait bool) {
 	if g.hello.Parse(g.hello.body, protocol.Datagram) != nil {

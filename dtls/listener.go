@@ -234,6 +234,7 @@ func (l *Listener) take(in *batch) (yield bool) {
 	now := time.Now()
 	l.collectReplies()
 	defer l.sendReplies()
+	defer l.greeter.letGo()
 	for _, r := range in.runs {
 		for datagram := range slices.Chunk(r.data, r.size) {
 			l.stats.datagramsReceived.Add(1)
@@ -250,6 +251,19 @@ func (l *Listener) lose(err error) {
 	for _, p := range l.all() {
 		p.shut(net.ErrClosed)
 	}
+}
+
+// Conns are those that share the socket now, in no order, also those whose handshakes run
+// or that wait for Accept. A server closes those that have been silent for too long, which
+// a Conn's Stats tell: a peer may vanish without a word.
+func (l *Listener) Conns() []*Conn {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	conns := make([]*Conn, 0, len(l.conns))
+	for p := range l.conns {
+		conns = append(conns, p.conn)
+	}
+	return conns
 }
 
 // all are the peers that share the socket now.

@@ -122,6 +122,30 @@ func TestRebindingWhileAsked(t *testing.T) {
 	})
 }
 
+// A client whose address changes before the ACK of its KeyUpdate comes writes under the
+// keys of before, until it gets the ACK at the new address.
+//
+// RFC 9147 8 [4]
+func TestRebindingBeforeACK(t *testing.T) {
+	for _, check := range []PathCheck{EnhancedPathCheck, BasicPathCheck} {
+		client, server := with(identified(8, 8), pathCheckOf(check))
+		s := established(t, client, server)
+		s.fate = losing(func(p *parcel) bool { return p.from == s.server && p.to == home })
+		s.client.update(UpdateNotRequested)
+		s.advance(time.Second)
+		s.client.at = address(1)
+		s.client.post("from elsewhere")
+		s.advance(10 * time.Second)
+		if s.server.Path() != address(1) {
+			t.Errorf("check %d: the server writes to %v", check, s.server.Path())
+		}
+		s.settle()
+		s.server.expectRead("from elsewhere")
+		s.expectEpochs(4, 3)
+		s.exchange()
+	}
+}
+
 // Without connection IDs the peer is lost: this is what they are for.
 func TestRebindingWithoutConnectionIDs(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {

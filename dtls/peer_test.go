@@ -1,8 +1,11 @@
 package dtls
 
 import (
+	"bytes"
 	"net"
+	"runtime"
 	"testing"
+	"weak"
 )
 
 // listenerOfTest is a Listener on a socket of its own.
@@ -29,4 +32,26 @@ func TestNothingIsTakenAfterLeaving(t *testing.T) {
 	if len(l.ids) > 0 || len(l.peers) > 0 {
 		t.Errorf("%d IDs and %d addresses are taken", len(l.ids), len(l.peers))
 	}
+}
+
+// What a batch was read into is no longer needed once it is handled, though the last
+// datagram in it was a hello: a megabyte for each Listener.
+func TestListenerLetsGoOfBatches(t *testing.T) {
+	client, server := with()
+	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := makeListener(pc, server)
+	defer pc.Close()
+	for _, hello := range newCaller(t, client).flight() {
+		room := bytes.Clone(hello)
+		held := weak.Make(&room[0])
+		l.take(&batch{runs: []run{{room, len(room), Path{Remote: someAddr}}}})
+		runtime.GC()
+		if held.Value() != nil {
+			t.Error("the Listener holds a datagram that it has handled")
+		}
+	}
+	runtime.KeepAlive(l)
 }

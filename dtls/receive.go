@@ -232,9 +232,9 @@ func (e *Engine) deliverRecord(r *readEpoch, kind protocol.ContentType, n protoc
 //
 // RFC 9147 4.5.1 [6]
 func (e *Engine) accept(r *readEpoch, sequence uint64, used, size int) {
-	newest := e.ids.expected() && (!r.opened || sequence > r.window.Highest()) && r.number >= e.readLevel()
+	newest := e.ids.expected() && (!r.opened || sequence > r.window.Highest()) && e.latest(r)
 	r.window.Mark(sequence)
-	r.opened, r.failures, e.resting = true, r.opener.Failed(), false
+	r.opened, r.heard, r.failures, e.resting = true, true, r.opener.Failed(), false
 	if r.isEarly() {
 		return // anybody may have sent it again: the peer shows itself by others
 	}
@@ -293,7 +293,13 @@ func (e *Engine) readable(r *readEpoch) bool {
 // RFC 9147 8 [4]
 func (e *Engine) needed(r *readEpoch) bool {
 	newest := e.reads[len(e.reads)-1]
-	return r.number >= handshake.LevelApplication && r.number+1 == newest.number && !newest.opened && !r.opener.LimitReached()
+	return r.number >= handshake.LevelApplication && r.number+1 == newest.number && !newest.heard && !r.opener.LimitReached()
+}
+
+// latest reports whether no record of a later epoch has opened: the peer writes in r, as
+// far as we know.
+func (e *Engine) latest(r *readEpoch) bool {
+	return !slices.ContainsFunc(e.reads, func(later *readEpoch) bool { return later.number > r.number && later.heard })
 }
 
 // readEpochByBits finds the newest such epoch with these low bits.

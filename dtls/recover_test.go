@@ -127,6 +127,71 @@ func TestListenerRecovers(t *testing.T) {
 	})
 }
 
+// IDs that the client has left behind by the time its connection is found don't stay in
+// the Store.
+func TestRecoveryForgetsIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, config := newCluster(t, dtls.VersionDTLS13)
+		device := c.dial(t, config, "198.51.100.1:1000")
+		first := c.node(t)
+		served := firstWords(t, device, first, "hello")
+		if err := device.RotateConnectionIDs(); err != nil { // it gets more than it uses
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		second := c.node(t)
+		if err := device.RotateConnectionIDs(); err != nil {
+			t.Fatal(err)
+		}
+		heir := firstWords(t, device, second, "hello again")
+		time.Sleep(time.Minute)
+		device.Close()
+		for _, end := range []func() error{heir.Close, second.Close, served.Close, first.Close} {
+			end()
+			time.Sleep(time.Minute)
+		}
+		if left := len(c.store.values); left != 0 {
+			t.Errorf("%d values are left in the Store", left)
+		}
+	})
+}
+
+// A connection that was exported before its IDs were in the Store is found by them all the
+// same, once somebody has imported it.
+func TestRecoveryAfterImport(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			first := c.node(t)
+			go device.Handshake()
+			served := accept(t, first)
+			if err := served.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			blob, err := served.Export(blobKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			heir, err := first.Import(nil, blob, blobKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			second := c.node(t)
+			recovered := firstWords(t, device, second, "hello")
+			device.Close()
+			for _, end := range []func() error{recovered.Close, second.Close, heir.Close, served.Close, first.Close} {
+				end()
+				time.Sleep(time.Minute)
+			}
+			if left := len(c.store.values); left != 0 {
+				t.Errorf("%d values are left in the Store", left)
+			}
+		})
+	})
+}
+
 // Whoever knows an ID but no key takes nothing from anybody: neither by garbage nor
 // by what the device has sent before.
 func TestNobodyElseRecovers(t *testing.T) {

@@ -64,7 +64,8 @@ type reservation struct {
 	claims     []byte   // what the Store has, if this Engine is the first to import it
 	final      []byte   // the blob of Export, for whoever imports it
 	gone       bool     // what is stored is not ours any more
-	listed     [][]byte // IDs that lead to the name
+	listed     [][]byte // IDs that lead to the name,
+	inherited  [][]byte // and those of an import, that may
 
 	changes uint64 // counts changes of what the peer relies on,
 	saved   uint64 // and those that are stored

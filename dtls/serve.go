@@ -16,7 +16,8 @@ import (
 //
 // A call without data, the last one for c, says that the connection is over: c.Read then
 // says why, with io.EOF after the peer's goodbye. Afterwards c is closed. A client whose
-// handshake fails is not heard of.
+// handshake fails is not heard of, nor is one that says nothing. Conns without a word stay
+// until the application closes them: Listener.Conns finds them.
 //
 // There is one call at a time, and the data is the handler's until it returns. As all
 // clients wait for it, it must not block: it may call any method of any Conn but Read,

@@ -121,6 +121,34 @@ func TestServe(t *testing.T) {
 	})
 }
 
+// A client that connects and says nothing is found among the Listener's Conns, and can be
+// closed.
+func TestServeSilentClients(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := configs(t, version)
+			lan := newLAN()
+			listener := listenLAN(t, lan, server)
+			s := serving(listener)
+			silent := dialLAN(t, lan, clientAddr, listener.Addr(), client)
+			time.Sleep(time.Hour)
+			conns := listener.Conns()
+			if len(conns) != 1 || conns[0].RemoteAddr().String() != clientAddr {
+				t.Fatalf("%d connections", len(conns))
+			}
+			conns[0].Close()
+			synctest.Wait()
+			if len(listener.Conns()) != 0 || len(s.over) != 1 || s.over[0] != net.ErrClosed {
+				t.Errorf("closed: %d connections are left, the handler has heard %v", len(listener.Conns()), s.over)
+			}
+			_, err := silent.Read(nil)
+			expectError(t, "the client's Read", err, io.EOF)
+			silent.Close()
+			s.stop(t)
+		})
+	})
+}
+
 // What comes while the handshake isn't over at the server, and together, is served, too.
 func TestServeTakesWhatCameEarly(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version uint16) {

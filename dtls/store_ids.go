@@ -23,6 +23,13 @@ func (e *Engine) listed() [][]byte {
 	return slices.Clone(e.ids.local)
 }
 
+// stillListed are those of them that the blob of an Export knows, too.
+func (e *Engine) stillListed() [][]byte {
+	return slices.DeleteFunc(slices.Clone(e.reserve.listed), func(id []byte) bool {
+		return !slices.ContainsFunc(e.ids.local, sameAs(id))
+	})
+}
+
 // list makes the Store know the name under new IDs, and no more under those that
 // are not in use.
 func (s *save) list(ctx context.Context) error {
@@ -33,7 +40,7 @@ func (s *save) list(ctx context.Context) error {
 			}
 		}
 	}
-	for _, id := range s.listed {
+	for _, id := range slices.Concat(s.listed, s.inherited) {
 		if !slices.ContainsFunc(s.ids, sameAs(id)) {
 			if err := s.rename(ctx, id, nil); err != nil {
 				return err

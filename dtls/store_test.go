@@ -234,6 +234,38 @@ func TestStoreKeyUpdate(t *testing.T) {
 	}
 }
 
+// What is stored doesn't say that the peer has used its new keys, although their numbers
+// are reserved: if it has moved before it got the ACK, the keys of before show where to.
+//
+// RFC 9147 8 [4]
+func TestStoreRebindingBeforeACK(t *testing.T) {
+	client, server := with(keeping, identified(8, 8))
+	s := established(t, client, server)
+	s.client.did(nil)
+	s.server.did(nil)
+	s.settle()
+	s.fate = losing(func(p *parcel) bool { return p.from == s.server && p.to == home })
+	s.client.did(s.client.KeyUpdate(UpdateNotRequested, s.now))
+	s.advance(time.Second)
+	if s.server.readLevel() != 4 {
+		t.Fatalf("the server reads epoch %d", s.server.readLevel())
+	}
+	s.server.crash()
+	s.client.at = address(1)
+	for range 20 {
+		s.client.did(nil)
+		s.client.post("from elsewhere")
+		s.advance(time.Second)
+	}
+	if s.server.Path() != address(1) {
+		t.Errorf("the server writes to %v", s.server.Path())
+	}
+	s.settle()
+	s.server.read = nil
+	s.expectEpochs(4, 3)
+	s.exchange()
+}
+
 // Whoever imports first has the connection; an Engine that lived on learns it with its
 // next save, and stops.
 func TestStoreImportedOnce(t *testing.T) {

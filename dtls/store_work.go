@@ -94,7 +94,7 @@ func (e *Engine) claim(name string, blob []byte) {
 	}
 	r.begun, r.name = true, name
 	if name != "" {
-		r.claims = blob
+		r.claims, r.inherited = blob, slices.Clone(e.ids.local)
 	}
 	for _, w := range e.writes {
 		if w.sealer != nil {
@@ -131,7 +131,8 @@ type save struct {
 	claims, doubt []byte // what may be stored, of which we don't know the generation
 	changes       uint64 // that the state has
 
-	ids, listed [][]byte // that shall lead to the name, and that did (store_ids.go)
+	ids, listed [][]byte // that shall lead to the name, and that did (store_ids.go),
+	inherited   [][]byte // or may
 
 	done       atomic.Bool
 	generation uint64
@@ -147,10 +148,10 @@ func (e *Engine) storeWork() func() {
 		return nil
 	}
 	r := e.reserve
-	s := &save{store: r.store, key: r.key, name: r.named(), old: r.generation, claims: r.claims, doubt: r.doubt, listed: r.listed, err: errNoAnswer}
+	s := &save{store: r.store, key: r.key, name: r.named(), old: r.generation, claims: r.claims, doubt: r.doubt, listed: r.listed, inherited: r.inherited, err: errNoAnswer}
 	switch {
 	case r.final != nil:
-		s.value, s.ids = r.final, r.listed
+		s.value, s.ids = r.final, e.stillListed()
 	case e.err == nil && !e.closing.sent:
 		var err error
 		if s.state, err = e.snapshot(); err != nil {
@@ -176,7 +177,7 @@ func (s *save) swap(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	deletes := s.value == nil && len(s.listed) > 0 // what the connection is found by, too, if it is still ours
+	deletes := s.state == nil && len(s.listed) > 0 // what the connection is found by, too, if it is still ours
 	if s.claims != nil || s.doubt != nil || deletes {
 		if err := s.look(ctx); err != nil {
 			return err
@@ -234,7 +235,7 @@ func (e *Engine) saved(now time.Time) error {
 		}
 		return fmt.Errorf("dtls: the Store: %w", s.err)
 	}
-	r.generation, r.claims, r.doubt, r.failure, r.listed = s.generation, nil, nil, nil, s.ids
+	r.generation, r.claims, r.inherited, r.doubt, r.failure, r.listed = s.generation, nil, nil, nil, nil, s.ids
 	if s.state == nil { // exported or deleted
 		r.gone, r.final = true, nil
 		return nil
