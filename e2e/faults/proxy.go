@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// A proxy stands between one client and one server, and treats datagrams as a fault
+// would.
+type proxy struct {
+	fault fault
+	seed  uint64
+	front *net.UDPConn // that the client talks to
+	back  *net.UDPConn // connected to the server
+
+	mu      sync.Mutex
+	client  netip.AddrPort
+	first   time.Time // when the first datagram of the client came
+	carried sync.WaitGroup
+}
+
+// startProxy begins to carry datagrams to a server and back. It ends with the stage.
+func startProxy(s *stage, f fault, seed uint64, server string) (*proxy, error) {
+	address, err := netip.ParseAddrPort(server)
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{fault: f, seed: seed}
+	if p.front, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0"))); err != nil {
+		return nil, err
+	}
+	s.atEnd(func() { p.front.Close() })
+	if p.back, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(address)); err != nil {
+		return nil, err
+	}
+	s.atEnd(func() { p.back.Close() })
+	s.running.Go(func() { p.carry(up, p.front, p.toServer) })
+	s.running.Go(func() { p.carry(down, p.back, p.toClient) })
+	return p, nil
+}
+
+// address is where the client is to connect.
+func (p *proxy) address() string { return p.front.LocalAddr().String() }
+
+func (p *proxy) toServer(b []byte) { p.back.Write(b) } // lost if the server has gone
+
+func (p *proxy) toClient(b []byte) {
+	p.mu.Lock()
+	client := p.client
+	p.mu.Unlock()
+	p.front.WriteToUDPAddrPort(b, client)
+}
+
+// began is when the client's first datagram came.
+func (p *proxy) began() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.first
+}
+
+// heard notes who the client is.
+func (p *proxy) heard(from netip.AddrPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first.IsZero() {
+		p.first, p.client = time.Now(), from
+	}
+}
+
+// carry takes the datagrams of one direction until the socket is closed, and returns
+// when those on their way have arrived.
+func (p *proxy) carry(d direction, from *net.UDPConn, send func([]byte)) {
+	defer p.carried.Wait()
+	buffer := make([]byte, 1<<16)
+	for index := uint64(0); ; {
+		n, sender, err := from.ReadFromUDPAddrPort(buffer)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // nobody is there any more, or not yet
+			continue
+		}
+		if d == up {
+			p.heard(sender)
+		}
+		p.deliver(buffer[:n], p.fault.fate(p.seed, d, index), send)
+		index++
+	}
+}
+
+// deliver lets a datagram meet its fate.
+func (p *proxy) deliver(b []byte, its fate, send func([]byte)) {
+	if p.fault.swallows(len(b)) {
+		return
+	}
+	if its.flip >= 0 {
+		b = flipped(b, its.flip)
+	}
+	for _, arrival := range its.arrivals {
+		if arrival == 0 {
+			send(b)
+			continue
+		}
+		late := bytes.Clone(b)
+		p.carried.Add(1)
+		time.AfterFunc(arrival, func() {
+			defer p.carried.Done()
+			send(late)
+		})
+	}
+}
