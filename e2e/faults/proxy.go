@@ -17,10 +17,9 @@ type proxy struct {
 	front *net.UDPConn // that the client talks to
 	back  *net.UDPConn // connected to the server
 
-	mu      sync.Mutex
-	client  netip.AddrPort
-	first   time.Time // when the first datagram of the client came
-	carried sync.WaitGroup
+	mu     sync.Mutex
+	client netip.AddrPort
+	first  time.Time // when the first datagram of the client came
 }
 
 // startProxy begins to carry datagrams to a server and back. It ends with the stage.
@@ -74,7 +73,8 @@ func (p *proxy) heard(from netip.AddrPort) {
 // carry takes the datagrams of one direction until the socket is closed, and returns
 // when those on their way have arrived.
 func (p *proxy) carry(d direction, from *net.UDPConn, send func([]byte)) {
-	defer p.carried.Wait()
+	var air sync.WaitGroup
+	defer air.Wait()
 	buffer := make([]byte, 1<<16)
 	for index := uint64(0); ; {
 		n, sender, err := from.ReadFromUDPAddrPort(buffer)
@@ -87,13 +87,13 @@ func (p *proxy) carry(d direction, from *net.UDPConn, send func([]byte)) {
 		if d == up {
 			p.heard(sender)
 		}
-		p.deliver(buffer[:n], p.fault.fate(p.seed, d, index), send)
+		p.deliver(buffer[:n], p.fault.fate(p.seed, d, index), &air, send)
 		index++
 	}
 }
 
-// deliver lets a datagram meet its fate.
-func (p *proxy) deliver(b []byte, its fate, send func([]byte)) {
+// deliver lets a datagram meet its fate. What is late is in the air.
+func (p *proxy) deliver(b []byte, its fate, air *sync.WaitGroup, send func([]byte)) {
 	if p.fault.swallows(len(b)) {
 		return
 	}
@@ -106,9 +106,9 @@ func (p *proxy) deliver(b []byte, its fate, send func([]byte)) {
 			continue
 		}
 		late := bytes.Clone(b)
-		p.carried.Add(1)
+		air.Add(1)
 		time.AfterFunc(arrival, func() {
-			defer p.carried.Done()
+			defer air.Done()
 			send(late)
 		})
 	}
