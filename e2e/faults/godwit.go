@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -50,7 +51,7 @@ func (g godwit) serve(s *stage) (address string, connected <-chan struct{}, err 
 	if err != nil {
 		return "", nil, err
 	}
-	l, err := dtls.Listen("udp4", "127.0.0.1:0", config)
+	l, err := dtls.Listen("udp4", netip.AddrPortFrom(loopback, 0).String(), config)
 	if err != nil {
 		return "", nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 // A program is a stack that consists of two commands, both of DTLS 1.2.
 type program struct {
 	server []string
+	host   netip.Addr // where the server is found
 	client func(host, port string) []string
 	done   string // what the client says when it is connected
 }
@@ -27,7 +29,8 @@ func openSSL(l *pki.Leaf, both ...string) program {
 	// Reading all of the system's roots would take longer than a handshake.
 	both = append([]string{"-dtls1_2", "-no-CAfile", "-no-CApath", "-no-CAstore"}, both...)
 	return program{
-		append([]string{"openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", l.Chain, "-cert_chain", l.Intermediate, "-key", l.Key}, both...),
+		append([]string{"openssl", "s_server", "-accept", netip.AddrPortFrom(loopback, 0).String(), "-cert", l.Chain, "-cert_chain", l.Intermediate, "-key", l.Key}, both...),
+		loopback,
 		func(host, port string) []string {
 			return append([]string{"openssl", "s_client", "-connect", net.JoinHostPort(host, port), "-brief"}, both...)
 		},
@@ -40,6 +43,7 @@ func gnuTLS(l *pki.Leaf) program {
 	const priority = "NORMAL:-VERS-ALL:+VERS-DTLS1.2"
 	return program{
 		[]string{"gnutls-serv", "--udp", "--port", "0", "--echo", "--disable-client-cert", "--priority", priority, "--x509certfile", l.Chain, "--x509keyfile", l.Key},
+		netip.AddrFrom4([4]byte{127, 0, 0, 1}), // it listens everywhere, and that is what it answers from
 		func(host, port string) []string {
 			// stdbuf: into a pipe it would say nothing before its end.
 			return []string{"stdbuf", "-oL", "gnutls-cli", "--udp", host, "--port", port, "--insecure", "--priority", priority}
@@ -60,7 +64,7 @@ func (p program) serve(s *stage) (address string, connected <-chan struct{}, err
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
 		if port := peer.BoundPort(server.Process.Pid, "udp"); port != 0 {
 			tick.Stop()
-			return fmt.Sprintf("127.0.0.1:%d", port), done, nil
+			return netip.AddrPortFrom(p.host, port).String(), done, nil
 		}
 		select {
 		case <-tick.C:

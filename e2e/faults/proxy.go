@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// loopback is an address of our own: to ports of 127.0.0.1 others may still be sending
+// what was meant for those who have had them before.
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 84})
+
 // A proxy stands between one client and one server, and treats datagrams as a fault
 // would.
 type proxy struct {
@@ -29,7 +33,7 @@ func startProxy(s *stage, f fault, seed uint64, server string) (*proxy, error) {
 		return nil, err
 	}
 	p := &proxy{fault: f, seed: seed}
-	if p.front, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0"))); err != nil {
+	if p.front, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0))); err != nil {
 		return nil, err
 	}
 	s.atEnd(func() { p.front.Close() })
