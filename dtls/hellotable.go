@@ -14,7 +14,7 @@ import (
 // A helloTable puts ClientHellos together that come in several datagrams, from
 // addresses that are not validated. It has a fixed size, allocated once: a keyed
 // hash of the address picks a few neighbouring places, and whoever comes takes
-// over the one of them that expires first. So spoofed fragments can delay a
+// over the one of them that is of least use. So spoofed fragments can delay a
 // hello, but cost no memory; and honest clients, of whom few are at it at the same
 // time, don't get in each other's way.
 type helloTable struct {
@@ -26,8 +26,10 @@ type helloTable struct {
 // neighbours is how many places a hash picks.
 const neighbours = 8
 
-// helloLifetime is how long an incomplete ClientHello is kept.
-const helloLifetime = 3 * time.Second
+// helloLifetime is how long a ClientHello is kept, so that what comes of one copy adds
+// to what came of another: longer than any client waits before it sends the next (RFC
+// 9147 5.8.2).
+const helloLifetime = 64 * time.Second
 
 type place struct {
 	from    netip.AddrPort
@@ -57,12 +59,16 @@ func newHelloTable(places, most int) *helloTable {
 // add adds a fragment, and returns the body once the whole message is there,
 // with the bytes of the datagrams that brought it. It is valid until the next
 // call. Fragments that don't agree replace what was there.
+//
+// The first hello of a client stays: whatever comes of another copy asks for its answer
+// again, which seems to be lost, and only the bytes since the last one count. One with
+// a cookie goes, as more may answer it than three times what a fragment has.
 func (t *helloTable) add(from netip.AddrPort, h fragment.Header, body []byte, datagram int, now time.Time) (hello []byte, size int) {
 	if h.Length > t.most || h.Length == 0 {
 		return nil, 0
 	}
 	p := t.placeOf(from)
-	if p.from != from || p.seq != h.Seq || p.length != h.Length || !now.Before(p.expires) {
+	if p.from != from || p.seq != h.Seq || p.length != h.Length || !now.Before(p.expires) || !p.agrees(h.Offset, body) {
 		p.from, p.seq, p.length, p.missing, p.size = from, h.Seq, h.Length, h.Length, 0
 		clear(p.have)
 		p.expires = now.Add(helloLifetime)
@@ -72,8 +78,11 @@ func (t *helloTable) add(from netip.AddrPort, h fragment.Header, body []byte, da
 	if p.missing > 0 {
 		return nil, 0
 	}
-	p.expires = time.Time{} // the next one begins anew
-	return p.body[:p.length], p.size
+	if h.Seq > 0 {
+		p.expires = time.Time{}
+	}
+	size, p.size = p.size, 0
+	return p.body[:p.length], size
 }
 
 // placeOf is the place that an address has, or may take over.
@@ -81,17 +90,36 @@ func (t *helloTable) placeOf(from netip.AddrPort) *place {
 	groups := (len(t.places) + neighbours - 1) / neighbours
 	first := neighbours * int(maphash.Comparable(t.seed, from)%uint64(groups))
 	group := t.places[first:min(first+neighbours, len(t.places))]
-	oldest := &group[0]
+	least := &group[0]
 	for i := range group {
 		p := &group[i]
 		if p.from == from {
 			return p
 		}
-		if p.expires.Before(oldest.expires) {
-			oldest = p
+		if p.lessUse(least) {
+			least = p
 		}
 	}
-	return oldest
+	return least
+}
+
+// lessUse says which of two places is to be taken over: one whose hello has had an
+// answer, or else the older one.
+func (p *place) lessUse(q *place) bool {
+	if whole := p.missing == 0; whole != (q.missing == 0) {
+		return whole
+	}
+	return p.expires.Before(q.expires)
+}
+
+// agrees reports whether bytes are what they were, as far as they were there.
+func (p *place) agrees(offset int, body []byte) bool {
+	for i, b := range body {
+		if at := offset + i; p.have[at/64]>>(at%64)&1 != 0 && p.body[at] != b {
+			return false
+		}
+	}
+	return true
 }
 
 // write puts bytes in their place and returns how many are new.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -100,11 +101,17 @@ func TestHelloTableStartsAnew(t *testing.T) {
 			hello, _ = table.addPart(someAddr, body, 50, 100, now.Add(helloLifetime-1))
 			return hello, body
 		},
-		"after it was complete": func(table *helloTable) (hello, want []byte) {
-			table.addPart(someAddr, body, 0, 50, now)
-			table.addPart(someAddr, body, 50, 100, now)
-			hello, _ = table.addPart(someAddr, body, 50, 100, now)
+		"after one with a cookie was complete": func(table *helloTable) (hello, want []byte) {
+			for _, from := range []int{0, 50, 50} {
+				hello, _ = table.add(someAddr, fragment.Header{Length: 100, Offset: from, Size: 50, Seq: 1}, body[from:from+50], 75, now)
+			}
 			return hello, nil
+		},
+		"other bytes in its middle": func(table *helloTable) (hello, want []byte) {
+			table.addPart(someAddr, body, 0, 60, now)
+			table.addPart(someAddr, other[:100], 50, 100, now)
+			hello, _ = table.addPart(someAddr, body, 0, 50, now)
+			return hello, slices.Concat(body[:50], other[50:100])
 		},
 		"from another port": func(table *helloTable) (hello, want []byte) {
 			table.addPart(someAddr, body, 0, 50, now)
@@ -125,6 +132,40 @@ func TestHelloTableStartsAnew(t *testing.T) {
 				t.Errorf("hello has %d bytes, want %d", len(hello), len(want))
 			}
 		})
+	}
+}
+
+// An answer that is lost is asked for by whatever comes of the next copy, and has three
+// times its bytes at most. Other bytes are another hello.
+func TestHelloTableKeepsFirstHello(t *testing.T) {
+	now := epochOfSimulation
+	table, body := newHelloTable(0, 0), randomBody(rand.New(rand.NewPCG(1, 2)), 100)
+	table.addPart(someAddr, body, 0, 50, now)
+	table.addPart(someAddr, body, 50, 100, now)
+	for _, from := range []int{50, 0, 20} {
+		if hello, size := table.addPart(someAddr, body, from, from+30, now); !bytes.Equal(hello, body) || size != 30+25 {
+			t.Errorf("from %d: %d bytes of a hello that came in %d, want 100 and 55", from, len(hello), size)
+		}
+	}
+	body[0] ^= 1
+	if hello, _ := table.addPart(someAddr, body, 0, 50, now); hello != nil {
+		t.Error("two hellos became one")
+	}
+}
+
+// What has had its answer makes room before what waits for it, however old that is.
+func TestHelloTableTakesOverAnswered(t *testing.T) {
+	table, body := newHelloTable(2, 0), make([]byte, 100)
+	table.addPart(someAddr, body, 0, 50, epochOfSimulation)
+	for i, addr := range []netip.AddrPort{otherAddr, netip.MustParseAddrPort("192.0.2.2:1000"), netip.MustParseAddrPort("192.0.2.3:1000")} {
+		now := epochOfSimulation.Add(time.Duration(i+1) * time.Second)
+		table.addPart(addr, body, 0, 50, now)
+		if hello, _ := table.addPart(addr, body, 50, 100, now); hello == nil {
+			t.Fatalf("%v had no place", addr)
+		}
+	}
+	if hello, _ := table.addPart(someAddr, body, 50, 100, epochOfSimulation.Add(10*time.Second)); hello == nil {
+		t.Error("one that waited was lost to one that didn't")
 	}
 }
 

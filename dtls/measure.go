@@ -187,9 +187,7 @@ func (e *Engine) measureReply() {
 }
 
 // measureACK takes an ACK of these records. If a part of the flight is missing then,
-// its timer goes by what is measured, and not by what has doubled.
-//
-// RFC 9147 7.2 [2]
+// its timer goes by what is measured.
 func (e *Engine) measureACK(numbers []protocol.RecordNumber) {
 	m := e.measure
 	if m == nil {
@@ -206,7 +204,6 @@ func (e *Engine) measureACK(numbers []protocol.RecordNumber) {
 	trip.Sample(e.now.Sub(sent))
 	m.resolve(e.now.Sub(sent))
 	m.answered = m.answered || done
-	e.backoff.Forgive()
 	e.pace()
 }
 

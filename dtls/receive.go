@@ -413,7 +413,12 @@ func (e *Engine) receiveChangeCipherSpec(n protocol.RecordNumber, body []byte) e
 	return e.deliver()
 }
 
-// receiveACK takes the numbers of records that the peer has (RFC 9147 7).
+// receiveACK takes the numbers of records that the peer has (RFC 9147 7). If it has more
+// than we knew, the path works again, and what is missing need not wait for as long as
+// the timer has come to: a timer that has run for longer than its first timeout is due.
+// In epoch 0 anybody may say so, but only as often as we have records there.
+//
+// RFC 9147 7.2 [2]
 func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 	switch {
 	case e.version == 0:
@@ -434,7 +439,9 @@ func (e *Engine) receiveACK(n protocol.RecordNumber, body []byte) error {
 			return alert.Peerf(alert.DecodeError, "%w: in epoch %d it is for record %v", alert.MalformedACK, n.Epoch, acked)
 		}
 	}
-	e.flight.Acked(numbers)
+	if e.flight.Acked(numbers) {
+		e.backoff.Forgive()
+	}
 	if n.Epoch > 0 { // else anybody may have written it, as soon as he likes
 		e.measureACK(numbers)
 		e.answeredRecords(numbers)

@@ -238,6 +238,37 @@ func TestRetransmitExactlyWhatIsMissing(t *testing.T) {
 	}
 }
 
+// An ACK that brings news says that the peer is there: what is missing then goes out
+// after the first timeout, however often the timer has doubled. One without news says
+// nothing.
+//
+// RFC 9147 7.2 [2]
+func TestACKEndsDoubling(t *testing.T) {
+	client, server := with(mtu(300))
+	s := traced(t, client, server)
+	var flight, passes int
+	s.fate = losing(func(p *parcel) bool {
+		if p.from != s.server {
+			return false
+		}
+		if now := int(p.left.Sub(epochOfSimulation).Milliseconds()); now > passes {
+			passes, flight = now, 0
+		}
+		flight++
+		return passes < 1000 || flight == 2 // nothing arrives, then all but one, and then that
+	})
+	s.advance(2500 * time.Millisecond)
+	var acks int
+	for _, e := range s.server.events {
+		if e.Kind == handshake.EventACK && e.Direction == handshake.Received {
+			acks++
+		}
+	}
+	if got, want := s.server.passes(), []int{0, 400, 1200, 1600}; acks == 0 || !slices.Equal(got, want) || !s.open() {
+		t.Errorf("%d ACKs; the server sent at %v ms, want %v, and then both sides to be open", acks, got, want)
+	}
+}
+
 // In 1.2 the last flight is repeated once for every repetition of the peer's
 // last flight, however many fragments that has.
 //

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/godwit-dtls/godwit/fragment"
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -122,6 +123,7 @@ func TestSplitHelloCountsBytesOnce(t *testing.T) {
 	hello := smallestHello()
 	for _, n := range []int{2, 3, 10, 40} {
 		for _, a := range arrangements {
+			g.hellos = newHelloTable(0, 0) // the last one was the same hello
 			r, parts := cut(t, hello, n)
 			in, last := 0, outcome{}
 			for _, d := range a.places(r, parts) {
@@ -135,6 +137,26 @@ func TestSplitHelloCountsBytesOnce(t *testing.T) {
 				t.Errorf("%s: %d bytes in, %d out", a.name, in, len(last.reply))
 			}
 		}
+	}
+}
+
+// Of a hello that was heard once every part that comes again is answered, as far as it
+// has the bytes for it: with loss the whole of it seldom comes twice.
+func TestSplitHelloIsAnsweredAgain(t *testing.T) {
+	client, server := with(hybrid)
+	caller, g := newCaller(t, client), testGreeter(server)
+	flight := caller.flight()
+	want := len(caller.call(g, flight).reply)
+	for i, d := range flight {
+		if got := len(g.greet(d, someAddr, epochOfSimulation.Add(time.Minute)).reply); got != want || want == 0 {
+			t.Errorf("datagram %d of %d: %d bytes of answer, want %d", i+1, len(flight), got, want)
+		}
+	}
+	r, _, _ := parseHeader12(flight[0])
+	h, _, _, _ := fragment.Parse(r.body)
+	h.Size = 0
+	if got := g.greet(recordOf(r, h.Append(nil)), someAddr, epochOfSimulation); got.reply != nil || got.welcome != nil {
+		t.Error("a fragment without bytes has an answer")
 	}
 }
 

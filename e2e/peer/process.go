@@ -187,7 +187,7 @@ func (p *process) address(network string) string {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for late := time.After(patience); ; {
-		if port := boundPort(p.command.Process.Pid, network); port != 0 {
+		if port := BoundPort(p.command.Process.Pid, network); port != 0 {
 			return fmt.Sprintf("127.0.0.1:%d", port)
 		}
 		p.mu.Lock()
@@ -204,9 +204,9 @@ func (p *process) address(network string) string {
 	}
 }
 
-// boundPort finds a process's first IPv4 socket in the kernel's tables (proc(5)),
+// BoundPort finds a process's first IPv4 socket in the kernel's tables (proc(5)),
 // 0 if there is none yet.
-func boundPort(pid int, network string) uint16 {
+func BoundPort(pid int, network string) uint16 {
 	// States as in the kernel's tcp_states.h: TCP_LISTEN, and TCP_CLOSE for an unconnected UDP socket.
 	state := map[string]string{"tcp": "0A", "udp": "07"}[network]
 	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))

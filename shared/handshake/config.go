@@ -541,7 +541,8 @@ type Config struct {
 	AcceptMove func(from, to netip.AddrPort) bool
 
 	// InitialTimeout is the first retransmission timeout; it doubles up to 60 s,
-	// and the 13th expiry ends the handshake. Zero means 400 ms. RFC 9147 5.8.2
+	// and the 13th expiry ends the handshake. An ACK of 1.3 that says that more has
+	// arrived begins that again. Zero means 400 ms. RFC 9147 5.8.2
 	// recommends 1 s without knowledge of the round trip; 400 ms is what the
 	// stacks in use do, and costs one repeated flight on slower paths.
 	// Ignored by TLS.
@@ -550,9 +551,8 @@ type Config struct {
 	// AdaptiveTimeout lets the retransmission timer follow the round trip, which
 	// InitialTimeout is then the first guess of: 1.5 times what is measured (RFC 9147
 	// 5.8.2), smoothed as in RFC 6298, from 50 ms to 60 s. ACKs are samples, and so are
-	// flights that answer one that was sent once. What an ACK of 1.3 shows to be
-	// missing is repeated after one such time, however often the timer has doubled.
-	// Without it every flight has the schedule of InitialTimeout. Ignored by TLS.
+	// flights that answer one that was sent once. Without it every flight has the
+	// schedule of InitialTimeout. Ignored by TLS.
 	AdaptiveTimeout bool
 
 	// InsecureDisableCookies lets a Listener keep state for a client whose
