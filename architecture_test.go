@@ -46,6 +46,7 @@ var layers = []struct {
 	{"shared/rogue", []string{"shared/alert", "shared/handshake", "shared/protocol"}}, // for tests
 	{"dtls", []string{"fragment", "replay", "retransmit", "shared/alert", "shared/cert", "shared/connectionid", "shared/handshake", "shared/keys", "shared/message", "shared/pathmtu", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
 	{"tls", []string{"shared/alert", "shared/cert", "shared/handshake", "shared/keys", "shared/message", "shared/protocol", "shared/qlog", "shared/record", "shared/session", "shared/suite", "shared/wire"}},
+	{"docs/coverage", nil},
 	{"docs/requirements", nil},
 }
 
