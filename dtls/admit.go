@@ -69,6 +69,7 @@ func (l *Listener) handshakeOver(p *peer) {
 // maxHandshakes is also how many Conns wait for Accept.
 func maxHandshakes(c *Config) int { return cmp.Or(c.MaxHandshakes, handshake.DefaultMaxHandshakes) }
 
-// full reports whether enough Conns wait for Accept, with those that may turn out to
-// be in the Store. l.mu is held; whoever sends to accepts has asked under it.
-func (l *Listener) full() bool { return len(l.accepts)+len(l.recovering) >= cap(l.accepts) }
+// full reports whether enough Conns wait for Accept. l.mu is held; whoever sends to accepts
+// has asked under it. Those that may turn out to be in the Store have places of their own,
+// as anybody can make up IDs to look for.
+func (l *Listener) full() bool { return len(l.accepts) >= maxHandshakes(l.config) }

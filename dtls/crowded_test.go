@@ -3,10 +3,12 @@ package dtls_test
 import (
 	"bytes"
 	"cmp"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,4 +208,38 @@ func (s *siege) end() {
 		s.t.Errorf("%d connections are left", got)
 	}
 	s.listener.Close()
+}
+
+// Callbacks that take their time hold what they were called for, also when its place is
+// another's by then: Serve runs no more of them than there are places.
+func TestCrowdedCallbacks(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := configs(t, version)
+			oneDatagram(client)
+			const places = 8
+			server.MaxHandshakes = places
+			answer := make(chan struct{})
+			var running, most atomic.Int32
+			server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				defer running.Add(-1)
+				most.Store(max(most.Load(), running.Add(1)))
+				<-answer
+				return nil, nil
+			}
+			s := newSiege(t, client, server)
+			go echoServed(s.listener)
+			for range 10 * places {
+				s.ghosts(1)
+				synctest.Wait()
+			}
+			if n := most.Load(); n > places {
+				t.Errorf("%d callbacks at once, expected %d", n, places)
+			}
+			close(answer)
+			synctest.Wait()
+			s.visitors(1, 0)
+			s.end()
+		})
+	})
 }

@@ -113,7 +113,7 @@ func makeListener(pc net.PacketConn, config *Config) *Listener {
 		config:     config,
 		socket:     newSocket(pc),
 		greeter:    newGreeter(config, time.Now()),
-		accepts:    make(chan *Conn, maxHandshakes(config)),
+		accepts:    make(chan *Conn, maxHandshakes(config)+maxRecoveries),
 		done:       make(chan struct{}),
 		conns:      map[*peer]struct{}{},
 		peers:      map[netip.AddrPort]*peer{},

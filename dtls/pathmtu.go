@@ -86,7 +86,8 @@ func (e *Engine) capacity() int {
 // A search is that for the MTU of the path that we write to.
 type search struct {
 	pathmtu.Search
-	asked []probe // of the size that is asked about, in a row
+	asked   []probe // of the size that is asked about, in a row
+	updates int     // KeyUpdates since the last data
 }
 
 // A probe is how we know its answer, of which there is one or the other.
@@ -116,8 +117,14 @@ func (e *Engine) probeKind() probeKind {
 	return noProbe
 }
 
-// lastProbeEpoch leaves half of the epochs to those who need new keys.
-const lastProbeEpoch = handshake.MaxEpoch / 2
+const (
+	// lastProbeEpoch leaves half of the epochs to those who need new keys.
+	lastProbeEpoch = handshake.MaxEpoch / 2
+	// maxUpdates is how many KeyUpdates ask without data between them, which show some
+	// peers that nobody keeps them busy. BoringSSL takes 32, and a datagram of data may
+	// get lost.
+	maxUpdates = 15
+)
 
 // beginSearch begins to search, from what the handshake has come to, if that is of use.
 func (e *Engine) beginSearch() {
@@ -136,10 +143,17 @@ func (e *Engine) beginSearch() {
 // searches reports whether the MTU is what the search says.
 func (e *Engine) searches() bool { return e.search != nil && e.search.Started() }
 
+// wrote notes that data goes out.
+func (s *search) wrote() {
+	s.Use()
+	s.updates = 0
+}
+
 // searchFrom takes this for the MTU, as another path begins, or as what was found is of
 // no use. If there is a search, it begins again.
 func (e *Engine) searchFrom(mtu int) {
 	if e.mtu = mtu; e.searches() {
+		e.search.asked = nil // what is answered late came by the old one
 		e.search.Base = mtu
 		e.search.Start(e.now)
 	}
@@ -155,12 +169,21 @@ func (e *Engine) probes() bool {
 }
 
 // mayProbe reports whether a probe can go out now. In 1.3 the peer may not have the keys
-// yet that our last flight gives it, and there is one KeyUpdate at a time.
+// yet that our last flight gives it, and there is one KeyUpdate at a time; after some of
+// them the search waits for data.
 func (e *Engine) mayProbe() bool {
 	if e.err != nil || !e.machine.Open() || e.closing.sent || e.closing.received || e.newest().exhausted() {
 		return false
 	}
-	return e.probeKind() != noProbe && !(e.version.Is13() && e.Outstanding())
+	switch e.probeKind() {
+	case noProbe:
+		return false
+	case updateProbe:
+		if e.search.updates == maxUpdates {
+			return false
+		}
+	}
+	return !(e.version.Is13() && e.Outstanding())
 }
 
 // probeDeadline is when the search goes on. A probe that can't be sent is not waited
@@ -207,6 +230,7 @@ func (e *Engine) writeProbe(d datagram) (p probe) {
 		d.addStatement(statement{kind: pathChallenge, cookie: p.cookie})
 	} else {
 		p.record = e.newest().nextNumber()
+		e.search.updates++
 		e.KeyUpdate(message.NotRequested, e.now) // its error is the Engine's, or ends nothing
 		d.addFlight()
 	}

@@ -111,7 +111,13 @@ func TestPathMTU(t *testing.T) {
 				t.Fatalf("%s, MTU %d: %v", p.name, c.link, err)
 			}
 			began := s.now
-			if err := s.run(func() bool { return s.client.PathMTU().State == MTUFound }); err != nil {
+			found := func() bool { return s.client.PathMTU().State == MTUFound }
+			err := s.run(found)
+			for err != nil && s.client.search.updates == maxUpdates { // it waits for data
+				s.client.post("a word")
+				err = s.run(found)
+			}
+			if err != nil {
 				t.Fatalf("%s, MTU %d: %v, %+v", p.name, c.link, err, s.client.PathMTU())
 			}
 			probes := s.probesFrom(began)
@@ -410,6 +416,42 @@ func TestPathMTUForgeries(t *testing.T) {
 		if m := s.client.PathMTU(); m != before {
 			t.Errorf("%s: %+v", p.name, m)
 		}
+	}
+}
+
+// Peers take so many KeyUpdates without data in between, and no more (BoringSSL 32): however
+// long the search, it waits for data before.
+func TestPathMTUKeyUpdatesInARow(t *testing.T) {
+	const most = 32
+	path := 548
+	s := searched(t, &path, maxMTU(65507))
+	s.advance(5 * time.Minute)
+	if n := s.client.Stats().KeyUpdatesSent; n > most/2 {
+		t.Errorf("%d KeyUpdates, and no data", n)
+	}
+	before := s.client.Stats().KeyUpdatesSent
+	s.converse(time.Minute, func() bool {
+		n := s.client.Stats().KeyUpdatesSent
+		if n > before+2 {
+			t.Fatalf("%d KeyUpdates in a second", n-before)
+		}
+		before = n
+		return s.client.PathMTU().State == MTUFound
+	})
+	s.expectMTU(path)
+}
+
+// What the old path answers late says nothing about the new one.
+func TestPathMTULateAnswer(t *testing.T) {
+	path := 1472
+	s := searched(t, &path, identified(4, 8), func(_, server *Config) { server.MaxMTU = 1472 })
+	s.settle()
+	asked := probe{size: handshake.DefaultMTU, cookie: cookie{1}}
+	s.server.search.asked = []probe{asked} // before it was found
+	path = 700
+	s.server.Migrate(address(2), s.now)
+	if s.server.answeredPath(asked.cookie) || s.server.search.Awaits() {
+		t.Error("an answer from the old path counts for the new one")
 	}
 }
 

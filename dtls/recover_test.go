@@ -1,6 +1,7 @@
 package dtls_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -318,6 +319,52 @@ func TestCloseAfterRecovery(t *testing.T) {
 			s.Close()
 			before.Close()
 			l.Close()
+			time.Sleep(time.Minute)
+		})
+	})
+}
+
+// Whoever makes up IDs, of which each is looked for in the Store, keeps no client out that
+// has none yet, however few may wait for Accept.
+func TestMadeUpIDsBlockNobody(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			c.config.MaxHandshakes = 1
+			var last []byte
+			c.network.filter(func(d datagram) error {
+				if d.to == clusterAddress {
+					last = bytes.Clone(d.data)
+				}
+				return nil
+			})
+			l := c.node(t)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			s := firstWords(t, device, l, "hello")
+			send(t, device, s, "something with an ID")
+			c.network.filter(nil)
+			c.store.slow(5 * time.Second)
+			attacker := c.network.listen("203.0.113.6:666")
+			for i := range 100 {
+				at := 11 // of 1.2, and of 1.3
+				if version == dtls.VersionDTLS13 {
+					at = 1
+				}
+				last[at] = byte(i)
+				attacker.WriteTo(last, net.UDPAddrFromAddrPort(clusterAddress))
+			}
+			synctest.Wait()
+			c.store.slow(0)
+			began := time.Now()
+			other := firstWords(t, c.dial(t, config, "198.51.100.2:1000"), l, "me too")
+			if took := time.Since(began); took > 0 {
+				t.Errorf("it took %v", took)
+			}
+			other.Close()
+			s.Close()
+			device.Close()
+			l.Close()
+			attacker.Close()
 			time.Sleep(time.Minute)
 		})
 	})

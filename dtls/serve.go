@@ -29,8 +29,12 @@ func (l *Listener) Serve(handler func(c *Conn, data []byte)) error {
 		return errServing
 	}
 	var handshakes sync.WaitGroup
-	for p := l.nextServed(); p != nil; p = l.nextServed() {
-		handshakes.Go(p.drive)
+	running := make(chan struct{}, maxHandshakes(l.config)) // also those that are over and wait for a callback
+	for p := l.nextServed(running); p != nil; p = l.nextServed(running) {
+		handshakes.Go(func() {
+			p.drive()
+			<-running
+		})
 	}
 	l.endServed() // with those whose handshakes run
 	handshakes.Wait()
@@ -51,9 +55,14 @@ func (l *Listener) handleBy(handler func(c *Conn, data []byte)) bool {
 	return true
 }
 
-// nextServed is the next client, whose handshake then runs on a goroutine of its own; nil
-// once the Listener is closed.
-func (l *Listener) nextServed() *peer {
+// nextServed is the next client, whose handshake then runs on a goroutine of its own, when
+// there is room for that among those that run; nil once the Listener is closed.
+func (l *Listener) nextServed(running chan struct{}) *peer {
+	select {
+	case running <- struct{}{}:
+	case <-l.done:
+		return nil
+	}
 	c, err := l.AcceptConn()
 	if err != nil {
 		return nil

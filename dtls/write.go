@@ -36,7 +36,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 		return 0, ErrTooLong
 	}
 	if e.searches() {
-		e.search.Use()
+		e.search.wrote()
 	}
 	e.now = now
 	first := 0

@@ -498,12 +498,12 @@ type Config struct {
 	// The peer has to answer. If it knows return routability checks (RFC 9853), which
 	// this option offers and accepts along with empty connection IDs where ConnectionIDs
 	// is nil, it answers one small record; in 1.2 it must have given us a connection ID,
-	// too. Every other peer of 1.3 is asked by a KeyUpdate per probe, unless
-	// DisableKeyUpdate or Store is set. Warning: a KeyUpdate that nobody answers ends the
-	// association, as every flight does. Peers of 1.2 without those checks can't be asked,
-	// and nobody through a UDP socket where the system has no such bit for it, as outside of
-	// Linux: then PathMTU says MTUUnprobed. That other links fragment nothing is for the
-	// application to see to. Ignored by TLS.
+	// too. Every other peer of 1.3 is asked by a KeyUpdate per probe, 15 of them at most
+	// before more data is written, unless DisableKeyUpdate or Store is set. Warning: a
+	// KeyUpdate that nobody answers ends the association, as every flight does. Peers of 1.2
+	// without those checks can't be asked, and nobody through a UDP socket where the system
+	// has no such bit for it, as outside of Linux: then PathMTU says MTUUnprobed. That other
+	// links fragment nothing is for the application to see to. Ignored by TLS.
 	MaxMTU int
 
 	// ShortRecordHeaders writes the records of 1.3 with 8 bits of their number instead
