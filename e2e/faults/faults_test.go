@@ -182,9 +182,8 @@ func TestProxy(t *testing.T) {
 	})
 }
 
-// Godwit meets its goals where a tenth or a third is lost, in few runs; and with every
-// stack that is installed it connects where little happens. Times are left to the
-// command.
+// Godwit connects where something is lost, in few runs; and with every stack that is
+// installed, where little happens. Times are left to the command.
 func TestFaults(t *testing.T) {
 	tables, err := plan(t.TempDir())
 	if err != nil {
@@ -192,9 +191,9 @@ func TestFaults(t *testing.T) {
 	}
 	calm, overtaken := fault{name: "nothing"}, others[1]
 	var runs []run
-	for _, p := range tables[0].pairings[:2] {
+	for i, p := range tables[0].pairings[:2] { // 1.3, then 1.2, which has no ACKs
 		for seed := range uint64(10) {
-			runs = append(runs, run{client: p.from, server: p.to, fault: losses[1], seed: seed})
+			runs = append(runs, run{client: p.from, server: p.to, fault: losses[1-i], seed: seed})
 		}
 	}
 	for _, p := range tables[1].pairings {
