@@ -394,6 +394,57 @@ func TestVanishedEarlyClientIsBounded(t *testing.T) {
 	}
 }
 
+// Who repeats pieces of the hello of such a client has only their bytes counted.
+func TestPiecesOfEarlyHelloAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := configs(t, dtls.VersionDTLS13)
+		client.EarlyData, server.EarlyData = true, true
+		client.ClientSessionCache = dtls.NewLRUClientSessionCache(1)
+		d := newRebooter(t, client, server)
+		a := newAttacker(t, d.lan)
+		c, s := d.connect()
+		send(t, s, c, "with the ticket")
+		c.Close()
+		s.Read(make([]byte, 10))
+		s.Close()
+		time.Sleep(time.Minute)
+		d.connections(0)
+
+		a.reset()
+		a.cut(victim)
+		a.seen = nil
+		again, err := dtls.Client(dtls.FromPacketConn(d.lan.listen(clientAddr), d.listener.Addr()), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if _, err := again.WriteEarly([]byte("early")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		next := d.accept()
+		const record, fragment = 13, 12
+		piece := a.seen[0][:record+fragment] // of a hello that didn't fit into one datagram
+		piece[11], piece[12] = 0, fragment
+		copy(piece[record+6:], []byte{0, 0, 0, 0, 0, 0}) // no bytes, from 0 on
+		go func() {
+			for n, err := 1, error(nil); n > 0 && err == nil; {
+				n, err = next.ReadEarly(make([]byte, 2000))
+			}
+		}()
+		for range 100 {
+			next.WriteEarly(make([]byte, 500))
+			a.send(victim, bytes.Clone(piece))
+			a.bounded(victim)
+			time.Sleep(time.Second)
+		}
+		if a.out[victim] < a.in[victim] {
+			t.Errorf("%d bytes in, %d out: the test tests nothing", a.in[victim], a.out[victim])
+		}
+		next.Close()
+	})
+}
+
 // A ticket that was seen lets nobody take the place of a handshake that is under
 // way: without a cookie only an address where there is none is taken.
 func TestTicketReplacesNoHandshake(t *testing.T) {

@@ -328,7 +328,7 @@ func (l *Listener) greet(datagram []byte, from Path, at seats, now time.Time) {
 		return
 	}
 	if p := at.began(in); p != nil {
-		l.count(!p.conn.opened.Load() && p.push(in.datagram(), from, now))
+		l.count(!p.conn.opened.Load() && p.push(datagram, from, now)) // as it came: what was here before counts no more
 		return
 	}
 	g := l.greeter.answer(in, from.Remote, now)
