@@ -23,7 +23,8 @@ import (
 // clients wait for it, it must not block: it may call any method of any Conn but Read,
 // ReadEarly and Handshake, and what takes long belongs to another goroutine. What it
 // writes leaves together with what it writes to other clients, once all that came with
-// this record is handled; what the socket says of it then counts as loss.
+// this record is handled; what the socket says of it then counts as loss. If it panics and
+// doesn't recover, the program ends.
 func (l *Listener) Serve(handler func(c *Conn, data []byte)) error {
 	if !l.handleBy(handler) {
 		return errServing

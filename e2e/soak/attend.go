@@ -44,8 +44,7 @@ func (s *site) attend(l *dtls.Listener, c *dtls.Conn) {
 	}
 	buf := make([]byte, 2048)
 	for {
-		c.SetReadDeadline(time.Now().Add(s.idle))
-		n, err := c.Read(buf)
+		n, err := patient{c, s}.Read(buf)
 		if err != nil {
 			return
 		}
@@ -113,25 +112,25 @@ func (s *site) serve(l *dtls.Listener) {
 // A silence is since when a client has said nothing that opens.
 type silence struct {
 	records uint64
-	since   time.Time
+	since   time.Duration // by the clock
 }
 
 // sweep closes clients that say nothing: Serve leaves that to the application.
 func (s *site) sweep(l *dtls.Listener) {
-	tick := time.NewTicker(s.idle / 4)
-	defer tick.Stop()
+	often := time.NewTicker(s.idle / 4)
+	defer often.Stop()
 	known := map[*dtls.Conn]silence{}
 	for {
 		select {
-		case now := <-tick.C:
-			known = s.sweepOnce(l, known, now)
+		case <-often.C:
+			known = s.sweepOnce(l, known, s.clock.now())
 		case <-s.ended.Done():
 			return
 		}
 	}
 }
 
-func (s *site) sweepOnce(l *dtls.Listener, known map[*dtls.Conn]silence, now time.Time) map[*dtls.Conn]silence {
+func (s *site) sweepOnce(l *dtls.Listener, known map[*dtls.Conn]silence, now time.Duration) map[*dtls.Conn]silence {
 	present := map[*dtls.Conn]silence{}
 	for _, c := range l.Conns() {
 		records := c.Stats().RecordsReceived
@@ -139,7 +138,7 @@ func (s *site) sweepOnce(l *dtls.Listener, known map[*dtls.Conn]silence, now tim
 		switch {
 		case !ok || was.records != records:
 			present[c] = silence{records, now}
-		case now.Sub(was.since) > s.idle && c.ConnectionState().HandshakeComplete:
+		case now-was.since > s.idle && c.ConnectionState().HandshakeComplete:
 			c.Close()
 		default:
 			present[c] = was
@@ -170,16 +169,24 @@ func (s *site) attendStream(c *tls.Conn) {
 	if c.Handshake() != nil {
 		return
 	}
-	io.CopyBuffer(c, impatient{c, s.idle}, make([]byte, 2048))
+	io.CopyBuffer(justWriter{c}, patient{c, s}, make([]byte, 2048))
 }
 
-// impatient reads no longer than a while.
-type impatient struct {
+// justWriter hides what else a Conn can do from io.Copy.
+type justWriter struct{ io.Writer }
+
+// patient reads until there has been nothing for a while, by the clock.
+type patient struct {
 	net.Conn
-	idle time.Duration
+	site *site
 }
 
-func (i impatient) Read(b []byte) (int, error) {
-	i.SetReadDeadline(time.Now().Add(i.idle))
-	return i.Conn.Read(b)
+func (p patient) Read(b []byte) (int, error) {
+	for began := p.site.clock.now(); ; {
+		p.SetReadDeadline(time.Now().Add(p.site.idle))
+		n, err := p.Conn.Read(b)
+		if !timedOut(err) || p.site.clock.now()-began >= p.site.idle {
+			return n, err
+		}
+	}
 }

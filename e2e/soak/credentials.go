@@ -87,9 +87,9 @@ func (c credentials) forServer(p patience) *dtls.Config {
 }
 
 // forClient is a client's Config of one version. Half of the clients have ML-KEM, and so
-// a hello of two datagrams.
+// a hello of two datagrams. A visit's patience bounds the handshake.
 func (c credentials) forClient(version uint16, hybrid bool) *dtls.Config {
-	config := &dtls.Config{MinVersion: version, MaxVersion: version, RootCAs: c.roots, ServerName: serverName, InitialTimeout: firstTimeout}
+	config := &dtls.Config{MinVersion: version, MaxVersion: version, RootCAs: c.roots, ServerName: serverName, InitialTimeout: firstTimeout, HandshakeTimeout: -1}
 	if !hybrid {
 		config.CurvePreferences = []stdtls.CurveID{stdtls.X25519, stdtls.CurveP256}
 	}

@@ -191,7 +191,7 @@ func closeServe(s *scene) error {
 	go func() { ended <- s.listener.Serve(s.echo) }()
 	err := s.visitors(untilItEnds)
 	if why := <-ended; why != net.ErrClosed {
-		return errors.Join(err, fmt.Errorf("Serve has returned %v", why))
+		return errors.Join(err, fmt.Errorf("returned by Serve: %v", why))
 	}
 	return err
 }

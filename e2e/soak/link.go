@@ -32,7 +32,12 @@ type weather struct{ lost, doubled, swapped float64 }
 var storm = weather{lost: 0.04, doubled: 0.04, swapped: 0.04}
 
 func newLink(to *net.UDPAddr, w weather, rng *rand.Rand) (*link, error) {
-	socket, err := net.DialUDP("udp4", nil, to)
+	return newLinkFrom(nil, to, w, rng)
+}
+
+// newLinkFrom is newLink from an address; nil leaves that to the system.
+func newLinkFrom(from, to *net.UDPAddr, w weather, rng *rand.Rand) (*link, error) {
+	socket, err := net.DialUDP("udp4", from, to)
 	if err != nil {
 		return nil, err
 	}

@@ -106,11 +106,8 @@ func (o options) rounds() []time.Duration {
 	return all
 }
 
-// lingering is how long the last ones may take to go: handshakes that are under way, and
-// clients that say nothing.
-func (o options) lingering() time.Duration {
-	return o.patience.handshake + o.patience.idle + 10*time.Second
-}
+// lingering is how long the last ones may take to go, on a machine that has no time.
+func (o options) lingering() time.Duration { return o.patience.handshake + 10*o.patience.idle }
 
 func (o options) show(r report, out io.Writer) error {
 	if o.update != "" {

@@ -44,7 +44,6 @@ type round struct {
 	handshakes int64
 	failed     int64
 	state      state
-	stored     int // names in the Store
 	visitors   int // who should have gone
 }
 

@@ -3,15 +3,39 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
 )
 
-// Residents stay from the beginning to the end: one of each version at each server. They
-// talk all the time, change keys, connection IDs and addresses, and move from process to
-// process.
+// A resident stays from the beginning to the end.
+type resident struct {
+	*visit
+	conn *dtls.Conn
+	link *link
+	past []string // what it did last
+}
+
+// A deed is what a resident does before it asks for an echo.
+type deed struct {
+	name  string
+	order order
+	do    func(r *resident, ctx context.Context) error // nil: nothing
+}
+
+var deeds = []deed{
+	{"moves", echo, func(r *resident, _ context.Context) error { return r.link.move() }},
+	{"asks for other connection IDs", rotate, nil},
+	{"asks for a KeyUpdate", update, nil},
+	{"changes keys", echo, (*resident).changeKeys},
+	{"asks for a migration", migrate, nil},
+	{"goes to the other server with the Store", echo, (*resident).changeServers},
+}
+
+// ordinary is to do nothing, which is what most deeds are.
+var ordinary = deed{"", echo, nil}
+
+// settleIn lets residents come: one of each version at each server.
 func (r *run) settleIn(ctx context.Context) error {
 	for i, to := range r.site.datagrams {
 		for j, version := range versions {
@@ -22,7 +46,7 @@ func (r *run) settleIn(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("a resident: %w", err)
 			}
-			r.residents.Go(func() { r.reside(ctx, v, c, l) })
+			r.residents.Go(func() { r.reside(ctx, &resident{visit: v, conn: c, link: l}) })
 			r.residing++
 		}
 	}
@@ -33,68 +57,67 @@ func (r *run) settleIn(ctx context.Context) error {
 const residentSeeds = 1 << 60
 
 // reside lives on until ctx ends.
-func (r *run) reside(ctx context.Context, v *visit, c *dtls.Conn, l *link) {
-	defer c.Close()
-	name := fmt.Sprintf("resident, %s, %s", v.to.name, versionName(v.version))
+func (r *run) reside(ctx context.Context, who *resident) {
+	defer who.conn.Close()
 	for ctx.Err() == nil {
 		r.quiet.RLock()
-		err := r.live(v, c, l)
+		err := who.live(r.deedFor(who))
 		r.quiet.RUnlock()
 		if err != nil {
-			r.tally.fail(name, err)
+			r.tally.fail(fmt.Sprintf("resident, %s, %s, who last %q", who.to.name, versionName(who.version), who.past), err)
 			return
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Duration(100+v.rng.IntN(400)) * time.Millisecond):
+		case <-time.After(time.Duration(100+who.rng.IntN(400)) * time.Millisecond):
 		}
 	}
 }
 
-// live does one thing of many, and wants an echo. The number in deeds tells which.
-func (r *run) live(v *visit, c *dtls.Conn, l *link) error {
-	ctx, cancel := context.WithTimeout(context.Background(), v.patience.visit)
+// deedFor draws one.
+func (r *run) deedFor(who *resident) deed {
+	n := who.rng.IntN(4 * len(deeds))
+	if n >= len(deeds) || r.leaving.Load() {
+		return ordinary
+	}
+	who.past = append(who.past[max(0, len(who.past)-5):], deeds[n].name)
+	return deeds[n]
+}
+
+// live does one thing, and wants an echo.
+func (r *resident) live(d deed) error {
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience.visit)
 	defer cancel()
-	o := echo
-	chance := v.rng.IntN(20)
-	v.deeds = append(v.deeds[max(0, len(v.deeds)-7):], chance)
-	switch {
-	case r.leaving.Load():
-	case chance == 0:
-		if err := l.move(); err != nil {
-			return err
-		}
-	case chance == 1:
-		o = rotate
-	case chance == 2:
-		o = update
-	case chance == 3:
-		o = migrate
-	case chance == 4 && slices.Contains(v.storing, v.to):
-		if err := r.change(ctx, v, c, l); err != nil {
-			return err
-		}
-	case chance == 5 && v.version == dtls.VersionDTLS13:
-		if err := c.KeyUpdate(dtls.UpdateRequested); err != nil {
+	if d.do != nil {
+		if err := d.do(r, ctx); err != nil {
 			return err
 		}
 	}
-	if err := v.ask(ctx, c, o); err != nil {
-		return fmt.Errorf("%c, after %v: %w", o, v.deeds, err)
+	return r.ask(ctx, r.conn, d.order)
+}
+
+func (r *resident) changeKeys(context.Context) error {
+	if r.version == dtls.VersionDTLS12 { // which can't
+		return nil
+	}
+	return r.conn.KeyUpdate(dtls.UpdateRequested)
+}
+
+func (r *resident) changeServers(ctx context.Context) error {
+	switch r.to {
+	case r.storing[0]:
+		return r.changeTo(ctx, r.storing[1])
+	case r.storing[1]:
+		return r.changeTo(ctx, r.storing[0])
 	}
 	return nil
 }
 
-// change goes to the other server with the Store.
-func (r *run) change(ctx context.Context, v *visit, c *dtls.Conn, l *link) error {
-	if err := v.ask(ctx, c, store); err != nil {
+func (r *resident) changeTo(ctx context.Context, other *server) error {
+	if err := r.ask(ctx, r.conn, store); err != nil {
 		return err
 	}
-	other := v.storing[0]
-	if v.to == other {
-		other = v.storing[1]
-	}
-	return v.switchTo(other, c, l)
+	return r.switchTo(other, r.conn, r.link)
 }
 
 func versionName(version uint16) string {

@@ -94,23 +94,29 @@ func (r *run) round(length time.Duration, earlier []round) round {
 	all.Wait()
 	r.leaving.Store(true)
 	defer r.leaving.Store(false)
+	r.site.callItADay()
 	await(r.lingering(), func() bool { return r.site.connections() <= r.residing })
-	r.quiet.Lock()
-	defer r.quiet.Unlock()
-	n := round{load: length, handshakes: r.tally.handshakes.Load(), failed: r.tally.failed.Load(), stored: r.site.store.size()}
-	if len(earlier) > 0 {
-		n.load += earlier[len(earlier)-1].load
+	if await(r.lingering(), r.quiet.TryLock) { // Lock would keep residents waiting for one that is stuck
+		defer r.quiet.Unlock()
 	}
-	n.visitors = r.site.connections() - r.residing
-	n.state = measure()
-	if o := r.profile; o != "" {
-		name := o + ".last"
-		if len(earlier) == 0 {
-			name = o + ".first"
-		}
-		writeHeap(name)
+	n, name := r.look(), "first"
+	if n.load = length; len(earlier) > 0 {
+		n.load += earlier[len(earlier)-1].load
+		name = "last"
+	}
+	if r.profile != "" {
+		writeHeap(r.profile + "." + name)
 	}
 	r.say(n)
+	return n
+}
+
+// look is what there is now.
+func (r *run) look() round {
+	n := round{handshakes: r.tally.handshakes.Load(), failed: r.tally.failed.Load(), state: measure()}
+	if r.site != nil {
+		n.visitors = r.site.connections() - r.residing
+	}
 	return n
 }
 

@@ -20,7 +20,8 @@ func (o options) suffer(progress io.Writer) (report, error) {
 	for len(result.rounds) == 0 || time.Since(began) < o.length {
 		result.ConnectionsLeft += r.sufferOnce(uint64(len(result.rounds)))
 		r.settle(before)
-		n := round{load: time.Since(began), handshakes: r.tally.handshakes.Load(), failed: r.tally.failed.Load(), state: measure()}
+		n := r.look()
+		n.load = time.Since(began)
 		result.rounds = append(result.rounds, n)
 		r.say(n)
 	}

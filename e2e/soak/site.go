@@ -17,16 +17,17 @@ const loopback = "127.0.0.1:0"
 // Patience is how long servers wait, and honest clients.
 type patience struct {
 	handshake time.Duration // a server, for a client's handshake
-	idle      time.Duration // a server, for a client that says nothing
+	idle      time.Duration // a server, for a client that says nothing: by the site's clock
 	visit     time.Duration // a client, for all that it came for
 }
 
-var usualPatience = patience{handshake: 10 * time.Second, idle: 5 * time.Second, visit: time.Minute}
+var usualPatience = patience{handshake: 30 * time.Second, idle: 5 * time.Second, visit: 2 * time.Minute}
 
 // A site has the servers, which echo.
 type site struct {
 	credentials
 	patience
+	clock     clock
 	store     *memoryStore
 	storeKey  []byte
 	datagrams []*server
@@ -54,6 +55,7 @@ func emptySite(p patience) (*site, error) {
 	}
 	s := &site{credentials: c, patience: p, store: newMemoryStore(), storeKey: newKey()}
 	s.ended, s.end = context.WithCancel(context.Background())
+	s.atWork.Go(func() { s.clock.run(s.ended) })
 	return s, nil
 }
 
@@ -153,6 +155,19 @@ func (s *site) connections() int {
 		}
 	}
 	return n
+}
+
+// callItADay closes what handshakes are under way, when no honest client is there.
+func (s *site) callItADay() {
+	for _, d := range s.datagrams {
+		for _, l := range d.listeners {
+			for _, c := range l.Conns() {
+				if !c.ConnectionState().HandshakeComplete {
+					c.Close()
+				}
+			}
+		}
+	}
 }
 
 // close closes everything, and waits for all that has a goroutine.

@@ -12,7 +12,7 @@ import (
 )
 
 // hasty servers soon have enough of who says nothing, so that a test is over soon.
-var hasty = patience{handshake: 2 * time.Second, idle: 1500 * time.Millisecond, visit: 30 * time.Second}
+var hasty = patience{handshake: 10 * time.Second, idle: time.Second, visit: time.Minute}
 
 // A run in a hurry: nobody fails, and nothing is left. Its heap says nothing.
 func TestSoak(t *testing.T) {
@@ -71,7 +71,7 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.patience = patience{handshake: 8 * time.Second, idle: 3 * time.Second, visit: 30 * time.Second}
+	o.patience = patience{handshake: 8 * time.Second, idle: 3 * time.Second, visit: time.Minute}
 	result, err := o.suffer(io.Discard)
 	if err != nil {
 		t.Fatal(err)

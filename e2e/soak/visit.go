@@ -22,7 +22,6 @@ type visit struct {
 	to      *server
 	config  *dtls.Config
 	gossip  *gossip
-	deeds   []int // a resident's last ones
 }
 
 // newVisit draws what is up to chance.
