@@ -86,10 +86,16 @@ func beTarget(in io.Reader, out io.Writer, name, group string) error {
 }
 
 func stateOf(counted func() (datagrams uint64, connections int)) sample {
+	// A goodbye may be lost, and its connection stays; and what still waits in the
+	// socket's buffer has another to be read into.
+	const quiet = 100 * time.Millisecond
 	datagrams, connections := counted()
-	// A goodbye may be lost, and its connection stays.
-	for giveUp := time.Now().Add(time.Second); connections > 0 && time.Now().Before(giveUp); datagrams, connections = counted() {
-		time.Sleep(5 * time.Millisecond)
+	for now, giveUp := time.Now(), time.Now().Add(time.Second); now.Before(giveUp); now = time.Now() {
+		before := datagrams
+		time.Sleep(quiet)
+		if datagrams, connections = counted(); connections == 0 && datagrams == before {
+			break
+		}
 	}
 	used := cpuTime()
 	var m runtime.MemStats
