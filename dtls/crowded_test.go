@@ -21,9 +21,9 @@ import (
 // place: honest clients all come in, whoever drives the handshakes, and the Listener has no
 // more memory than MaxHandshakes of them may have.
 func TestHalfOpen(t *testing.T) {
-	flood := struct{ places, ghosts, rate int }{96, 500, 500} // rate: ghosts a second
+	flood := struct{ places, ghosts, rate int }{96, 400, 80} // rate: ghosts a second
 	if os.Getenv("GODWIT_FULL") == "1" {
-		flood.places, flood.ghosts, flood.rate = 0, 1_000_000, 20_000 // 0: the default of 4096
+		flood.places, flood.ghosts, flood.rate = 0, 1_000_000, 8_000 // 0: the default of 8192
 	}
 	for name, run := range map[string]func(*dtls.Listener){"Accept": echoAll, "Serve": echoServed} {
 		t.Run(name, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestHalfOpen(t *testing.T) {
 					go run(s.listener)
 					s.visitors(1, 0) // what all have together is there now
 					before := heap()
-					const ticks = 50 // a second
+					const ticks = 20 // a second
 					for s.came < flood.ghosts {
 						s.ghosts(flood.rate / ticks)
 						s.spoofed(10)
@@ -171,17 +171,21 @@ func (s *siege) spoofed(n int) {
 // visitors connect, each with a round trip so long, get an echo, and go.
 func (s *siege) visitors(n int, trip time.Duration) {
 	for range n {
-		address := s.nextAddress(12)
-		s.mu.Lock()
-		s.delay[address] = trip / 2
-		s.mu.Unlock()
-		s.honest.Go(func() {
-			visit(s.t, dtls.FromPacketConn(s.lan.listenWithRoom(address.String(), 8), s.listener.Addr()), s.client)
-		})
+		link := s.link(trip)
+		s.honest.Go(func() { visit(s.t, link, s.client) })
 	}
 	if trip == 0 {
 		s.honest.Wait()
 	}
+}
+
+// link is an honest client's, with such a round trip.
+func (s *siege) link(trip time.Duration) net.Conn {
+	address := s.nextAddress(12)
+	s.mu.Lock()
+	s.delay[address] = trip / 2
+	s.mu.Unlock()
+	return dtls.FromPacketConn(s.lan.listenWithRoom(address.String(), 8), s.listener.Addr())
 }
 
 // check looks at what the Listener has of so many, whose handshakes are under way, and how
@@ -208,6 +212,29 @@ func (s *siege) end() {
 		s.t.Errorf("%d connections are left", got)
 	}
 	s.listener.Close()
+}
+
+// A crowd of honest clients, several times as many as there are places, harms nobody in it:
+// who finds no place comes again, and who has one keeps it.
+func TestHonestCrowd(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := configs(t, version)
+			oneDatagram(client)
+			server.MaxHandshakes = 16
+			s := newSiege(t, client, server)
+			go echoServed(s.listener)
+			for range 64 {
+				link := s.link(roundTrip)
+				s.honest.Go(func() { call(t, link, client) })
+			}
+			s.honest.Wait()
+			if n := s.listener.Stats().Handshakes.Failed; n > 0 {
+				t.Errorf("%d handshakes failed", n)
+			}
+			s.end()
+		})
+	})
 }
 
 // Callbacks that take their time hold what they were called for, also when its place is
@@ -237,7 +264,7 @@ func TestCrowdedCallbacks(t *testing.T) {
 				t.Errorf("%d callbacks at once, expected %d", n, places)
 			}
 			close(answer)
-			synctest.Wait()
+			time.Sleep(2 * time.Second) // then they have been waited for
 			s.visitors(1, 0)
 			s.end()
 		})

@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"container/list"
 	"maps"
 	"net"
 	"net/netip"
@@ -44,7 +43,7 @@ type Listener struct {
 	candidates map[netip.AddrPort]*peer // those that may replace one of them: see restart.go,
 	ids        map[string]*peer         // and by the connection IDs that we gave them
 	recovering map[string][]*packet     // by IDs that are looked for in the Store: see recover.go
-	underWay   list.List                // of peers in their handshakes, oldest first: see admit.go
+	crowd      crowd                    // see admit.go
 	handshakes HandshakeStats
 	closed     bool
 	unused     bool  // by Accept and Conns: the group knows

@@ -1,7 +1,6 @@
 package dtls
 
 import (
-	"container/list"
 	"errors"
 	"net"
 	"net/netip"
@@ -18,12 +17,13 @@ import (
 // It is a net.Conn too.
 type peer struct {
 	listener *Listener
-	path     Path          // guarded by the Listener's lock, as is
-	ids      []string      // what finds it apart from its address
-	left     bool          // it has given up both for good
-	identity [32]byte      // of the client, once open: see identify
-	random   [32]byte      // of the hello that it began with
-	underWay *list.Element // its place among the handshakes under way; nil when its own is over
+	path     Path        // guarded by the Listener's lock, as is
+	ids      []string    // what finds it apart from its address
+	left     bool        // it has given up both for good
+	identity [32]byte    // of the client, once open: see identify
+	random   [32]byte    // of the hello that it began with
+	stage    stage       // of its handshake: see admit.go
+	answered atomic.Bool // it was sent something
 	conn     *Conn
 	in       mailbox
 	served   served
@@ -102,6 +102,7 @@ func (p *peer) send(b []byte, to Path) error {
 	if p.served.on.Load() {
 		return p.listener.reply(b, to)
 	}
+	p.noteAnswer()
 	return p.listener.send(b, to)
 }
 
@@ -112,7 +113,18 @@ func (p *peer) sendRuns(runs []run) (rest []run, err error) {
 	if p.served.on.Load() {
 		return p.listener.replyRuns(runs)
 	}
+	p.noteAnswer()
 	return p.listener.sendRuns(runs)
+}
+
+// noteAnswer tells the Listener of the first answer.
+func (p *peer) noteAnswer() {
+	if p.answered.Load() || p.answered.Swap(true) {
+		return
+	}
+	p.listener.mu.Lock()
+	defer p.listener.mu.Unlock()
+	p.listener.crowd.answered(p, time.Now())
 }
 
 // mute is why nothing can be sent, or nil.
@@ -152,7 +164,7 @@ func (p *peer) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, p)
-	l.handshakeOver(p)
+	l.crowd.end(p)
 	l.vacate(p)
 	if !p.left && !p.conn.opened.Load() {
 		l.handshakes.Failed++

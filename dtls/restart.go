@@ -116,7 +116,7 @@ func (p *peer) opened() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p.identity = identity
-	l.handshakeOver(p)
+	l.crowd.end(p)
 	l.handshakes.complete(p.conn.engine.stats.handshakeTime)
 	l.settle(p)
 }

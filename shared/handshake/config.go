@@ -576,9 +576,9 @@ type Config struct {
 	SplitHellos, MaxSplitHello int
 
 	// MaxHandshakes is how many handshakes a Listener has under way at once, with those
-	// that wait for Accept: clients whose cookie came back. When there is one more, the
-	// oldest ends, so that those who never answer keep nobody out. Zero means 4096; the
-	// most is 1048576. Each may take as much memory as docs/memory.md says. Ignored by TLS.
+	// that wait for Accept: clients whose cookie came back. When there is one more, one
+	// that was answered a second ago or longer ends, so that those who never say more keep
+	// nobody out; without one the newcomer has to try again. Zero means 8192; the most is 1048576. Each may take as much memory as docs/memory.md says. Ignored by TLS.
 	MaxHandshakes int
 
 	// --- Connections that go on in another process; TLS ignores these
@@ -646,7 +646,7 @@ const (
 	DefaultSessionTickets   = 2
 	DefaultSplitHellos      = 256
 	DefaultMaxSplitHello    = 4096
-	DefaultMaxHandshakes    = 4096
+	DefaultMaxHandshakes    = 8192
 )
 
 // DefaultMaxCertificateList is what a zero MaxCertificateList means.
