@@ -184,7 +184,7 @@ func (c *Conn) work() (open bool, err error) {
 		}
 		c.unlocked(work)
 		if c.err() == nil {
-			c.engine.Resume(time.Now())
+			c.engine.resumeMachine(time.Now())
 			c.flush()
 		}
 	}

@@ -382,6 +382,11 @@ func (e *Engine) Resume(now time.Time) error {
 		}
 		return nil
 	}
+	return e.resumeMachine(now)
+}
+
+// resumeMachine goes on after the machine's work, whatever the Store is at.
+func (e *Engine) resumeMachine(now time.Time) error {
 	return e.call(now, func() error {
 		if err := e.machine.Resume(now); err != nil {
 			return err
