@@ -89,10 +89,10 @@ func stateOf(counted func() (datagrams uint64, connections int)) sample {
 	// A goodbye may be lost, and its connection stays; and what still waits in the
 	// socket's buffer has another to be read into.
 	const quiet = 100 * time.Millisecond
-	datagrams, connections := counted()
+	datagrams, _ := counted()
 	for now, giveUp := time.Now(), time.Now().Add(time.Second); now.Before(giveUp); now = time.Now() {
-		before := datagrams
 		time.Sleep(quiet)
+		before, connections := datagrams, 0
 		if datagrams, connections = counted(); connections == 0 && datagrams == before {
 			break
 		}
