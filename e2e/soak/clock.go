@@ -9,14 +9,19 @@ import (
 // A clock counts how often this process woke up after a tenth of a second. Where the machine
 // is so busy that it is late for everything it is late for that, too: a server that goes by
 // it doesn't lose its patience with clients that had no chance to speak.
-type clock struct{ ticks atomic.Int64 }
+type clock struct {
+	ticks   atomic.Int64
+	stopped atomic.Bool
+}
 
 const tick = 100 * time.Millisecond
 
 func (c *clock) run(until context.Context) {
 	for until.Err() == nil {
 		time.Sleep(tick)
-		c.ticks.Add(1)
+		if !c.stopped.Load() {
+			c.ticks.Add(1)
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
@@ -281,7 +280,7 @@ func panicInCallbacks(s *scene) error {
 // couldn't delete stays there.
 func failInStore(s *scene) error {
 	_, err := s.accepting(func(c *dtls.Config) {
-		c.Store, c.StoreKey, c.StoreBlock = &failingStore{memoryStore: s.site.store}, s.site.storeKey, storeBlock
+		c.Store, c.StoreKey, c.StoreBlock = &failingStore{memoryStore: s.site.store, calls: map[string]int{}}, s.site.storeKey, storeBlock
 		c.InsecureImportWithoutStore = false
 	})
 	if err != nil {
@@ -290,23 +289,33 @@ func failInStore(s *scene) error {
 	return s.visitors(askOnce)
 }
 
-// A failingStore fails at times, before or after it has done what it should.
+// A failingStore fails every third time, by turns before and after it has done what it
+// should. No name is out of luck twice in a row.
 type failingStore struct {
 	*memoryStore
-	calls atomic.Int64
+	mu    sync.Mutex
+	calls map[string]int
 }
 
 var errOutOfOrder = errors.New("out of order")
 
 func (f *failingStore) Swap(ctx context.Context, name string, old uint64, value []byte) (uint64, error) {
-	switch f.calls.Add(1) % 8 {
-	case 0:
-		return 0, errOutOfOrder
-	case 4:
-		f.memoryStore.Swap(ctx, name, old, value)
+	call := f.count(name)
+	if call%6 == 2 {
 		return 0, errOutOfOrder
 	}
-	return f.memoryStore.Swap(ctx, name, old, value)
+	generation, err := f.memoryStore.Swap(ctx, name, old, value)
+	if call%6 == 5 {
+		return 0, errOutOfOrder
+	}
+	return generation, err
+}
+
+func (f *failingStore) count(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls[name]++
+	return f.calls[name]
 }
 
 // --- Streams

@@ -99,6 +99,8 @@ func (r *run) round(length time.Duration, earlier []round) round {
 	if await(r.lingering(), r.quiet.TryLock) { // Lock would keep residents waiting for one that is stuck
 		defer r.quiet.Unlock()
 	}
+	r.site.clock.stopped.Store(true)
+	defer r.site.clock.stopped.Store(false)
 	n, name := r.look(), "first"
 	if n.load = length; len(earlier) > 0 {
 		n.load += earlier[len(earlier)-1].load

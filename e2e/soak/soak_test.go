@@ -12,7 +12,7 @@ import (
 )
 
 // hasty servers soon have enough of who says nothing, so that a test is over soon.
-var hasty = patience{handshake: 10 * time.Second, idle: time.Second, visit: time.Minute}
+var hasty = patience{handshake: 10 * time.Second, idle: 1500 * time.Millisecond, visit: time.Minute}
 
 // A run in a hurry: nobody fails, and nothing is left. Its heap says nothing.
 func TestSoak(t *testing.T) {
