@@ -57,7 +57,7 @@ func TestQuick(t *testing.T) {
 			if v < 0 || v > 10_000 {
 				t.Errorf("%s is %v", f.key, v)
 			}
-		case v < 0.01 || v > 1000:
+		case v < 0.01 || v > 10_000: // a hurried turn may have one datagram for all that its process does
 			t.Errorf("%s is %v", f.key, v)
 		}
 	}
