@@ -22,7 +22,7 @@ import (
 //
 // check, key and nonce come by HKDF-SHA256 from the caller's key and the salt.
 const (
-	blobFormat = 4
+	blobFormat = 5
 	checkSize  = 8
 	saltSize   = 32
 	blobHeader = 1 + checkSize + saltSize + 4

@@ -73,8 +73,7 @@ func (b *Backoff) Expiries() int { return b.expiries }
 // Exhausted reports whether the timer expired more than Limit times.
 func (b *Backoff) Exhausted() bool { return b.expiries > b.Limit }
 
-// Timeout returns the current timeout: Initial, doubled for each expiry, at most
-// Max. An acknowledgement waits for a quarter of it (RFC 9147 7.1).
+// Timeout returns the current timeout: Initial, doubled for each expiry, at most Max.
 func (b *Backoff) Timeout() time.Duration {
 	timeout := b.Initial
 	for range b.expiries {
@@ -91,15 +90,9 @@ func (b *Backoff) Timeout() time.Duration {
 func (b *Backoff) SetInitial(d time.Duration) { b.Initial = d }
 
 // Code writes the timer, or reads it. What must be set is not part of it: whoever
-// goes on with it has timeouts of its own.
+// goes on with it has timeouts of its own, and its own patience: how often the timer
+// expired elsewhere says nothing about the peer, who may be heard only here.
 func (b *Backoff) Code(c *wire.Codec) {
 	c.Time(&b.started)
 	c.Flag(&b.armed)
-	if wire.Number(c, &b.expiries); b.expiries > maxExpiries {
-		c.Fail("a timer that expired %d times", b.expiries)
-		b.Reset()
-	}
 }
-
-// maxExpiries is more than any timer takes.
-const maxExpiries = 1 << 16

@@ -81,17 +81,24 @@ func TestReceivedCode(t *testing.T) {
 	}
 }
 
+// A timer that is written down goes on elsewhere, with all its patience.
 func TestBackoffCode(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	b := Backoff{Initial: time.Second, Max: time.Minute, Limit: 3}
-	expectCopy(t, &b, &Backoff{Initial: time.Second, Max: time.Minute, Limit: 3})
-	for range 3 {
-		b.Arm(now)
-		expectCopy(t, &b, &Backoff{Initial: time.Second, Max: time.Minute, Limit: 3})
-		now = now.Add(b.Timeout())
-		b.Expired(now)
+	fresh := func() *Backoff { return &Backoff{Initial: time.Second, Max: time.Minute, Limit: 3} }
+	expectCopy(t, fresh(), fresh())
+	tired, want := fresh(), fresh()
+	tired.Arm(now)
+	tired.Expired(now.Add(time.Second))
+	tired.Arm(now.Add(time.Second))
+	want.Arm(now.Add(time.Second))
+	c, heir := wire.NewDecoder(written(t, tired)), fresh()
+	heir.Code(c)
+	if _, err := c.Finish(); err != nil {
+		t.Fatal(err)
 	}
-	expectCopy(t, &b, &Backoff{Initial: time.Second, Max: time.Minute, Limit: 3})
+	if tired.Expiries() != 1 || !reflect.DeepEqual(heir, want) {
+		t.Errorf("%+v, expected %+v", heir, want)
+	}
 }
 
 // TestFlightCodeRefuses what no flight is.
@@ -127,7 +134,6 @@ func TestFlightCodeRefuses(t *testing.T) {
 func TestCodeRefuses(t *testing.T) {
 	for what, spoiled := range map[string]coder{
 		"more record numbers than an ACK has": &Received{numbers: make([]protocol.RecordNumber, MaxReceived+1)},
-		"a timer that expired for ever":       &Backoff{expiries: maxExpiries + 1},
 	} {
 		c := wire.NewEncoder()
 		spoiled.Code(c)
