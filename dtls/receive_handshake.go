@@ -180,12 +180,14 @@ func (e *Engine) scheduleACK() {
 	}
 }
 
-// ackDeadline is when the timer of the ACK expires, zero if it doesn't run.
+// ackDeadline is when the timer of the ACK expires, zero if it doesn't run. What losses of
+// our own have doubled the timeout to doesn't count for long: they make the peer no more
+// patient.
 func (e *Engine) ackDeadline() time.Time {
 	if e.ackSince.IsZero() {
 		return time.Time{}
 	}
-	return e.ackSince.Add(e.backoff.Timeout() / 4)
+	return e.ackSince.Add(min(e.backoff.Timeout()/4, max(e.backoff.Initial/4, unknownDelay)))
 }
 
 // acknowledge makes an ACK due, if there is anything to acknowledge. An ACK that

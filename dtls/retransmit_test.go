@@ -401,6 +401,10 @@ func TestRepeatedIsAcknowledged(t *testing.T) {
 	if acks := s.client.acks(); len(acks) != 2 || len(acks[1]) != 2 || s.client.Stats().Retransmits != 2 {
 		t.Errorf("ACKs %v, %d retransmits", acks, s.client.Stats().Retransmits)
 	}
+	s.now = began.Add(2800 * time.Millisecond)
+	s.client.did(s.client.Expire(s.now))
+	repeated()
+	expectDue(3050 * time.Millisecond) // our own losses delay no ACK for longer than a quarter of a second
 }
 
 // A ServerHello alone tells the client the version too late to be acknowledged:
