@@ -127,22 +127,27 @@ func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
 }
 
 // claim lets an imported peer join its Listener, and claims the connection. A peer that
-// is found may be ended meanwhile: that waits for the lock.
+// is found may be ended meanwhile.
 func (p *peer) claim() error {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
 	if err := p.listener.join(p); err != nil {
 		return err
 	}
-	return p.conn.engine.claimNow(time.Now())
+	return p.conn.save()
 }
 
-// join makes the connection IDs of an imported peer find it, with those that its peer
-// is yet to learn of, and its address, as if its handshake had been complete here. If
-// it fails the peer has to leave.
+// identifiers are the connection IDs that find an Engine, with those that its peer is yet
+// to learn of.
+func (e *Engine) identifiers() [][]byte {
+	return slices.Concat(e.ids.local, e.machine.DueConnectionIDs())
+}
+
+// join makes the connection IDs of an imported peer find it, and its address, as if its
+// handshake had been complete here. If it fails the peer has to leave.
 func (l *Listener) join(p *peer) error {
 	engine := p.conn.engine
-	for _, id := range slices.Concat(engine.ids.local, engine.machine.DueConnectionIDs()) {
+	for _, id := range engine.identifiers() {
 		if !p.register(id) {
 			return fmt.Errorf("dtls: there is a connection with the ID %x already", id)
 		}
@@ -212,6 +217,14 @@ func (c *Conn) save() error {
 	}
 	c.flush()
 	return err
+}
+
+// confirm asks the Store whether the connection is still ours, and ends it if it isn't.
+func (c *Conn) confirm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine.reserve.contest()
+	c.save()
 }
 
 // awaitStore waits until the Store has reserved more numbers. Where it has failed it

@@ -36,11 +36,19 @@ func newCluster(t testing.TB, version uint16) (c *cluster, client *dtls.Config) 
 // what devices send.
 func (c *cluster) node(t testing.TB) *dtls.Listener {
 	t.Helper()
-	l, err := dtls.NewListener(c.network.listen(clusterAddress.String()), c.config)
+	l, _ := c.nodeWithDoor(t)
+	return l
+}
+
+// nodeWithDoor is node with its port, to which the network may go back.
+func (c *cluster) nodeWithDoor(t testing.TB) (*dtls.Listener, *port) {
+	t.Helper()
+	door := c.network.listen(clusterAddress.String())
+	l, err := dtls.NewListener(door, c.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return l, door
 }
 
 // dial makes a device with an address of its own.
@@ -190,6 +198,43 @@ func TestRecoveryAfterImport(t *testing.T) {
 				t.Errorf("%d values are left in the Store", left)
 			}
 		})
+	})
+}
+
+// A client that comes back to a Listener which still has the connection as it was is found
+// in the Store, too: what is outdated ends, and doesn't stand in the way.
+func TestRecoveryEndsWhatIsOutdated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, config := newCluster(t, dtls.VersionDTLS13)
+		device := c.dial(t, config, "198.51.100.1:1000")
+		first, door := c.nodeWithDoor(t)
+		outdated := firstWords(t, device, first, "hello")
+		time.Sleep(time.Minute)
+		second := c.node(t)
+		served := firstWords(t, device, second, "hello")
+		time.Sleep(time.Minute)
+
+		c.network.direct(door)
+		for range 30 {
+			device.Write([]byte("back again"))
+			time.Sleep(time.Second)
+		}
+		if n := first.Stats(); n.Recovered != 1 || n.Connections != 1 {
+			t.Fatalf("%d recovered, of %d connections", n.Recovered, n.Connections)
+		}
+		heir := accept(t, first)
+		expectRead(t, heir, "back again")
+		send(t, heir, device, "here")
+		_, err := outdated.Read(nil)
+		expectError(t, "what is outdated", err, dtls.ErrReplayed)
+		device.Close()
+		for _, end := range []func() error{heir.Close, outdated.Close, first.Close, served.Close, second.Close} {
+			end()
+			time.Sleep(time.Minute)
+		}
+		if left := len(c.store.values); left != 0 {
+			t.Errorf("%d values are left in the Store", left)
+		}
 	})
 }
 

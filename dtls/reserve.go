@@ -64,6 +64,7 @@ type reservation struct {
 	claims     []byte   // what the Store has, if this Engine is the first to import it
 	final      []byte   // the blob of Export, for whoever imports it
 	gone       bool     // what is stored is not ours any more
+	contested  bool     // or so it seems
 	listed     [][]byte // IDs that lead to the name,
 	inherited  [][]byte // and those of an import, that may
 

@@ -168,6 +168,10 @@ func (c *counters) count(i incident) {
 // RFC 9147 4.5.2 [1]
 func (e *Engine) drop(reason incident) error {
 	e.stats.count(reason)
+	switch reason {
+	case dropEpoch, dropConnectionID, dropAuthentication: // who has a later state might have taken it
+		e.reserve.wonder(e.now)
+	}
 	e.trace(handshake.Event{Kind: handshake.EventDrop, Direction: handshake.Received, Reason: incidents[reason].reason})
 	return nil
 }

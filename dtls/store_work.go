@@ -17,6 +17,9 @@ const (
 	storeTimeout = 10 * time.Second
 	// storeRetry is how long after a Store's error it is asked again.
 	storeRetry = time.Second
+	// storeContested is how long after it was asked it may be for nothing but what
+	// may be forged.
+	storeContested = 5 * time.Second
 )
 
 // needsStore reports whether the Store should be asked now.
@@ -32,7 +35,7 @@ func (e *Engine) needsStore() bool {
 	case !e.machine.Open():
 		return false
 	}
-	return !r.begun || e.unsaved() || e.low() || e.quiet()
+	return !r.begun || e.unsaved() || e.low() || e.quiet() || r.contested
 }
 
 // low reports whether an epoch has used up half of what was reserved for it.
@@ -67,6 +70,21 @@ func (e *Engine) storeDeadline() time.Time {
 func (r *reservation) expire(now time.Time) {
 	if r != nil && !now.Before(r.retryAt) {
 		r.retryAt = time.Time{}
+	}
+}
+
+// wonder notes that something came which a later state of the connection might have taken,
+// one that goes on elsewhere. If so the next save tells; but anybody may have sent it.
+func (r *reservation) wonder(now time.Time) {
+	if r != nil && now.Sub(r.askedAt) >= storeContested {
+		r.contested = true
+	}
+}
+
+// contest notes that somebody is about to go on with this connection as the Store has it.
+func (r *reservation) contest() {
+	if r != nil {
+		r.contested = true
 	}
 }
 
@@ -160,7 +178,7 @@ func (e *Engine) storeWork() func() {
 		}
 		s.changes, s.ids = r.changes, e.listed()
 	}
-	r.save, r.retryAt = s, time.Time{}
+	r.save, r.contested, r.retryAt = s, false, time.Time{}
 	return s.run
 }
 
