@@ -231,6 +231,11 @@ var defences = []defence{
 		with: "h, ok := parseHeader13(in, len(id))", without: "h, ok := parseHeader13(in, min(len(id), len(e.ids.remote)))"},
 	{test: "dtls.TestPitfallInnerType", file: "dtls/epoch.go",
 		with: "for last >= 0 && inner[last] == 0 {", without: "for false {"},
+	{test: "dtls.TestPitfallConnectionIDBinding", file: "dtls/header12.go",
+		with: "AppendUint16(append(b, id...), uint16(length))", without: "AppendUint16(b, uint16(length))"},
+	{test: "dtls.TestPitfallConnectionIDBinding", file: "dtls/epoch.go",
+		with: "w.sealer.Seal(b[:header], inner, b[:header], w.next)", without: "w.sealer.Seal(b[:header], inner, b[:1], w.next)",
+		more: []defence{{file: "dtls/receive.go", with: "r.opener.Open(body, header, number.Sequence)", without: "r.opener.Open(body, header[:1], number.Sequence)"}}},
 	{test: "dtls.TestPitfallReplayFromElsewhere", file: "dtls/receive.go",
 		with: "(!r.opened || sequence > r.window.Highest()) && e.latest(r)", without: "true"},
 

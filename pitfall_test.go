@@ -13,22 +13,30 @@ import (
 )
 
 // TestListOfPitfalls: docs/pitfalls.md names every test of a pitfall, and none that isn't
-// there.
+// there; and the comment of each has the numbers of its row.
 func TestListOfPitfalls(t *testing.T) {
 	page, err := os.ReadFile("docs/pitfalls.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed := regexp.MustCompile(`[a-z/]*\.?TestPitfall\w+`).FindAllString(string(page), -1)
-	there := tests(t)
-	for test := range there {
-		if strings.Contains(test, "TestPitfall") && !slices.Contains(listed, test) {
-			t.Errorf("%s is not in docs/pitfalls.md", test)
+	number := regexp.MustCompile(`CVE-\d+-\d+|GHSA-[\w-]+|#\d+`)
+	there, listed := tests(t), map[string]bool{}
+	for _, row := range regexp.MustCompile(`\|([^|]*)\| ([a-z/]*\.?TestPitfall\w+) \|\n`).FindAllStringSubmatch(string(page), -1) {
+		where, test := row[1], row[2]
+		f := there[test]
+		if listed[test] = true; f == nil {
+			t.Errorf("docs/pitfalls.md names %s, which is not there", test)
+			continue
+		}
+		for _, n := range number.FindAllString(where, -1) {
+			if !strings.Contains(f.Doc.Text(), n) {
+				t.Errorf("%s says nothing of %s", test, n)
+			}
 		}
 	}
-	for _, test := range listed {
-		if !there[test] {
-			t.Errorf("docs/pitfalls.md names %s, which is not there", test)
+	for test := range there {
+		if strings.Contains(test, "TestPitfall") && !listed[test] {
+			t.Errorf("%s is not in docs/pitfalls.md", test)
 		}
 	}
 	if len(listed) < 50 {
@@ -44,7 +52,7 @@ func TestPromises(t *testing.T) {
 	}
 	there, named := tests(t), regexp.MustCompile(`[a-z0-9/]*\.?Test[A-Z]\w+`).FindAllString(string(page), -1)
 	for _, test := range named {
-		if !there[test] {
+		if there[test] == nil {
 			t.Errorf("docs/security.md names %s, which is not there", test)
 		}
 	}
@@ -54,9 +62,9 @@ func TestPromises(t *testing.T) {
 }
 
 // tests are all of this module, each behind its package but for those of this one.
-func tests(t *testing.T) map[string]bool {
+func tests(t *testing.T) map[string]*ast.FuncDecl {
 	t.Helper()
-	there := map[string]bool{}
+	there := map[string]*ast.FuncDecl{}
 	for name, p := range list(t) {
 		files, err := filepath.Glob(filepath.Join(p.Dir, "*_test.go"))
 		if err != nil {
@@ -68,7 +76,7 @@ func tests(t *testing.T) map[string]bool {
 		for _, file := range files {
 			for _, f := range functions(t, file) {
 				if strings.HasPrefix(f.Name.Name, "Test") && f.Recv == nil {
-					there[strings.TrimPrefix(name+"."+f.Name.Name, ".")] = true
+					there[strings.TrimPrefix(name+"."+f.Name.Name, ".")] = f
 				}
 			}
 		}
@@ -79,7 +87,7 @@ func tests(t *testing.T) map[string]bool {
 // functions are those of a file.
 func functions(t *testing.T, file string) (all []*ast.FuncDecl) {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}

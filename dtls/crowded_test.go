@@ -270,3 +270,41 @@ func TestCrowdedCallbacks(t *testing.T) {
 		})
 	})
 }
+
+// Closed while a callback has the last place, Serve lets nobody else in, and ends once that
+// returns.
+func TestCloseWhileCrowded(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := configs(t, version)
+			oneDatagram(client)
+			server.MaxHandshakes = 1
+			answer, ended := make(chan struct{}), make(chan error, 1)
+			var called atomic.Int32
+			server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				called.Add(1)
+				<-answer
+				return nil, nil
+			}
+			s := newSiege(t, client, server)
+			go func() { ended <- s.listener.Serve(func(*dtls.Conn, []byte) {}) }()
+			s.ghosts(1)
+			synctest.Wait()
+			time.Sleep(2 * time.Second) // it has been waited for, and makes room
+			s.ghosts(1)
+			synctest.Wait()
+			s.listener.Close()
+			synctest.Wait()
+			if len(ended) > 0 {
+				t.Error("Serve ends before the callback does")
+			}
+			close(answer)
+			if err := <-ended; err != net.ErrClosed {
+				t.Error(err)
+			}
+			if n := called.Load(); n != 1 {
+				t.Errorf("%d callbacks", n)
+			}
+		})
+	})
+}

@@ -2,8 +2,10 @@ package dtls
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -20,6 +22,7 @@ import (
 var matrixSettings = []setting{
 	{"1.3", together()},
 	{"1.3, client certificate, HelloRetryRequest", together(retry, clientAuth)},
+	{"1.3, client without the certificate that is asked for", askedInVain},
 	{"1.3, cookie", clientAuth},
 	{"1.3, resumed", resumes},
 	{"1.3, external PSK", sharedKey},
@@ -27,8 +30,11 @@ var matrixSettings = []setting{
 	{"1.3, connection IDs, hybrid, small datagrams", together(hybrid, identified(4, 8), mtu(300))},
 	{"1.2", only12},
 	{"1.2, client certificate, connection IDs", together(only12, clientAuth, identified(8, 4))},
+	{"1.2, client without the certificate that is asked for", together(only12, askedInVain)},
 	{"1.2, cookie", only12},
+	{"1.2, ticket", together(only12, forgets)},
 	{"1.2, resumed", together(only12, resumes)},
+	{"1.2, resumed, another ticket", together(only12, resumes, renews)},
 	{"1.2, PSK suite", together(only12, sharedKey)},
 	{"1.2, staple", together(only12, stapled)},
 }
@@ -45,6 +51,30 @@ func (k *kept) Put(_ string, s *SessionState) {
 
 // resumes gives the client a session that it always has.
 func resumes(client, _ *Config) { client.ClientSessionCache = new(kept) }
+
+// A sieve takes sessions, and keeps none.
+type sieve struct{}
+
+func (sieve) Get(string) (*SessionState, bool) { return nil, false }
+func (sieve) Put(string, *SessionState)        {}
+
+// forgets lets the client ask for tickets, and resume nothing.
+func forgets(client, _ *Config) { client.ClientSessionCache = sieve{} }
+
+// renews gives the client another ticket whenever it resumes.
+func renews(_, server *Config) {
+	server.WrapSession = func(_ ConnectionState, s *SessionState) ([]byte, error) { return s.Bytes() }
+	server.UnwrapSession = func(ticket []byte, _ ConnectionState) (*SessionState, error) {
+		s, err := ParseSessionState(ticket)
+		if err == nil {
+			s.Renew = true
+		}
+		return s, err
+	}
+}
+
+// askedInVain has the server ask for a certificate that the client hasn't.
+func askedInVain(_, server *Config) { server.ClientAuth = tls.VerifyClientCertIfGiven }
 
 // A hoarder is a layer that keeps its keys, whichever a flight begins with.
 type hoarder struct{ *layer }
@@ -194,7 +224,8 @@ func matrix(t *testing.T, which func(rogue.Fault) bool) {
 	for _, c := range matrixSettings {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := with(c.change)
-			if client.ClientSessionCache != nil {
+			resumes := strings.Contains(c.name, "resumed")
+			if resumes {
 				simulate(t, 0, client, server).settle()
 			}
 			run := func(by handshake.Role, f rogue.Fault, at int) (*simulation, *rogue.Layer) {
@@ -207,7 +238,7 @@ func matrix(t *testing.T, which func(rogue.Fault) bool) {
 			for _, by := range []handshake.Role{handshake.Client, handshake.Server} {
 				s, lawful := run(by, rogue.Lawful, 0)
 				s.settle()
-				if resumed := s.client.State().DidResume; resumed != (client.ClientSessionCache != nil) {
+				if resumed := s.client.State().DidResume; resumed != resumes {
 					t.Fatalf("resumed %v", resumed)
 				}
 				for at, faults := range lawful.Faults(protocol.Datagram) {

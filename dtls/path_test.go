@@ -460,6 +460,25 @@ func TestChallengeIsAnswered(t *testing.T) {
 	})
 }
 
+// A datagram full of challenges gets no more than so many answers.
+//
+// RFC 9853 5.4 [2]
+func TestManyChallengesAtOnce(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(8, 8))
+		s := established(t, client, server)
+		var datagram []byte
+		for n := range uint64(2 * maxAnswers) {
+			datagram = append(datagram, s.server.record(s.server.newest().number, protocol.ReturnRoutability, checkMessage(pathChallenge, n))...)
+		}
+		s.client.receiveFrom(datagram, home)
+		if len(s.sent) != maxAnswers {
+			t.Errorf("%d answers, expected %d", len(s.sent), maxAnswers)
+		}
+		s.exchange()
+	})
+}
+
 // Each challenge has a cookie of its own, which nobody can guess (RFC 9853 5.3).
 //
 // RFC 9853 5.3 [3]

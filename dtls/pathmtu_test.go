@@ -315,6 +315,13 @@ func TestPathMTUWithoutTimer(t *testing.T) {
 	s.client.did(nil)
 	s.settle()
 	s.expectMTU(1472)
+	s.client.StopRetransmitTimer()
+	sent := s.client.Stats().KeyUpdatesSent
+	s.exchange()
+	s.advance(pathmtu.Raise)
+	if n := s.client.Stats().KeyUpdatesSent - sent; n != 0 {
+		t.Errorf("%d KeyUpdates, stopped again", n)
+	}
 }
 
 // A KeyUpdate goes to nobody who hasn't acknowledged the last one.

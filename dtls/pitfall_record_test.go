@@ -152,6 +152,27 @@ func TestPitfallInnerType(t *testing.T) {
 	})
 }
 
+// A record belongs to the connection ID that it carries: with another one of the same
+// receiver's it doesn't open (RFC 9146 5, RFC 9147 9, wolfSSL #6365).
+func TestPitfallConnectionIDBinding(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
+		client, server := with(version, identified(8, 8))
+		s := established(t, client, server)
+		for _, d := range s.sides() {
+			record := d.peer.seal("data")
+			id, other := d.ids.current(), []byte("an other")
+			altered := bytes.Replace(record, id, other, 1)
+			if bytes.Equal(altered, record) {
+				t.Fatalf("%s: % x carries no ID", d.name, record)
+			}
+			d.ids.local = append(d.ids.local, other)
+			d.unmoved("a record with another ID", altered)
+			d.receive(record)
+			d.once([]string{"data"})
+		}
+	})
+}
+
 // The explicit nonce of a GCM record is its epoch and its sequence number, never
 // chosen at random, and goes on where a connection goes on in another process
 // (CVE-2026-26014).

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/handshake"
@@ -13,15 +15,62 @@ import (
 	"github.com/godwit-dtls/godwit/shared/rogue"
 )
 
-// The matrix of messages of shared/handshake, with records. Over a stream nothing is
-// lost, so nothing is dropped: every fault is answered with its alert.
+// The matrix of messages of shared/handshake, with records, and so with messages under
+// other keys, too. Over a stream nothing is lost, so nothing is dropped: every fault is
+// answered with its alert.
+
+// A hoarder is a layer that keeps its keys: each message of a flight goes, once that is
+// whole, under those that it names.
+type hoarder struct {
+	*layer
+	keys   map[uint64]writeLevel
+	newest uint64
+	flight []handshake.Message
+}
+
+// layerFor is what carries the messages of a side that commits such a fault.
+func layerFor(e *Engine, f rogue.Fault) handshake.Layer {
+	if f.Moves {
+		return &hoarder{layer: (*layer)(e), keys: map[uint64]writeLevel{}}
+	}
+	return (*layer)(e)
+}
+
+func (h *hoarder) Send(m handshake.Message) { h.flight = append(h.flight, m) }
+
+func (h *hoarder) WriteKey(k handshake.TrafficKey) (err error) {
+	h.newest = k.Level
+	h.keys[k.Level], err = newWriteLevel(k)
+	return err
+}
+
+func (h *hoarder) Flush(r handshake.Reply) {
+	for _, m := range h.flight {
+		h.use(m.Level)
+		h.layer.Send(m)
+	}
+	h.flight = nil
+	h.use(h.newest)
+	h.layer.Flush(r)
+}
+
+// use goes on with the keys of a level.
+func (h *hoarder) use(level uint64) {
+	e := (*Engine)(h.layer)
+	if level == e.write.number {
+		return
+	}
+	e.failed(e.pack())
+	h.keys[e.write.number] = e.write
+	e.write = h.keys[level]
+}
 
 // betrayed returns a pair of which one side commits a fault at a message, after all has
 // been said, and that side's layer.
 func betrayed(t *testing.T, client, server *Config, by handshake.Role, f rogue.Fault, at int) (*pair, *rogue.Layer) {
 	t.Helper()
 	p := newPair(t, client, server)
-	c, v := &rogue.Layer{Layer: (*layer)(p.client)}, &rogue.Layer{Layer: (*layer)(p.server)}
+	c, v := &rogue.Layer{Layer: layerFor(p.client, f)}, &rogue.Layer{Layer: layerFor(p.server, f)}
 	c.Other, v.Other = v, c
 	p.client.machine = handshake.NewClient(client, protocol.Stream, c)
 	p.server.machine = handshake.NewServer(server, protocol.Stream, v)
@@ -45,10 +94,21 @@ var matrixScenarios = []struct {
 		server.CurvePreferences = client.CurvePreferences[1:]
 		authenticateClient(client, server)
 	}},
+	{"1.3, client without the certificate that is asked for", VersionTLS13, askedInVain},
 	{"1.3, resumed", VersionTLS13, resumes},
+	{"1.3, resumed, 0-RTT", VersionTLS13, func(client, server *Config) {
+		resumes(client, server)
+		client.EarlyData, server.EarlyData, server.AntiReplay = true, true, forgetful{}
+	}},
 	{"1.3, external PSK", VersionTLS13, sharedKey},
 	{"1.2", VersionTLS12, func(*Config, *Config) {}},
 	{"1.2, client certificate", VersionTLS12, authenticateClient},
+	{"1.2, client without the certificate that is asked for", VersionTLS12, askedInVain},
+	{"1.2, staple", VersionTLS12, func(client, server *Config) {
+		client.RequestOCSPStaple = true
+		server.Certificates[0].OCSPStaple = []byte("good")
+	}},
+	{"1.2, ticket", VersionTLS12, func(client, _ *Config) { client.ClientSessionCache = sieve{} }},
 	{"1.2, resumed", VersionTLS12, resumes},
 	{"1.2, PSK suite", VersionTLS12, sharedKey},
 }
@@ -64,6 +124,20 @@ func (k *kept) Put(_ string, s *SessionState) {
 }
 
 func resumes(client, _ *Config) { client.ClientSessionCache = new(kept) }
+
+// A sieve takes sessions, and keeps none.
+type sieve struct{}
+
+func (sieve) Get(string) (*SessionState, bool) { return nil, false }
+func (sieve) Put(string, *SessionState)        {}
+
+// forgetful takes every hello for new: the handshake is tried again and again.
+type forgetful struct{}
+
+func (forgetful) Record([]byte, time.Time, time.Time, time.Time) (bool, error) { return true, nil }
+
+// askedInVain has the server ask for a certificate that the client hasn't.
+func askedInVain(_, server *Config) { server.ClientAuth = tls.VerifyClientCertIfGiven }
 
 func sharedKey(client, server *Config) {
 	key := &ExternalPSK{Identity: []byte("sensor"), Key: []byte("sixteen bytes or"), Use: PSKDirect}
@@ -83,10 +157,21 @@ const (
 func expected(f rogue.Fault, lawful *rogue.Layer, at int, is13 bool) []alert.Alert {
 	m := lawful.Sent[at]
 	finished, change := m.Type == protocol.Finished, m.Content == protocol.ChangeCipherSpec
+	early := slices.ContainsFunc(lawful.Sent, func(m handshake.Message) bool { return m.Type == protocol.EndOfEarlyData })
 	newKeys := change || is13 && m.Type == protocol.ServerHello && !lawful.EndsFlight(at) // behind it
 	switch {
+	case f.Moves && m.Level > handshake.LevelPlain:
+		return []alert.Alert{alert.BadRecordMAC, f.Alert} // or it is in the record of the message before it
+	case f.Moves && change:
+		return []alert.Alert{alert.DecodeError} // what is encrypted is longer
+	case f.Name == rogue.Omitted && early && m.Type == protocol.ClientHello:
+		return []alert.Alert{f.Alert} // a ChangeCipherSpec comes first
 	case f.Name == rogue.Omitted && lawful.EndsFlight(at):
 		return []alert.Alert{waits}
+	case m.Type == protocol.EndOfEarlyData && (f.Name == rogue.Omitted || f.Name == rogue.Swapped):
+		return []alert.Alert{alert.BadRecordMAC} // Finished comes under the keys behind it
+	case f.Name == rogue.Omitted && m.Type == protocol.CertificateStatus:
+		return []alert.Alert{refused} // the keys differ, as the handshakes do (RFC 7627): Finished doesn't open
 	case f.Name == "doubled" && newKeys:
 		return []alert.Alert{f.Alert, alert.BadRecordMAC} // in the same record, or in one without protection
 	case f.Name == "doubled" && m.Type == protocol.ClientHello:
@@ -119,13 +204,14 @@ func TestMessageMatrix(t *testing.T) {
 			client, server := configs(c.version)
 			client.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
 			c.change(client, server)
-			if client.ClientSessionCache != nil {
+			resumes := strings.Contains(c.name, "resumed")
+			if resumes {
 				connected(t, client, server)
 			}
 			is13 := c.version == VersionTLS13
 			for _, by := range []handshake.Role{handshake.Client, handshake.Server} {
 				p, lawful := betrayed(t, client, server, by, rogue.Lawful, 0)
-				if resumed := p.client.State().DidResume; !p.server.Open() || resumed != (client.ClientSessionCache != nil) {
+				if resumed := p.client.State().DidResume; !p.server.Open() || resumed != resumes {
 					t.Fatalf("resumed %v", resumed)
 				}
 				for at, faults := range lawful.Faults(protocol.Stream) {

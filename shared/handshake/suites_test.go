@@ -13,7 +13,7 @@ import (
 
 // What isn't safe has to be asked for: by both sides.
 //
-// RFC 9147 4.5.3 [6]; RFC 9846 E.5 [1]
+// RFC 9147 4.5.3 [6]
 func TestInsecureSuitesAreOffByDefault(t *testing.T) {
 	insecure := InsecureCipherSuites()
 	if len(insecure) == 0 || slices.ContainsFunc(CipherSuites(), func(s *tls.CipherSuite) bool { return s.Insecure || suite.ByID(s.ID).CBC != nil }) {

@@ -77,8 +77,7 @@ type flight struct {
 }
 
 // Faults are those that can be committed at each message that a lawful side has sent.
-// Over datagrams a message goes in the epoch that it names, and ChangeCipherSpec is no
-// message.
+// Over datagrams ChangeCipherSpec is no message.
 func (l *Layer) Faults(t protocol.Transport) (all [][]Fault) {
 	for _, flight := range l.flights {
 		for at := len(all); at < flight.end; at++ {
@@ -89,7 +88,7 @@ func (l *Layer) Faults(t protocol.Transport) (all [][]Fault) {
 					some = append(some, swapped)
 				}
 				for _, level := range append(flight.keys, handshake.LevelPlain) {
-					if t == protocol.Datagram && level != l.Sent[at].Level {
+					if level != l.Sent[at].Level {
 						some = append(some, inLevel(level))
 					}
 				}

@@ -23,6 +23,30 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
+// What is insecure comes last, and what has a tag of 8 bytes right before. Of those that a
+// peer can authenticate with, those with forward secrecy come first.
+//
+// RFC 9846 E.5 [1]
+func TestOrder(t *testing.T) {
+	class := func(s *Suite) int {
+		switch {
+		case s.Insecure():
+			return 2
+		case s.AEAD.TagLen < 16:
+			return 1
+		}
+		return 0
+	}
+	secret := func(s *Suite) bool { return s.Exchange == Any || s.Exchange == ECDHE }
+	for i, s := range Table {
+		for _, behind := range Table[i+1:] {
+			if class(behind) < class(s) || class(behind) == class(s) && behind.Auth == s.Auth && secret(behind) && !secret(s) {
+				t.Errorf("%s is behind %s", behind.Name, s.Name)
+			}
+		}
+	}
+}
+
 // crypto/tls knows the same numbers by the same names.
 //
 // RFC 9846 9.1 [1]
