@@ -229,7 +229,7 @@ func (d *datagram) addParts(w *writeEpoch) bool {
 		h, size := putPart(d.payload(w)[n:], part)
 		n += size
 		d.e.flight.Sent(number, part)
-		d.e.traceMessage(handshake.Sent, h, d.e.repeats > 0)
+		d.e.traceMessage(handshake.Sent, h)
 	}
 	if n == 0 {
 		return false
