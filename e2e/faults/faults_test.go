@@ -226,7 +226,7 @@ func installed(s stack) bool {
 func TestMissingProgram(t *testing.T) {
 	missing := program{server: []string{"no such program"}}
 	all := []job{{run: run{client: missing, server: missing}}}
-	if _, err := (pace{1, time.Millisecond}).measure(all, false, io.Discard); err == nil {
+	if _, err := (pace{1, time.Millisecond}).measure(all, io.Discard, io.Discard); err == nil {
 		t.Error("no error")
 	}
 }
