@@ -108,7 +108,7 @@ func TestImports(t *testing.T) {
 
 // io are the files in which dtls and tls do I/O, or make what is valid from now on;
 // everything else in the library is told the time and starts nothing.
-var ioFiles = []string{"alarms.go", "conn.go", "conn_batch.go", "conn_early.go", "conn_export.go", "conn_write.go", "timer.go", "dial.go", "group.go", "listener.go", "link.go", "packetconn.go", "peer.go", "recover.go", "selfsigned.go", "serve.go", "socket.go"}
+var ioFiles = []string{"alarms.go", "conn.go", "conn_batch.go", "conn_early.go", "conn_export.go", "conn_write.go", "timer.go", "dial.go", "group.go", "listener.go", "link.go", "packetconn.go", "peer.go", "recover.go", "replies.go", "selfsigned.go", "serve.go", "socket.go"}
 
 func TestNoClock(t *testing.T) {
 	for name, p := range list(t) {

@@ -50,22 +50,24 @@ type stage struct {
 	answeredAt time.Time
 }
 
-// admit makes a Conn for a client, whose first datagram is given. A client for whom there
-// is no room tries again.
-func (l *Listener) admit(from Path, first []byte, now time.Time, prepare func(*peer)) {
+// admit makes a Conn for a client, whose first datagram is given, if there is room. A
+// client for whom there is none tries again.
+func (l *Listener) admit(from Path, first []byte, now time.Time, prepare func(*peer)) (admitted bool) {
 	engine := newServerEngine(l.config) // valid since the Listener was made
 	engine.machine.ClientAddress = from.Remote.Addr().Unmap()
 	p := l.newPeer(engine, from)
 	prepare(p)
 	p.push(first, from, now)
-	if oldest := l.enter(p, now); oldest != nil {
+	oldest, admitted := l.enter(p, now)
+	if oldest != nil {
 		oldest.conn.abort(ErrCrowdedOut)
 	}
+	return admitted
 }
 
 // enter gives a new peer its place among the others, if there is one, and returns the peer
 // that has to make room for it, if one has.
-func (l *Listener) enter(p *peer, now time.Time) (oldest *peer) {
+func (l *Listener) enter(p *peer, now time.Time) (oldest *peer, entered bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	crowded := l.crowd.size == maxHandshakes(l.config)
@@ -73,8 +75,7 @@ func (l *Listener) enter(p *peer, now time.Time) (oldest *peer) {
 		oldest = l.crowd.overdue(now)
 	}
 	if l.closed || l.full() || crowded && oldest == nil {
-		l.count(false)
-		return nil
+		return nil, false
 	}
 	if crowded {
 		l.crowd.end(oldest)
@@ -84,7 +85,7 @@ func (l *Listener) enter(p *peer, now time.Time) (oldest *peer) {
 	l.sit(p)
 	p.conn.await()
 	l.accepts <- p.conn
-	return oldest
+	return oldest, true
 }
 
 func (c *crowd) begin(p *peer) {

@@ -428,7 +428,11 @@ func (c *Conn) Stats() Stats {
 // NetConn returns the link. Reading, writing or closing it disturbs the Conn.
 func (c *Conn) NetConn() net.Conn { return c.link.netConn() }
 
-func (c *Conn) LocalAddr() net.Addr  { return c.link.netConn().LocalAddr() }
+// LocalAddr is the link's; of a Listener's Conn it is where the peer's datagrams come to.
+func (c *Conn) LocalAddr() net.Addr { return c.link.netConn().LocalAddr() }
+
+// RemoteAddr is the link's; of a Listener's Conn it is where the peer is now, which a
+// connection ID lets change.
 func (c *Conn) RemoteAddr() net.Addr { return c.link.netConn().RemoteAddr() }
 
 // SetDeadline sets the deadlines of the link. A Read or Handshake that runs into
@@ -437,6 +441,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
+// SetReadDeadline sets when Read and Handshake, also those that wait already, fail with
+// os.ErrDeadlineExceeded; the zero Time means never. It fails once the Conn has ended.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -446,6 +452,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.link.setReadDeadline(t)
 }
 
+// SetWriteDeadline sets when Write fails with os.ErrDeadlineExceeded; the zero Time means
+// never. What the Conn itself has to send counts as lost then.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.link.netConn().SetWriteDeadline(t) }
 
 func (c *Conn) debugf(format string, args ...any) {

@@ -52,11 +52,6 @@ func newGreeter(c *Config, now time.Time) greeter {
 	return greeter{config: c, known: NewReplayRegister(0, time.Time{}), cookies: newCookieJar(c.CookieKeys, now), hellos: newHelloTable(c.SplitHellos, c.MaxSplitHello)}
 }
 
-// amplification is how many bytes may go to an address that is not validated
-// for each that came from it (RFC 9147 5.1 leaves the number open; QUIC's is
-// three, RFC 9000 8).
-const amplification = 3
-
 // A hello is a whole ClientHello, however many records and datagrams it came in.
 type hello struct {
 	message.ClientHello

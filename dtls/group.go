@@ -128,7 +128,9 @@ func (l *Listener) takeStray(datagram []byte, from Path) {
 	l.mu.RLock()
 	at := l.find(datagram, from)
 	l.mu.RUnlock()
-	l.count(at.live != nil && at.push(datagram, from, time.Now()))
+	if at.live == nil || !at.push(datagram, from, time.Now()) {
+		l.drop()
+	}
 }
 
 // nameTogether calls name, which gives a connection ID to a peer of l, unless somebody

@@ -51,7 +51,7 @@ func (l *layer) beginFlight(level uint64) {
 func (l *layer) Flush(reply handshake.Reply) {
 	l.flushed, l.reply = true, reply
 	if !(*Engine)(l).machine.Open() {
-		l.answer()
+		l.dropACK()
 	}
 	if reply == handshake.AwaitReply {
 		l.stats.roundTrips++
@@ -64,11 +64,11 @@ func (l *layer) Flush(reply handshake.Reply) {
 	}
 }
 
-// answer drops what was to be acknowledged: our flight says that we have
+// dropACK forgets what was to be acknowledged: our flight says that we have
 // theirs (RFC 9147 7.1).
 //
 // RFC 9147 7.1 [4]
-func (l *layer) answer() {
+func (l *layer) dropACK() {
 	l.received.Clear()
 	l.ackSince, l.ackDue = time.Time{}, false
 }
@@ -148,7 +148,7 @@ func (l *layer) Finish() {
 	(*Engine)(l).finishEarly()
 	(*Engine)(l).beginSearch()
 	if !l.flushed {
-		l.answer()
+		l.dropACK()
 		return
 	}
 	(*Engine)(l).confirmed()

@@ -214,7 +214,7 @@ func (l *Listener) read() {
 				runtime.Gosched()
 			}
 		case transient(err):
-			l.stats.dropped.Add(1)
+			l.drop()
 		default:
 			l.lose(err)
 			return
@@ -238,7 +238,9 @@ func (l *Listener) take(in *batch) (yield bool) {
 		for datagram := range slices.Chunk(r.data, r.size) {
 			l.stats.datagramsReceived.Add(1)
 			l.stats.bytesReceived.Add(uint64(len(datagram)))
-			l.route(datagram, r.path, now)
+			if !l.route(datagram, r.path, now) {
+				l.drop()
+			}
 		}
 	}
 	return l.crowded || l.woken && !in.full
@@ -272,25 +274,25 @@ func (l *Listener) all() []*peer {
 	return slices.Collect(maps.Keys(l.conns))
 }
 
-// route passes a datagram on to its Conn, or to the greeter.
-func (l *Listener) route(datagram []byte, from Path, now time.Time) {
+// route passes a datagram on to its Conn, or to the greeter, and reports whether anybody
+// has taken it.
+func (l *Listener) route(datagram []byte, from Path, now time.Time) (taken bool) {
 	l.mu.RLock()
 	at, closed := l.find(datagram, from), l.closed
 	l.mu.RUnlock()
 	switch {
 	case !closed && !l.config.InsecureDisableCookies && beginsHello(datagram):
-		l.greet(datagram, from, at, now)
+		return l.greet(datagram, from, at, now)
 	case at.live != nil:
-		l.count(at.push(datagram, from, now))
+		return at.push(datagram, from, now)
 	case !closed && l.config.InsecureDisableCookies && beginsHello(datagram):
-		l.admit(from, datagram, now, func(*peer) {})
-	default:
-		if other := l.elsewhere(datagram, from); other != nil {
-			l.strays = append(l.strays, stray{other, datagram, from})
-			return
-		}
-		l.count(!closed && l.recover(datagram, from))
+		return l.admit(from, datagram, now, func(*peer) {})
 	}
+	if other := l.elsewhere(datagram, from); other != nil {
+		l.strays = append(l.strays, stray{other, datagram, from})
+		return true
+	}
+	return !closed && l.recover(datagram, from)
 }
 
 // find returns whom a datagram is for: by the connection ID on its first record,
@@ -312,23 +314,14 @@ func (l *Listener) idOf(datagram []byte) []byte {
 	return b[:min(l.config.ConnectionIDs.Len(b), len(b))]
 }
 
-// count counts a datagram that was not taken.
-func (l *Listener) count(taken bool) {
-	if !taken {
-		l.stats.dropped.Add(1)
-	}
-}
-
-// greet takes a datagram that begins with a ClientHello.
-func (l *Listener) greet(datagram []byte, from Path, at seats, now time.Time) {
+// greet takes a datagram that begins with a ClientHello, if there is a use for it.
+func (l *Listener) greet(datagram []byte, from Path, at seats, now time.Time) (taken bool) {
 	in, wait := l.greeter.hear(datagram, from.Remote, now)
 	if in == nil {
-		l.count(wait)
-		return
+		return wait
 	}
 	if p := at.began(in); p != nil {
-		l.count(!p.conn.opened.Load() && p.push(datagram, from, now)) // as it came: what was here before counts no more
-		return
+		return !p.conn.opened.Load() && p.push(datagram, from, now) // as it came: what was here before counts no more
 	}
 	g := l.greeter.answer(in, from.Remote, now)
 	if g.refused {
@@ -336,16 +329,16 @@ func (l *Listener) greet(datagram []byte, from Path, at seats, now time.Time) {
 	}
 	switch {
 	case g.welcome != nil && g.welcome.budget > 0 && at.handshaking():
-		l.count(false) // only a cookie says that it is the same client
+		return false // only a cookie says that it is the same client
 	case g.welcome != nil:
-		l.admit(from, g.welcome.hello, now, func(p *peer) {
+		return l.admit(from, g.welcome.hello, now, func(p *peer) {
 			copy(p.random[:], in.Random)
 			g.welcome.prepare(p.conn.engine)
 		})
 	case g.reply != nil && !at.disturbs(in, g.reply):
 		l.stats.challenges.Add(1)
 		l.reply(g.reply, from) // lost or not, the client asks again
-	default:
-		l.count(false)
+		return true
 	}
+	return false
 }

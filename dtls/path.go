@@ -139,8 +139,8 @@ func (e *Engine) observe(size int) {
 }
 
 // ask begins to ask at one of the paths.
-func (c *pathCheck) ask(old askedPath, now time.Time) {
-	c.asks, c.challenges = old, c.challenges[:0]
+func (c *pathCheck) ask(at askedPath, now time.Time) {
+	c.asks, c.challenges = at, c.challenges[:0]
 	c.nextAt, c.ends = now, now.Add(checkTime)
 }
 

@@ -18,10 +18,11 @@ import (
 //
 // What stops at a gate is dropped and counted (RFC 9147 4.5.2). 1.3 encrypts the
 // number, and asks window.Fresh after open, so that nobody learns the number from the
-// time that it takes (RFC 9147 4.5.1). Epoch 0 has no
-// keys: it counts as opened until a record of the peer has really been opened.
-// After that it could only repeat what is known, and anybody could have sent it.
-// It has no window: a forged high number would shut it, and message_seq removes
+// time that it takes (RFC 9147 4.5.1).
+//
+// Epoch 0 has no keys: it counts as opened until a record of the peer has really been
+// opened. After that it could only repeat what is known, and anybody could have sent
+// it. It has no window: a forged high number would shut it, and message_seq removes
 // duplicates.
 
 // receiveRecord takes the first record off a datagram. Its error ends the

@@ -37,18 +37,20 @@ func (e *Engine) receiveHandshake(n protocol.RecordNumber, payload []byte) error
 		e.received.Add(n)
 		e.scheduleACK()
 	}
-	if err := e.deliver(); err != nil || known {
+	if err := e.deliver(); err != nil {
 		return err
 	}
-	e.begunBefore(complete)
+	if complete && !known {
+		e.begunBefore()
+	}
 	return nil
 }
 
 // begunBefore is begun for a ServerHello that is alone in its datagram, as one with
 // ML-KEM is: what is lost behind it need not wait for a ClientHello that the server
 // has. Without AdaptiveTimeout the next message says so, as in the stacks in use.
-func (e *Engine) begunBefore(complete bool) {
-	if complete && e.version.Is13() && e.measure != nil && e.measure.answered && !e.flight.Empty() {
+func (e *Engine) begunBefore() {
+	if e.version.Is13() && e.measure != nil && e.measure.answered && !e.flight.Empty() {
 		e.confirmed()
 		e.scheduleACK()
 	}
@@ -59,7 +61,7 @@ func (e *Engine) begunBefore(complete bool) {
 //
 // RFC 9147 5.5 [6]
 func (e *Engine) receiveFragment(n protocol.RecordNumber, h fragment.Header, body []byte) (bool, error) {
-	e.traceMessage(handshake.Received, h, false)
+	e.traceMessage(handshake.Received, h)
 	outcome, err := e.assembler.Add(h, body)
 	switch {
 	case e.machine.Open() && !e.version.Is13() && (outcome != fragment.Old || protocol.HandshakeType(h.Type) != protocol.Finished):

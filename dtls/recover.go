@@ -68,7 +68,7 @@ func (l *Listener) present(c *Conn, id string, seen int) bool {
 	}
 	delete(l.recovering, id)
 	if c == nil || l.closed {
-		l.count(false)
+		l.drop()
 		return false
 	}
 	l.accepts <- c // there is room: see full

@@ -39,10 +39,10 @@ func (e *Engine) traceRecord(d handshake.Direction, kind protocol.ContentType, n
 	}
 }
 
-func (e *Engine) traceMessage(d handshake.Direction, h fragment.Header, repeated bool) {
+func (e *Engine) traceMessage(d handshake.Direction, h fragment.Header) {
 	if e.config.Trace != nil {
 		e.trace(handshake.Event{Kind: handshake.EventMessage, Direction: d, Message: protocol.HandshakeType(h.Type),
-			Seq: h.Seq, Offset: h.Offset, Size: h.Size, Length: h.Length, Repeated: repeated})
+			Seq: h.Seq, Offset: h.Offset, Size: h.Size, Length: h.Length, Repeated: d == handshake.Sent && e.repeats > 0})
 	}
 }
 

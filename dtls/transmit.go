@@ -56,10 +56,9 @@ func (e *Engine) transmit(d datagram) (n int, to Path) {
 		n, to = e.transmitCheck(datagram{e: e, buf: d.buf[:min(len(d.buf), e.mtu)], followed: d.followed})
 	}
 	if n == 0 && e.speaks() {
-		d := d
-		d.buf = d.buf[:min(len(d.buf), e.datagramSize(), e.budget.left())]
-		d.pack()
-		n, to = d.n, e.paths.current
+		said := datagram{e: e, buf: d.buf[:min(len(d.buf), e.datagramSize(), e.budget.left())], followed: d.followed}
+		said.pack()
+		n, to = said.n, e.paths.current
 		e.budget.send(n)
 		e.largest = max(e.largest, n)
 	}
@@ -229,7 +228,7 @@ func (d *datagram) addParts(w *writeEpoch) bool {
 		h, size := putPart(d.payload(w)[n:], part)
 		n += size
 		d.e.flight.Sent(number, part)
-		d.e.traceMessage(handshake.Sent, h, d.e.repeats > 0)
+		d.e.traceMessage(handshake.Sent, h)
 	}
 	if n == 0 {
 		return false

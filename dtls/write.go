@@ -42,7 +42,7 @@ func (e *Engine) Write(buf, p []byte, now time.Time) (int, error) {
 	first := 0
 	if e.machine.OwesUpdate() {
 		var err error
-		if first, err = e.answer(buf, size); err != nil {
+		if first, err = e.answerUpdate(buf, size); err != nil {
 			return 0, err
 		}
 	}
@@ -72,9 +72,9 @@ func (e *Engine) seal(w *writeEpoch, buf, p []byte) (int, error) {
 	return n, nil
 }
 
-// answer puts the KeyUpdate that must precede data into buf, if there is room
+// answerUpdate puts the KeyUpdate that must precede data into buf, if there is room
 // beside a record of size bytes. Transmit gives it otherwise.
-func (e *Engine) answer(buf []byte, size int) (int, error) {
+func (e *Engine) answerUpdate(buf []byte, size int) (int, error) {
 	if err := e.machine.AnswerUpdate(); err != nil {
 		return 0, e.fail(err)
 	}

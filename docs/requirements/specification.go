@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -57,7 +58,7 @@ func markdown(lines []string) []section {
 		attribute = regexp.MustCompile(`^\{:.*\}$`)
 		raised    = strings.NewReplacer("<sup>", "^", "</sup>", "")
 		counts    [8]int
-		back      bool
+		chapter   = strconv.Itoa // by which the number of a section begins
 		begun     bool
 		code      bool
 	)
@@ -67,14 +68,14 @@ func markdown(lines []string) []section {
 		case strings.HasPrefix(line, "--- middle"):
 			begun = true
 		case strings.HasPrefix(line, "--- back"):
-			back, counts = true, [8]int{}
+			chapter, counts = appendix, [8]int{}
 		case strings.HasPrefix(line, "~~~") || strings.HasPrefix(line, "```"):
 			code = !code
 		case !begun || attribute.MatchString(line):
 		case depth > 0 && !code:
 			counts[depth]++
 			clear(counts[depth+1:])
-			sections = append(sections, section{number: sectionNumber(counts[1:depth+1], back), paragraphs: []string{""}})
+			sections = append(sections, section{number: chapter(counts[1]) + below(counts[2:depth+1]), paragraphs: []string{""}})
 		default:
 			line = raised.Replace(reference.ReplaceAllString(line, "…"))
 			sections[len(sections)-1].add(strings.TrimPrefix(line, ": "))
@@ -83,16 +84,15 @@ func markdown(lines []string) []section {
 	return sections[1:]
 }
 
-func sectionNumber(counts []int, back bool) string {
-	var parts []string
-	for i, n := range counts {
-		if i == 0 && back {
-			parts = append(parts, string(rune('A'+n-1)))
-		} else {
-			parts = append(parts, fmt.Sprint(n))
-		}
+// appendix is the number of the n-th appendix.
+func appendix(n int) string { return string(rune('A' + n - 1)) }
+
+// below is what the number of a section has behind its chapter.
+func below(counts []int) (number string) {
+	for _, n := range counts {
+		number += "." + strconv.Itoa(n)
 	}
-	return strings.Join(parts, ".")
+	return number
 }
 
 // add adds a line: to the paragraph, or to a new one behind an empty line or with an item of a list.

@@ -69,7 +69,7 @@ func TestQuick(t *testing.T) {
 // Every peer has its column, and the document its tables and its plot.
 func TestUpdate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "performance.md")
-	text := "before\n" + beginTables + "old\n" + endTables + "after\n"
+	text := "before\n" + section.Begin() + "old\n" + section.End() + "after\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "before\n" + beginTables + "\n" + printed + "\n" + endTables + "after\n"; string(updated) != want {
+	if want := "before\n" + section.Begin() + "\n" + printed + "\n" + section.End() + "after\n"; string(updated) != want {
 		t.Errorf("the document is\n%s\nand not\n%s", updated, want)
 	}
 	for _, p := range goPeers() {

@@ -21,6 +21,8 @@ import (
 	"os"
 	"regexp"
 	"time"
+
+	"github.com/godwit-dtls/godwit/e2e/machine"
 )
 
 func main() {
@@ -61,7 +63,7 @@ func run(arguments []string, out, progress io.Writer) error {
 			peers = append(peers, openSSL)
 		}
 	}
-	load := loadAverage()
+	load := machine.Load()
 	stop, err := o.profile.start()
 	if err != nil {
 		return err

@@ -175,7 +175,7 @@ func TestTable(t *testing.T) {
 	}
 	r.add(result{}, errors.New("failed"))
 	name := filepath.Join(t.TempDir(), "page.md")
-	before, after := "before\n"+tableBegin, tableEnd+"after\n"
+	before, after := "before\n"+section.Begin(), section.End()+"after\n"
 	if err := os.WriteFile(name, []byte(before+"old\n"+after), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 //go:embed page.html
-var page []byte
+var pageHTML []byte
 
 // A stage serves the page that does the runs, and has a browser open it.
 type stage struct {
@@ -54,7 +54,7 @@ func (s *stage) close() error { return errors.Join(s.browser.stop(), s.server.Cl
 
 func (s *stage) servePage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(page)
+	w.Write(pageHTML)
 }
 
 // serveNext waits for the next run.

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
+
+	"github.com/godwit-dtls/godwit/e2e/page"
 )
 
 // A row is what came of the runs of one scenario.
@@ -74,32 +74,18 @@ func (t table) failed() int {
 	return n
 }
 
-const (
-	tableBegin = "<!-- runs: written by go run ./browser -all -update -->\n"
-	tableEnd   = "<!-- end of runs -->\n"
-)
+var section = page.Section{Name: "runs", Command: "go run ./browser -all -update"}
 
 func (t table) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nThe browser was `%s`.\n\n", t[0].browser)
+	fmt.Fprintf(&b, "The browser was `%s`.\n\n", t[0].browser)
 	b.WriteString("| godwit is | DTLS | group | what | as it must | median, ms | 90 %, ms | slowest, ms |\n")
 	b.WriteString("|---|---|---|---|---:|---:|---:|---:|\n")
 	for _, r := range t {
 		b.WriteString(r.cells())
 	}
-	return b.String() + "\n"
+	return b.String()
 }
 
 // update replaces the table in a file.
-func (t table) update(name string) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	before, rest, found := bytes.Cut(text, []byte(tableBegin))
-	_, after, ended := bytes.Cut(rest, []byte(tableEnd))
-	if !found || !ended {
-		return fmt.Errorf("%s: expected a line %q and a line %q", name, strings.TrimSpace(tableBegin), strings.TrimSpace(tableEnd))
-	}
-	return os.WriteFile(name, slices.Concat(before, []byte(tableBegin), []byte(t.String()), []byte(tableEnd), after), 0o666)
-}
+func (t table) update(file string) error { return section.Replace(file, t.String()) }

@@ -3,8 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
+
+	"github.com/godwit-dtls/godwit/e2e/page"
 )
 
 // markdown is the table, empty if nothing of it was measured.
@@ -58,23 +59,10 @@ func (t table) check(r results) error {
 	return errors.Join(missed...)
 }
 
-// marks are around a table in the document.
-func (t table) marks() (begin, end string) {
-	return fmt.Sprintf("<!-- %s: written by (cd e2e && go run ./faults -update ../docs/faults.md) -->\n", t.name),
-		fmt.Sprintf("<!-- end of %s -->\n", t.name)
+// section is where the table stands in the document.
+func (t table) section() page.Section {
+	return page.Section{Name: t.name, Command: "(cd e2e && go run ./faults -update ../docs/faults.md)"}
 }
 
 // update puts the table into a file, where the old one stands.
-func (t table) update(file string, r results) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	begin, end := t.marks()
-	before, rest, found := strings.Cut(string(text), begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		return fmt.Errorf("%s has no place for the table, which begins with %q", file, begin)
-	}
-	return os.WriteFile(file, []byte(before+begin+"\n"+t.markdown(r)+"\n"+end+after), 0o644)
-}
+func (t table) update(file string, r results) error { return t.section().Replace(file, t.markdown(r)) }

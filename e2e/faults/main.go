@@ -55,7 +55,11 @@ func command(arguments []string, out, progress io.Writer) error {
 	for i := range tables {
 		o.restrict(&tables[i])
 	}
-	r, err := o.pace.measure(jobs(tables, o.qlogs), o.verbose, progress)
+	details := io.Discard
+	if o.verbose {
+		details = progress
+	}
+	r, err := o.pace.measure(jobs(tables, o.qlogs), progress, details)
 	if err != nil {
 		return err
 	}

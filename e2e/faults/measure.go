@@ -97,8 +97,8 @@ type pace struct {
 	apart    time.Duration
 }
 
-// measure plays all jobs.
-func (p pace) measure(all []job, verbose bool, progress io.Writer) (results, error) {
+// measure plays all jobs. details are how each of them ended.
+func (p pace) measure(all []job, progress, details io.Writer) (results, error) {
 	var (
 		mu      sync.Mutex
 		r       = results{}
@@ -118,9 +118,7 @@ func (p pace) measure(all []job, verbose bool, progress io.Writer) (results, err
 			o := j.play()
 			mu.Lock()
 			defer mu.Unlock()
-			if verbose {
-				fmt.Fprintf(progress, "%v: %s %v\n", j, seconds(o.took), o.err)
-			}
+			fmt.Fprintf(details, "%v: %s %v\n", j, seconds(o.took), o.err)
 			if errors.As(o.err, new(setupError)) {
 				failure = o.err
 			}

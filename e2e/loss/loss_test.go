@@ -6,11 +6,12 @@ package loss
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/godwit-dtls/godwit/e2e/page"
 )
 
 var update = flag.Bool("update", false, "measure everything and write the table into docs/loss.md")
@@ -107,20 +108,15 @@ func TestAhead(t *testing.T) {
 const (
 	file  = "../../docs/loss.md"
 	seeds = 2000
-	begin = "<!-- written by (cd e2e && go test ./loss -run Table -timeout 30m -update) -->\n"
-	end_  = "<!-- end of the table -->\n"
 )
+
+var section = page.Section{Name: "table", Command: "(cd e2e && go test ./loss -run Table -timeout 30m -update)"}
 
 // TestTable writes the table of docs/loss.md, and checks that it is there otherwise.
 func TestTable(t *testing.T) {
-	text, err := os.ReadFile(file)
+	table, err := section.Read(file)
 	if err != nil {
 		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	table, after, ended := strings.Cut(rest, end_)
-	if !found || !ended {
-		t.Fatalf("%s has no place for the table, which begins with %q", file, begin)
 	}
 	if !*update {
 		for _, r := range rounds {
@@ -131,7 +127,7 @@ func TestTable(t *testing.T) {
 		return
 	}
 	var b strings.Builder
-	b.WriteString("\n| first timeout | stack | group | 5 %: median | p99 | 10 %: median | p99 | 20 %: median | p99 |\n|---|---|---|---:|---:|---:|---:|---:|---:|\n")
+	b.WriteString("| first timeout | stack | group | 5 %: median | p99 | 10 %: median | p99 | 20 %: median | p99 |\n|---|---|---|---:|---:|---:|---:|---:|---:|\n")
 	for _, r := range rounds {
 		results := r.results(t, seeds)
 		for _, s := range r.stacks {
@@ -143,8 +139,7 @@ func TestTable(t *testing.T) {
 		}
 		r.expectAhead(t, results)
 	}
-	b.WriteString("\n")
-	if err := os.WriteFile(file, []byte(before+begin+b.String()+end_+after), 0o644); err != nil {
+	if err := section.Replace(file, b.String()); err != nil {
 		t.Error(err)
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"os"
 	"regexp"
 	"time"
+
+	"github.com/godwit-dtls/godwit/e2e/machine"
 )
 
 func main() {
@@ -41,7 +43,7 @@ func run(arguments []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := report{load: loadAverage(), samples: *samples}
+	r := report{load: machine.Load(), samples: *samples}
 	lot := rand.New(rand.NewPCG(*seed, 0))
 	for _, s := range subjects() {
 		if !wanted.MatchString(s.row()) {
@@ -55,7 +57,7 @@ func run(arguments []string, out, progress io.Writer) error {
 		r.add(s, times)
 	}
 	if *update != "" {
-		return r.replace(*update)
+		return r.update(*update)
 	}
 	_, err = fmt.Fprint(out, r)
 	return err

@@ -87,7 +87,7 @@ func TestWelch(t *testing.T) {
 // times themselves are worth nothing here.
 func TestRun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "timing.md")
-	if err := os.WriteFile(path, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("before\n"+section.Begin()+"old\n"+section.End()+"after\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out, progress bytes.Buffer
@@ -103,7 +103,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("the table lacks %q", row)
 		}
 	}
-	if s := string(text); !strings.HasPrefix(s, "before\n"+begin) || !strings.HasSuffix(s, end+"after\n") || strings.Contains(s, "old") {
+	if s := string(text); !strings.HasPrefix(s, "before\n"+section.Begin()) || !strings.HasSuffix(s, section.End()+"after\n") || strings.Contains(s, "old") {
 		t.Errorf("%s", text)
 	}
 }

@@ -124,7 +124,7 @@ func extend(b []byte, n int) (all, added []byte) {
 // authenticate leaves the MAC of a message in c.mac (RFC 3610 2.2).
 func (c *ccm) authenticate(nonce, plaintext, additional []byte) {
 	head := c.scratch[:blockLen]
-	c.putFirstBlock(head, nonce, len(plaintext), len(additional) > 0)
+	c.putFirstBlock(head, nonce, plaintext, additional)
 	// The chain goes on from the message before; XORed twice, that is nothing.
 	subtle.XORBytes(head, head, c.mac[:])
 	if len(additional) > 0 {
@@ -139,11 +139,11 @@ func (c *ccm) authenticate(nonce, plaintext, additional []byte) {
 }
 
 // putFirstBlock writes B_0 (RFC 3610 2.2).
-func (c *ccm) putFirstBlock(b, nonce []byte, length int, hasAdditional bool) {
-	binary.BigEndian.PutUint64(b[blockLen-8:], uint64(length))
+func (c *ccm) putFirstBlock(b, nonce, plaintext, additional []byte) {
+	binary.BigEndian.PutUint64(b[blockLen-8:], uint64(len(plaintext)))
 	copy(b[1:], nonce) // where the length has zeros
 	b[0] = byte((c.tagLen-2)/2<<3 | (blockLen - 2 - c.nonceLen))
-	if hasAdditional {
+	if len(additional) > 0 {
 		b[0] |= 1 << 6
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"slices"
+	"time"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
 	"github.com/godwit-dtls/godwit/shared/cert"
@@ -350,6 +351,14 @@ func (c *Config) buildChains(verifier Role, chain []*x509.Certificate) ([][]*x50
 		return cert.VerifyServer(chain, c.RootCAs, c.ServerName, c.verifyTime())
 	}
 	return cert.VerifyClient(chain, c.ClientCAs, c.verifyTime())
+}
+
+// verifyTime is the time for certificates; zero lets crypto/x509 ask the system.
+func (c *Config) verifyTime() time.Time {
+	if c.Time != nil {
+		return c.Time()
+	}
+	return time.Time{}
 }
 
 // trustsRoots reports whether the peer is known by a chain to a root.

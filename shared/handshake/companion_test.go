@@ -8,27 +8,31 @@ import (
 	"github.com/godwit-dtls/godwit/shared/protocol"
 )
 
-// countingIDs counts how often it is asked for an ID.
-type countingIDs struct{ asked *int }
+// countingIDs counts how often it is asked for an ID, and takes it for one of length bytes.
+type countingIDs struct {
+	asked  *int
+	length int
+}
 
 func (g countingIDs) New() []byte    { *g.asked++; return []byte("id") }
-func (g countingIDs) Len([]byte) int { return 2 }
+func (g countingIDs) Len([]byte) int { return g.length }
 
 // A Config that is good is looked at once for each role and transport; a bad one, and
 // a copy, always.
 func TestValidateRemembers(t *testing.T) {
-	asked := 0
-	c := &Config{ServerName: testName, ConnectionIDs: countingIDs{&asked}}
+	asked, askedBad := 0, 0
+	c := &Config{ServerName: testName, ConnectionIDs: countingIDs{&asked, 2}}
+	bad := &Config{ServerName: testName, ConnectionIDs: countingIDs{&askedBad, 3}}
 	for range 3 {
 		if err := c.Validate(Client, protocol.Datagram); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Validate(Server, protocol.Datagram); err == nil {
-			t.Error("a server without a certificate")
+		if err := bad.Validate(Client, protocol.Datagram); err == nil {
+			t.Error("an ID of two bytes is taken for one of three")
 		}
 	}
-	if asked != 1+3 {
-		t.Errorf("asked for %d IDs, expected 1 for the client and 3 for the server", asked)
+	if asked != 1 || askedBad != 3 {
+		t.Errorf("asked for %d and %d IDs, expected 1 where the Config is good and 3 where it is bad", asked, askedBad)
 	}
 	changed := *c
 	changed.MTU = 1

@@ -4,14 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
-	"iter"
 	"net/netip"
-	"slices"
 	"time"
 
-	"github.com/godwit-dtls/godwit/shared/protocol"
-	"github.com/godwit-dtls/godwit/shared/session"
-	"github.com/godwit-dtls/godwit/shared/suite"
 	"github.com/pion/logging"
 	"github.com/pion/transport/v3"
 )
@@ -114,7 +109,8 @@ type Config struct {
 
 	// LocalCertificateTypes are what this client says that it can show, most
 	// preferred first; nil means the types of its Credentials and Certificates, in
-	// their order. Where a callback may answer, that is for this field to say. Ignored by servers.
+	// their order. Where a callback may answer, that is for this field to say.
+	// Ignored by servers.
 	LocalCertificateTypes []CertificateType
 
 	// GetOCSPStaple supplies a server's OCSP response for the certificate that it
@@ -166,7 +162,8 @@ type Config struct {
 	RootCAs *x509.CertPool
 
 	// ServerName is the name that a client asks for and verifies. Dial takes it
-	// from the address if it is empty; with an external key there need be none. An IP address is verified but not sent.
+	// from the address if it is empty; with an external key there need be none. An
+	// IP address is verified but not sent.
 	ServerName string
 
 	// InsecureSkipVerify accepts any server certificate for any name. Without
@@ -204,8 +201,9 @@ type Config struct {
 	// PeerSignatureSchemes are the schemes by which the peer may prove that it has
 	// its certificate's key, most preferred first; nil means all that are safe.
 	// All are named to the peer, for the signatures on its certificates, but what
-	// the version doesn't allow or this library doesn't know is not taken. Naming the code points of RFC 9963 (0x0420, 0x0520, 0x0620) makes a
-	// server of 1.3 take PKCS #1 from its clients.
+	// the version doesn't allow or this library doesn't know is not taken. Naming
+	// the code points of RFC 9963 (0x0420, 0x0520, 0x0620) makes a server of 1.3
+	// take PKCS #1 from its clients.
 	PeerSignatureSchemes []tls.SignatureScheme
 
 	// InsecureAllowSHA1 makes ecdsa_sha1 and rsa_pkcs1_sha1 schemes like any other
@@ -357,12 +355,12 @@ type Config struct {
 	// ClientSessionCache is where a client keeps sessions to resume, by
 	// ServerName or, without one, by the peer's address (of which an Engine knows
 	// nothing: all its peers without a name are one); nil means that it resumes
-	// none. A session of 1.3 is used once,
-	// one of 1.2 until it expires; of the latter only those with an extended
-	// master secret are kept. The server's certificates of the first handshake are verified again, as Config
-	// says when the session is resumed; VerifyConnection runs too, but
-	// VerifyPeerCertificate doesn't, as no certificate is shown: Configs that
-	// share a cache check with VerifyConnection.
+	// none. A session of 1.3 is used once, one of 1.2 until it expires; of the
+	// latter only those with an extended master secret are kept. The server's
+	// certificates of the first handshake are verified again, as Config says when
+	// the session is resumed; VerifyConnection runs too, but VerifyPeerCertificate
+	// doesn't, as no certificate is shown: Configs that share a cache check with
+	// VerifyConnection.
 	ClientSessionCache ClientSessionCache
 
 	// ServerSessionCache is where a server of 1.2 keeps the sessions of clients
@@ -578,7 +576,8 @@ type Config struct {
 	// MaxHandshakes is how many handshakes a Listener has under way at once, with those
 	// that wait for Accept: clients whose cookie came back. When there is one more, one
 	// that was answered a second ago or longer ends, so that those who never say more keep
-	// nobody out; without one the newcomer has to try again. Zero means 8192; the most is 1048576. Each may take as much memory as docs/memory.md says. Ignored by TLS.
+	// nobody out; without one the newcomer has to try again. Each may take as much memory
+	// as docs/memory.md says. Zero means 8192; the most is 1048576. Ignored by TLS.
 	MaxHandshakes int
 
 	// --- Connections that go on in another process; TLS ignores these
@@ -637,7 +636,7 @@ type Config struct {
 	Trace func(Event)
 }
 
-// The limits and defaults of Config's datagram fields.
+// The least MTU, and what the zero values of fields mean.
 const (
 	MinMTU                  = 228
 	DefaultMTU              = 1200
@@ -647,135 +646,6 @@ const (
 	DefaultSplitHellos      = 256
 	DefaultMaxSplitHello    = 4096
 	DefaultMaxHandshakes    = 8192
+
+	DefaultMaxCertificateList = 1 << 16
 )
-
-// DefaultMaxCertificateList is what a zero MaxCertificateList means.
-const DefaultMaxCertificateList = 1 << 16
-
-// A PathCheck is how the peer's new address is checked (RFC 9853 5).
-type PathCheck uint8
-
-const (
-	// EnhancedPathCheck asks at the old address first, and at the new one only if
-	// the peer is there no more: somebody who copies its records and is faster than
-	// the network can't draw the association to an address of his (RFC 9853 5.2). It takes
-	// a second longer where the old address is dead.
-	EnhancedPathCheck PathCheck = iota
-	// BasicPathCheck asks at the new address alone (RFC 9853 5.1).
-	BasicPathCheck
-	// NoPathCheck neither offers nor makes checks; see AcceptMove.
-	NoPathCheck
-)
-
-// An SRTPProfile is a protection profile of DTLS-SRTP, as IANA numbers them.
-type SRTPProfile = protocol.SRTPProfile
-
-// A HandshakeType is the type of a handshake message, for RewriteMessage.
-type HandshakeType = protocol.HandshakeType
-
-// A SessionState is what resumes a session, for WrapSession and
-// ClientSessionCache.
-type SessionState = session.State
-
-// A ServerSessionCache keeps a server's sessions.
-type ServerSessionCache = session.Store
-
-// A ClientSessionCache keeps a client's sessions.
-type ClientSessionCache = session.Cache
-
-// An AntiReplay recognizes ClientHellos that come again.
-type AntiReplay = session.AntiReplay
-
-// Enabled reports whether v, given in either transport's number, lies between
-// MinVersion and MaxVersion.
-//
-// RFC 9846 4.3.1 [5]
-func (c *Config) Enabled(v protocol.Version) bool {
-	v = v.Over(protocol.Stream)
-	lowest, highest := protocol.VersionTLS12, protocol.VersionTLS13
-	if c.MinVersion != 0 {
-		lowest = protocol.Version(c.MinVersion).Over(protocol.Stream)
-	}
-	if c.MaxVersion != 0 {
-		highest = protocol.Version(c.MaxVersion).Over(protocol.Stream)
-	}
-	return lowest <= v && v <= highest
-}
-
-// highest is the highest enabled version, as transport t writes it.
-func (c *Config) highest(t protocol.Transport) protocol.Version {
-	if c.Enabled(protocol.VersionTLS13) {
-		return protocol.VersionTLS13.Over(t)
-	}
-	return protocol.VersionTLS12.Over(t)
-}
-
-// suites are the enabled suites of the generation of v, most preferred first.
-func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
-	v = v.Over(protocol.Stream)
-	return func(yield func(*suite.Suite) bool) {
-		named := false
-		for _, id := range c.CipherSuites {
-			if s := suite.ByID(id); s.Version == v {
-				named = true
-				if !yield(s) {
-					return
-				}
-			}
-		}
-		if named {
-			return
-		}
-		for _, s := range suite.Table {
-			if s.Version == v && !s.Insecure() && !yield(s) {
-				return
-			}
-		}
-	}
-}
-
-// versionWithoutSuite is an enabled version of which a client has no suite to
-// offer, or zero.
-func (c *Config) versionWithoutSuite() protocol.Version {
-	for _, v := range []protocol.Version{protocol.VersionTLS13, protocol.VersionTLS12} {
-		if c.Enabled(v) && isEmpty(c.offeredSuites(v)) {
-			return v
-		}
-	}
-	return 0
-}
-
-func isEmpty[T any](list iter.Seq[T]) bool {
-	for range list {
-		return false
-	}
-	return true
-}
-
-// groups are the enabled groups that v can use, most preferred first, each once
-// (RFC 9846 4.3.7).
-//
-// RFC 9846 4.3.7 [1]
-func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
-	return func(yield func(*suite.Group) bool) {
-		for i, id := range c.CurvePreferences {
-			g := suite.GroupByID(id)
-			if (v.Is13() || !g.PostQuantum) && !slices.Contains(c.CurvePreferences[:i], id) && !yield(g) {
-				return
-			}
-		}
-		for _, g := range suite.Groups {
-			if len(c.CurvePreferences) == 0 && !g.ByName && (v.Is13() || !g.PostQuantum) && !yield(g) {
-				return
-			}
-		}
-	}
-}
-
-// verifyTime is the time for certificates; zero lets crypto/x509 ask the system.
-func (c *Config) verifyTime() time.Time {
-	if c.Time != nil {
-		return c.Time()
-	}
-	return time.Time{}
-}

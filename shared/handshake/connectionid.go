@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/godwit-dtls/godwit/shared/alert"
@@ -18,6 +19,34 @@ import (
 
 // A ConnectionIDGenerator makes connection IDs; see Config.ConnectionIDs.
 type ConnectionIDGenerator = connectionid.Generator
+
+// MinPlaintext is how much plaintext a datagram must have room for beside a
+// connection ID, in bytes.
+const MinPlaintext = 64
+
+// RoomBeside is how much plaintext a datagram of mtu bytes has room for if its
+// record carries a connection ID of idLen bytes.
+func RoomBeside(idLen, mtu int) int {
+	const overhead = 13 + 8 + 1 + 16 // header, explicit nonce, content type and tag of 1.2 with GCM
+	return mtu - overhead - idLen
+}
+
+// validateConnectionIDs makes an ID to see that it can be used.
+func (c *Config) validateConnectionIDs() error {
+	if c.ConnectionIDs == nil {
+		return nil
+	}
+	id, mtu := c.ConnectionIDs.New(), cmp.Or(c.MTU, DefaultMTU)
+	switch {
+	case len(id) > connectionid.MaxLen:
+		return unusable("ConnectionIDs", "an ID of %d bytes, more than %d", len(id), connectionid.MaxLen)
+	case len(id) > 0 && c.ConnectionIDs.Len(id) != len(id):
+		return unusable("ConnectionIDs", "an ID of %d bytes is taken for one of %d", len(id), c.ConnectionIDs.Len(id))
+	case RoomBeside(len(id), mtu) < MinPlaintext:
+		return unusable("ConnectionIDs", "with an ID of %d bytes an MTU of %d leaves less than %d bytes of plaintext", len(id), mtu, MinPlaintext)
+	}
+	return nil
+}
 
 // ConnectionIDs are IDs that a Layer learns of, beside those that it knows.
 type ConnectionIDs struct {
@@ -129,6 +158,21 @@ func (m *Machine) useConnectionIDs() error {
 }
 
 // --- rrc (RFC 9853 3): the extension is empty, and needs connection_id beside it
+
+// A PathCheck is how the peer's new address is checked (RFC 9853 5).
+type PathCheck uint8
+
+const (
+	// EnhancedPathCheck asks at the old address first, and at the new one only if
+	// the peer is there no more: somebody who copies its records and is faster than
+	// the network can't draw the association to an address of his (RFC 9853 5.2). It takes
+	// a second longer where the old address is dead.
+	EnhancedPathCheck PathCheck = iota
+	// BasicPathCheck asks at the new address alone (RFC 9853 5.1).
+	BasicPathCheck
+	// NoPathCheck neither offers nor makes checks; see AcceptMove.
+	NoPathCheck
+)
 
 // RFC 9853 3 [1, 3]
 func offerReturnRoutability(m *Machine, _ *wire.Builder) bool {

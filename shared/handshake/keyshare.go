@@ -23,6 +23,26 @@ func offerSupportedGroups(m *Machine, b *wire.Builder) bool {
 	return true
 }
 
+// groups are the enabled groups that v can use, most preferred first, each once
+// (RFC 9846 4.3.7).
+//
+// RFC 9846 4.3.7 [1]
+func (c *Config) groups(v protocol.Version) iter.Seq[*suite.Group] {
+	return func(yield func(*suite.Group) bool) {
+		for i, id := range c.CurvePreferences {
+			g := suite.GroupByID(id)
+			if (v.Is13() || !g.PostQuantum) && !slices.Contains(c.CurvePreferences[:i], id) && !yield(g) {
+				return
+			}
+		}
+		for _, g := range suite.Groups {
+			if len(c.CurvePreferences) == 0 && !g.ByName && (v.Is13() || !g.PostQuantum) && !yield(g) {
+				return
+			}
+		}
+	}
+}
+
 // hasGroup reports whether a group is one of groups.
 func hasGroup(groups iter.Seq[*suite.Group], id tls.CurveID) bool {
 	for g := range groups {

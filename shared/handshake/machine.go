@@ -236,27 +236,29 @@ func newMachine(r Role, c *Config, t protocol.Transport, l Layer) *Machine {
 	m.place.Learn(Datagram, t == protocol.Datagram)
 	if r == Client {
 		m.config = c.offering()
-		c = m.config
-		// What is not offered can't be answered.
-		if !m.asksConnectionIDs() {
-			m.place.Learn(ClientCID|ServerCID, false)
-		}
-		if !c.RequestOCSPStaple {
-			m.place.Learn(Stapled, false)
-		}
-		if !m.resumes() {
-			if !c.hasPSK(protocol.VersionTLS13) {
-				m.place.Learn(Resumed, false)
-			}
-		}
-		if !m.resumes() || c.SessionTicketsDisabled {
-			m.place.Learn(Ticket, false)
-		}
-		if !c.Enabled(protocol.VersionTLS12) || !c.Enabled(protocol.VersionTLS13) {
-			m.place.Learn(V13, c.Enabled(protocol.VersionTLS13))
-		}
+		m.learnUnoffered()
 	}
 	return m
+}
+
+// learnUnoffered lets a client know what it doesn't offer: it can't be answered.
+func (m *Machine) learnUnoffered() {
+	c := m.config
+	if !m.asksConnectionIDs() {
+		m.place.Learn(ClientCID|ServerCID, false)
+	}
+	if !c.RequestOCSPStaple {
+		m.place.Learn(Stapled, false)
+	}
+	if !m.resumes() && !c.hasPSK(protocol.VersionTLS13) {
+		m.place.Learn(Resumed, false)
+	}
+	if !m.resumes() || c.SessionTicketsDisabled {
+		m.place.Learn(Ticket, false)
+	}
+	if !c.Enabled(protocol.VersionTLS12) || !c.Enabled(protocol.VersionTLS13) {
+		m.place.Learn(V13, c.Enabled(protocol.VersionTLS13))
+	}
 }
 
 // An Entry is what a server that answered a ClientHello without keeping state

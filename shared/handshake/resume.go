@@ -23,6 +23,19 @@ import (
 // it remembers the name, and the Config must still know that. So a session never
 // opens a door that a full handshake would find shut.
 
+// A SessionState is what resumes a session, for WrapSession and
+// ClientSessionCache.
+type SessionState = session.State
+
+// A ServerSessionCache keeps a server's sessions.
+type ServerSessionCache = session.Store
+
+// A ClientSessionCache keeps a client's sessions.
+type ClientSessionCache = session.Cache
+
+// An AntiReplay recognizes ClientHellos that come again.
+type AntiReplay = session.AntiReplay
+
 // A resumption is a session that may be resumed, and its peer's chain.
 type resumption struct {
 	state    *session.State

@@ -14,6 +14,9 @@ import (
 // form. A rewritten hello narrows what this side goes by, and never widens it: what
 // it leaves out can't be answered, and what it adds is not understood.
 
+// A HandshakeType is the type of a handshake message, for RewriteMessage.
+type HandshakeType = protocol.HandshakeType
+
 // rewrite replaces what b has, if the application wants to.
 func (m *Machine) rewrite(t protocol.HandshakeType, b *wire.Builder) error {
 	if m.config.RewriteMessage == nil {

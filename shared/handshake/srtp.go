@@ -15,9 +15,12 @@ import (
 // association get. Nothing of them is seen here, but their keys come from here. It
 // is only defined over datagrams.
 
+// An SRTPProfile is a protection profile of DTLS-SRTP, as IANA numbers them.
+type SRTPProfile = protocol.SRTPProfile
+
 // srtp is what was agreed.
 type srtp struct {
-	profile    protocol.SRTPProfile
+	profile    SRTPProfile
 	identifier []byte // of the master key (MKI); empty if packets carry none
 }
 

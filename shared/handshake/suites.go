@@ -39,6 +39,48 @@ func describeSuite(s *suite.Suite) *tls.CipherSuite {
 	return &tls.CipherSuite{ID: s.ID, Name: s.Name, SupportedVersions: []uint16{uint16(s.Version)}, Insecure: s.Insecure()}
 }
 
+// suites are the enabled suites of the generation of v, most preferred first.
+func (c *Config) suites(v protocol.Version) iter.Seq[*suite.Suite] {
+	v = v.Over(protocol.Stream)
+	return func(yield func(*suite.Suite) bool) {
+		named := false
+		for _, id := range c.CipherSuites {
+			if s := suite.ByID(id); s.Version == v {
+				named = true
+				if !yield(s) {
+					return
+				}
+			}
+		}
+		if named {
+			return
+		}
+		for _, s := range suite.Table {
+			if s.Version == v && !s.Insecure() && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// versionWithoutSuite is an enabled version of which a client has no suite to
+// offer, or zero.
+func (c *Config) versionWithoutSuite() protocol.Version {
+	for _, v := range []protocol.Version{protocol.VersionTLS13, protocol.VersionTLS12} {
+		if c.Enabled(v) && isEmpty(c.offeredSuites(v)) {
+			return v
+		}
+	}
+	return 0
+}
+
+func isEmpty[T any](list iter.Seq[T]) bool {
+	for range list {
+		return false
+	}
+	return true
+}
+
 // common are the suites of v that both sides have, most preferred first. That is
 // the server's preference, but for one thing: a client that puts ChaCha20 before
 // AES does so for want of AES instructions, so ChaCha20 comes first, as it does

@@ -189,38 +189,11 @@ func ParseState(data []byte) (*State, error) {
 	if unknown := flags &^ (flagEMS | flagAcrossNames); unknown != 0 {
 		return nil, fmt.Errorf("session: unknown flags, %#x", unknown)
 	}
-	if len(client) > 0 {
-		var ok bool
-		if s.Client, ok = netip.AddrFromSlice(client); !ok {
-			return nil, fmt.Errorf("session: a client's address of %d bytes", len(client))
-		}
+	if err := s.parseClient(client); err != nil {
+		return nil, err
 	}
-	if !psk.Empty() {
-		var identity cryptobyte.String
-		if !psk.ReadUint16LengthPrefixed(&identity) || !psk.Empty() {
-			return nil, fmt.Errorf("session: the PSK identity is truncated, or not all of it")
-		}
-		s.PSKIdentity = identity
-	}
-	for !chain.Empty() {
-		var c cryptobyte.String
-		if !chain.ReadUint24LengthPrefixed(&c) || c.Empty() {
-			return nil, fmt.Errorf("session: certificate %d is truncated or empty", len(s.Chain))
-		}
-		s.Chain = append(s.Chain, c)
-	}
-	if len(rawKey) > 0 {
-		s.RawPublicKey = rawKey
-	}
-	for !scts.Empty() {
-		var t cryptobyte.String
-		if !scts.ReadUint16LengthPrefixed(&t) || t.Empty() {
-			return nil, fmt.Errorf("session: timestamp %d is truncated or empty", len(s.Timestamps))
-		}
-		s.Timestamps = append(s.Timestamps, t)
-	}
-	if len(staple) > 0 {
-		s.Staple = staple
+	if err := s.parsePeer(psk, rawKey, chain, staple, scts); err != nil {
+		return nil, err
 	}
 	if len(id) > 0 {
 		s.SessionID = id
@@ -233,6 +206,54 @@ func ParseState(data []byte) (*State, error) {
 		return nil, err
 	}
 	return &s, nil
+}
+
+func (s *State) parseClient(address cryptobyte.String) error {
+	if len(address) == 0 {
+		return nil
+	}
+	var ok bool
+	if s.Client, ok = netip.AddrFromSlice(address); !ok {
+		return fmt.Errorf("session: a client's address of %d bytes", len(address))
+	}
+	return nil
+}
+
+// parsePeer reads what the peer has shown.
+func (s *State) parsePeer(psk, rawKey, chain, staple, timestamps cryptobyte.String) error {
+	if !psk.Empty() {
+		var identity cryptobyte.String
+		if !psk.ReadUint16LengthPrefixed(&identity) || !psk.Empty() {
+			return fmt.Errorf("session: the PSK identity is truncated, or not all of it")
+		}
+		s.PSKIdentity = identity
+	}
+	if len(rawKey) > 0 {
+		s.RawPublicKey = rawKey
+	}
+	if len(staple) > 0 {
+		s.Staple = staple
+	}
+	var ok bool
+	if s.Chain, ok = items(chain, (*cryptobyte.String).ReadUint24LengthPrefixed); !ok {
+		return fmt.Errorf("session: a certificate is truncated or empty")
+	}
+	if s.Timestamps, ok = items(timestamps, (*cryptobyte.String).ReadUint16LengthPrefixed); !ok {
+		return fmt.Errorf("session: a timestamp is truncated or empty")
+	}
+	return nil
+}
+
+// items are those of a list, of which none is empty.
+func items(list cryptobyte.String, read func(list, item *cryptobyte.String) bool) (all [][]byte, ok bool) {
+	for !list.Empty() {
+		var item cryptobyte.String
+		if !read(&list, &item) || item.Empty() {
+			return nil, false
+		}
+		all = append(all, item)
+	}
+	return all, true
 }
 
 // The flags of the encoding.
