@@ -264,6 +264,9 @@ func difference(before, after string) string {
 //
 // RFC 9147 4.1 [4], 4.5.2 [1]; RFC 6347 4.1 [2]
 func TestGarbage(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	for _, c := range []setting{
 		{"1.3", together(clientAuth, mtu(700))},
 		{"1.3, HelloRetryRequest", retry},
