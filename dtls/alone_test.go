@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 )
 
@@ -17,6 +18,7 @@ const alone = "GODWIT_TEST_ALONE"
 func Alone(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(alone) != "" || testing.CoverMode() != "" { // there it has to be this one
+		keepThreads(32)
 		return true
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$",
@@ -31,4 +33,23 @@ func Alone(t *testing.T) bool {
 		t.Logf("%s", out)
 	}
 	return false
+}
+
+// keepThreads lets the runtime have so many threads, of which each takes 3 KiB of the heap
+// from when it is first needed.
+func keepThreads(n int) {
+	var started, ended sync.WaitGroup
+	end := make(chan struct{})
+	for range n {
+		started.Add(1)
+		ended.Go(func() {
+			runtime.LockOSThread() // others need another
+			defer runtime.UnlockOSThread()
+			started.Done()
+			<-end
+		})
+	}
+	started.Wait()
+	close(end)
+	ended.Wait()
 }
