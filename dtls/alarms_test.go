@@ -84,6 +84,9 @@ func TestAlarmsRest(t *testing.T) {
 
 // To set alarms and to wake Conns allocates nothing but goroutines.
 func TestAlarmsDoNotAllocate(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	var a alarms
 	conns := sleepers(&a, 100)
 	far := time.Now().Add(time.Hour)

@@ -285,6 +285,9 @@ func TestPitfallEarlyChangeCipherSpec(t *testing.T) {
 }
 
 func TestChangeCipherSpecFloodDoesNotAllocate(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	client, server := with(only12)
 	s := simulate(t, 0, client, server)
 	s.step() // the server has answered

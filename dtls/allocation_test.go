@@ -16,6 +16,9 @@ var sizes = []int{64, 256, 1200}
 var RaceDetector bool
 
 func TestDataDoesNotAllocate(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	for _, c := range protections {
 		if RaceDetector && strings.Contains(c.name, "CBC") {
 			continue
@@ -50,6 +53,9 @@ func TestDataDoesNotAllocate(t *testing.T) {
 // A full handshake allocates so much in both Engines together, the test's own few
 // dozen included; chains are not verified.
 func TestHandshakeAllocations(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	if RaceDetector {
 		t.Skip("the race detector allocates")
 	}
@@ -101,6 +107,9 @@ func heapPerEngine(t testing.TB, n int, client, server *Config) float64 {
 
 // An idle Engine holds its keys, and nothing of its handshake.
 func TestHeapOfEngine(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		for _, c := range protections[:1] {
 			client, server := with(version)

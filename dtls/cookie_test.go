@@ -244,6 +244,9 @@ func TestCookieUnknownChoice(t *testing.T) {
 }
 
 func TestCookiesDoNotAllocate(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	now := epochOfSimulation
 	jar := newCookieJar([][32]byte{{1}, {2}}, now)
 	in, body, b := cookieHello(), []byte("the first hello"), make([]byte, 0, maxCookieSize)

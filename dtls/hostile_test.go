@@ -289,6 +289,9 @@ func denseCertificate() tls.Certificate {
 
 // Whatever a peer does, an Engine never holds more than docs/memory.md says.
 func TestHostilePeer(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	if RaceDetector {
 		t.Skip("the race detector takes memory of its own")
 	}

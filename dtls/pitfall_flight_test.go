@@ -32,6 +32,9 @@ func expectHeap(t *testing.T, e *Engine, most int, f func()) {
 // One datagram with sixteen messages that claim to be as long as they can be, and
 // bring a byte each, costs what it brought (CVE-2026-59646, CVE-2026-63566).
 func TestPitfallClaimedLengthsInOneDatagram(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	for _, claimed := range []int{handshake.DefaultMaxCertificateList, 1<<24 - 1} {
 		_, server := with()
 		e, err := NewServerEngine(server)
@@ -81,6 +84,9 @@ func TestPitfallZeroLengthFragments(t *testing.T) {
 // ahead are not kept (CVE-2009-1377, CVE-2009-1378, CVE-2014-3507, CVE-2015-0206,
 // CVE-2016-2179).
 func TestPitfallFutureRecords(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	bothVersions(t, func(t *testing.T, version func(client, server *Config)) {
 		client, server := with(version, clientAuth)
 		s := simulate(t, 0, client, server, slow(time.Second))
@@ -229,6 +235,9 @@ func (d *side) justAcknowledged() bool {
 // An ACK of any numbers, as many as a record has room for, of any epochs, doubled and
 // overlapping, costs nothing and confirms nothing that wasn't sent (CVE-2026-5264).
 func TestPitfallACKs(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	client, server := with(mtu(300))
 	s := established(t, client, server)
 	s.fate = losing(func(*parcel) bool { return true })
@@ -284,6 +293,9 @@ func TestPitfallChangeCipherSpecFirst(t *testing.T) {
 
 // A million of them cost nothing at any point of a handshake (CVE-2020-12457).
 func TestPitfallChangeCipherSpecFlood(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	million := 1_000_000
 	if RaceDetector {
 		million = 10_000

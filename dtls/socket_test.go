@@ -214,6 +214,9 @@ func TestSocketConcurrentWrites(t *testing.T) {
 }
 
 func TestSocketAllocates(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	listen := wildcards()
 	listen["one address"] = [2]string{"udp4", "127.0.0.1:0"}
 	for family, listen := range listen {
@@ -556,6 +559,9 @@ func TestFromPacketConnConcurrently(t *testing.T) {
 }
 
 func TestFromPacketConnAllocates(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	server, client, _ := packetConns(t)
 	buffer := make([]byte, 1500)
 	allocs := testing.AllocsPerRun(100, func() {

@@ -102,6 +102,9 @@ func million() int {
 //
 // RFC 6347 4.2.1 [10]
 func TestMillionSpoofedHellos(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	for i, spoof := range spoofs {
 		t.Run(spoof.name, func(t *testing.T) {
 			datagram, server := spoofedHello(t, i)
@@ -137,6 +140,9 @@ func TestMillionSpoofedHellos(t *testing.T) {
 // The Listener has nothing more for them than the greeter: neither for strangers
 // nor for the addresses of those that have a Conn.
 func TestSpoofedHellosAtListener(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	for i, spoof := range spoofs {
 		t.Run(spoof.name, func(t *testing.T) {
 			datagram, server := spoofedHello(t, i)
@@ -185,6 +191,9 @@ func TestSpoofedHellosAtListener(t *testing.T) {
 
 // The same over sockets, each bound to an address of its own.
 func TestSpoofedHellosOverUDP(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has all of 127.0.0.0/8 without further ado")
 	}

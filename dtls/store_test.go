@@ -376,6 +376,9 @@ func TestStoreRefusesWithout(t *testing.T) {
 
 // Between two saves nothing is allocated for a record.
 func TestStoreDoesNotAllocate(t *testing.T) {
+	if !Alone(t) {
+		return
+	}
 	client, server := with(keeping, func(client, server *Config) { client.StoreBlock, server.StoreBlock = 4096, 4096 })
 	s := established(t, client, server)
 	for range 20 {

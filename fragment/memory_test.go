@@ -136,7 +136,7 @@ func TestAssemblerIdleHoldsNothing(t *testing.T) {
 			}
 			pop(t, a, h, body)
 		}
-	}); got > 4096 {
+	}); got > 16<<10 { // less than one of them; a thread that the runtime starts meanwhile takes 3 KiB
 		t.Errorf("%d bytes alive after 20 messages were popped", got)
 	}
 }

@@ -26,6 +26,7 @@ type run struct {
 	closed  bool
 	peer    *peer.Peer
 	running sync.WaitGroup
+	served  chan struct{} // closed once our side of the connection is at its end
 
 	// Of the goroutine that serves the connection; read once it has ended.
 	stranger *stranger // on the path, or nil
@@ -65,7 +66,7 @@ func newRun(ctx context.Context, id int, c scenario) *run {
 	} else if c.media != "" && c.loss > 0 {
 		t.Frames = 1 // of those that get through
 	}
-	return &run{scenario: c, task: t, ctx: ctx, reported: make(chan report, 1)}
+	return &run{scenario: c, task: t, ctx: ctx, reported: make(chan report, 1), served: make(chan struct{})}
 }
 
 // answer makes our side, which serves the connection until close.
@@ -86,7 +87,10 @@ func (r *run) answer(offer string) (string, error) {
 		answer = spoilFingerprints(answer)
 	}
 	r.peer = p
-	r.running.Go(func() { r.failure = r.serve() })
+	r.running.Go(func() {
+		defer close(r.served)
+		r.failure = r.serve()
+	})
 	return answer, nil
 }
 

@@ -154,6 +154,12 @@ func (s *stage) play(ctx context.Context, r *run, late func()) (report, error) {
 	timer.Reset(r.scenario.patience())
 	select {
 	case report := <-r.reported:
+		if report.DTLSState == "failed" { // why is under way to our side, or it told the browser
+			select {
+			case <-r.served:
+			case <-ctx.Done():
+			}
+		}
 		return report, nil
 	case <-s.browser.ended:
 		return report{}, s.browser.err()
