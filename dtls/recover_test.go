@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
+	"github.com/godwit-dtls/godwit/shared/alert"
 )
 
 // A cluster is an address at which one Listener after another listens, as behind a
@@ -236,6 +238,61 @@ func TestRecoveryEndsWhatIsOutdated(t *testing.T) {
 			t.Errorf("%d values are left in the Store", left)
 		}
 	})
+}
+
+// Who has a connection as it was before it went on elsewhere doesn't end it there, whether he
+// closes or aborts it; and who can't ask the Store doesn't know.
+func TestOutdatedSaysNoGoodbye(t *testing.T) {
+	ends := map[string]func(*dtls.Conn) error{"Close": (*dtls.Conn).Close, "Abort": func(s *dtls.Conn) error { return s.Abort(alert.UserCanceled) }}
+	for name, end := range ends {
+		bothVersions(t, func(t *testing.T, version uint16) {
+			synctest.Test(t, func(t *testing.T) {
+				c, config := newCluster(t, version)
+				device := c.dial(t, config, "198.51.100.1:1000")
+				first := c.node(t)
+				outdated := firstWords(t, device, first, "hello")
+				time.Sleep(time.Minute)
+				second := c.node(t)
+				served := firstWords(t, device, second, "hello again")
+
+				said := 0
+				c.network.filter(func(d datagram) error {
+					if d.from == clusterAddress {
+						said++
+					}
+					return nil
+				})
+				if err := end(outdated); said != 0 {
+					t.Errorf("%s of what is outdated: %d datagrams, %v", name, said, err)
+				}
+				send(t, served, device, "still here")
+				go device.Read(nil) // acknowledges the new ID
+				time.Sleep(time.Minute)
+				c.store.fail(errors.New("down"))
+				said = 0
+				if err := served.Close(); err == nil || said != 0 {
+					t.Errorf("Close without the Store: %d datagrams, %v", said, err)
+				}
+				c.store.fail(nil)
+				heir := firstWords(t, device, second, "and on")
+				time.Sleep(time.Minute)
+				said = 0
+				if err := heir.Close(); err != nil || said != 1 {
+					t.Errorf("Close: %d datagrams, %v", said, err)
+				}
+				if _, err := device.Read(make([]byte, 1)); err != io.EOF {
+					t.Errorf("the device: %v", err)
+				}
+				device.Close()
+				first.Close()
+				second.Close()
+				time.Sleep(time.Minute)
+				if left := len(c.store.values); left != 0 {
+					t.Errorf("%d values are left in the Store", left)
+				}
+			})
+		})
+	}
 }
 
 // Whoever knows an ID but no key takes nothing from anybody: neither by garbage nor

@@ -123,13 +123,18 @@ func (e *Engine) unsaved() bool {
 }
 
 // waitsForStore reports whether nothing may be said now. When the association ends
-// anyway the peer needs to rely on nothing.
+// for everybody the peer needs to rely on nothing.
 func (e *Engine) waitsForStore() bool {
 	if e.reserve == nil {
 		return false
 	}
-	ending := e.err != nil || e.closing.sent
+	ending := e.err != nil || e.closing.sent && e.reserve.forgotten()
 	return !ending && e.unsaved() || slices.ContainsFunc(e.writes, (*writeEpoch).exhausted)
+}
+
+// forgotten reports whether the Store has nothing that somebody else could go on with.
+func (r *reservation) forgotten() bool {
+	return r == nil || r.gone || r.generation == 0 && r.claims == nil && r.doubt == nil && r.save == nil
 }
 
 // notReserved is the error of a Write that has to wait.

@@ -165,7 +165,8 @@ func (c *Conn) stash() {
 
 // Close says goodbye to the peer and lets go of the link. If the peer may not
 // have our last flight of the handshake yet, the link stays open for up to five
-// seconds to repeat it.
+// seconds to repeat it. With Config.Store what is stored of the connection is deleted before;
+// if that fails, or somebody else goes on with it, the peer is told nothing.
 //
 // RFC 9846 6.1 [5]
 func (c *Conn) Close() error {
@@ -180,17 +181,18 @@ func (c *Conn) Close() error {
 	}
 	now := time.Now()
 	c.engine.Close(now)
-	c.flush()
 	c.closed = true
 	c.backlog = nil
 	c.over()
+	err := c.forgetStored()
+	c.flush()
 	if c.lingers(now) {
 		c.pollAt = now.Add(pollInterval)
 		c.link.setReadDeadline(past) // whoever reads returns
 		c.schedule()
-		return c.forgetStored()
+		return err
 	}
-	return errors.Join(c.end(), c.forgetStored())
+	return errors.Join(c.end(), err)
 }
 
 // Abort is Close with a fatal alert of the application's choice instead of
@@ -198,6 +200,8 @@ func (c *Conn) Close() error {
 func (c *Conn) Abort(a Alert) error {
 	c.mu.Lock()
 	if !c.closed {
+		c.engine.reserve.contest()
+		c.save() // an alert of whom it is no longer would end what goes on elsewhere
 		c.engine.Abort(a, time.Now())
 		c.flush()
 	}

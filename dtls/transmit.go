@@ -20,7 +20,13 @@ func (e *Engine) speaks() bool {
 	return e.hasToSay() && e.budget.left() > 0 && !e.waitsForStore()
 }
 
-func (e *Engine) hasToSay() bool { return e.unsent() || e.ackDue || e.closing.due }
+func (e *Engine) hasToSay() bool { return e.unsent() || e.ackDue || e.mayEnd() }
+
+// mayEnd reports whether an alert is to be sent now. A goodbye waits until the Store has
+// nothing more of the connection: it may go on elsewhere.
+func (e *Engine) mayEnd() bool {
+	return e.closing.due && (e.err != nil || e.reserve.forgotten())
+}
 
 // unsent reports whether this pass over our flight has something left. A flight
 // goes out once it is whole, so that its datagrams can be filled: the signature
@@ -112,7 +118,7 @@ func (d *datagram) pack() {
 }
 
 // ends reports whether nothing is left to follow in this datagram.
-func (d *datagram) ends() bool { return !d.followed && !d.e.unsent() && !d.e.closing.due }
+func (d *datagram) ends() bool { return !d.followed && !d.e.unsent() && !d.e.mayEnd() }
 
 // room is how many bytes of payload another record of w could have.
 //
@@ -254,7 +260,7 @@ func putPart(b []byte, p retransmit.Part) (fragment.Header, int) {
 // RFC 9147 4.5.2 [2]
 func (d *datagram) addAlert() {
 	e, w := d.e, d.e.goodbyeEpoch()
-	if !e.closing.due || d.room(w) < 2 || e.unsent() { // it must not overtake the flight
+	if !e.mayEnd() || d.room(w) < 2 || e.unsent() { // it must not overtake the flight
 		return
 	}
 	e.closing.due = false
