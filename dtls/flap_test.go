@@ -2,8 +2,8 @@ package dtls_test
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -33,6 +33,8 @@ type flapping struct {
 	seed   uint64
 	random *rand.Rand
 	device *dtls.Conn
+	door   *port // its
+	moves  int
 	nodes  []*dtls.Listener
 	doors  []*port
 	at     int // which of them hears the device
@@ -47,7 +49,11 @@ func newFlapping(t *testing.T, version uint16, seed uint64) *flapping {
 		go echoes(l)
 	}
 	f.at = 1
-	f.device = c.dial(t, config, "198.51.100.1:1000")
+	f.door = c.network.listen("198.51.100.1:1000")
+	var err error
+	if f.device, err = dtls.Client(dtls.FromPacketConn(f.door, net.UDPAddrFromAddrPort(clusterAddress)), config); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.device.Handshake(); err != nil {
 		t.Fatal(err)
 	}
@@ -61,17 +67,32 @@ func echoes(l *dtls.Listener) {
 		if err != nil {
 			return
 		}
-		go func() {
-			io.Copy(s, s)
-			s.Close()
-		}()
+		go attend(s)
 	}
 }
 
+// attend answers whatever comes, and closes who has been silent for a while.
+func attend(s net.Conn) {
+	defer s.Close()
+	b := make([]byte, 100)
+	for {
+		s.SetReadDeadline(time.Now().Add(patience))
+		n, err := s.Read(b)
+		if err != nil {
+			return
+		}
+		if _, err := s.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+const patience = 5 * time.Second
+
 func (f *flapping) run() {
 	defer f.end()
-	f.store.slow([]time.Duration{time.Millisecond, 50 * time.Millisecond, 400 * time.Millisecond}[f.random.IntN(3)])
-	pause := []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second}[f.random.IntN(3)]
+	f.store.slow([]time.Duration{time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond}[f.random.IntN(3)])
+	pause := []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, time.Second}[f.random.IntN(3)]
 	f.lose([]float64{0, 0.1, 0.2}[f.random.IntN(3)])
 	for n := range 200 {
 		f.deed()
@@ -98,7 +119,7 @@ func (f *flapping) lose(share float64) {
 // deed does one thing, or nothing.
 func (f *flapping) deed() {
 	conns := f.nodes[f.at].Conns()
-	switch f.random.IntN(8) {
+	switch f.random.IntN(12) {
 	case 0, 1:
 		f.at = 1 - f.at
 		f.network.direct(f.doors[f.at])
@@ -114,17 +135,30 @@ func (f *flapping) deed() {
 		for _, s := range conns {
 			s.KeyUpdate(dtls.UpdateRequested)
 		}
+	case 6:
+		f.moves++
+		f.network.move(f.door, fmt.Sprintf("198.51.100.1:%d", 1000+f.moves))
+	case 7:
+		for _, s := range conns {
+			blob, err := s.Export(blobKey)
+			if err != nil {
+				continue
+			}
+			if heir, err := f.nodes[f.at].Import(nil, blob, blobKey); err == nil {
+				go attend(heir)
+			}
+		}
 	}
 }
 
 // ask repeats a question until it hears its echo, and reports whether it did.
 func (f *flapping) ask(question string) bool {
 	answer := make([]byte, 10)
-	for range 100 {
+	for range 250 {
 		if _, err := f.device.Write([]byte(question)); err != nil {
 			return false
 		}
-		f.device.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+		f.device.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		for {
 			n, err := f.device.Read(answer)
 			if err != nil {

@@ -91,6 +91,15 @@ func (l *lan) direct(p *port) {
 	l.ports[p.addr.AddrPort()] = p
 }
 
+// move gives a port another address.
+func (l *lan) move(p *port, address string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.ports, p.addr.AddrPort())
+	p.addr = net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address))
+	l.ports[p.addr.AddrPort()] = p
+}
+
 // link returns both ends of a link.
 func (l *lan) link() (a, b net.Conn) {
 	pa, pb := l.listen("192.0.2.1:1000"), l.listen("192.0.2.2:2000")

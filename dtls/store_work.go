@@ -19,7 +19,7 @@ const (
 	storeRetry = time.Second
 	// storeContested is how long after it was asked it may be for nothing but what
 	// may be forged.
-	storeContested = 5 * time.Second
+	storeContested = time.Second
 )
 
 // needsStore reports whether the Store should be asked now.
