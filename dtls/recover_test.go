@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,30 +256,30 @@ func TestOutdatedSaysNoGoodbye(t *testing.T) {
 				second := c.node(t)
 				served := firstWords(t, device, second, "hello again")
 
-				said := 0
+				var said atomic.Int32
 				c.network.filter(func(d datagram) error {
 					if d.from == clusterAddress {
-						said++
+						said.Add(1)
 					}
 					return nil
 				})
-				if err := end(outdated); said != 0 {
-					t.Errorf("%s of what is outdated: %d datagrams, %v", name, said, err)
+				if err := end(outdated); said.Load() != 0 {
+					t.Errorf("%s of what is outdated: %d datagrams, %v", name, said.Load(), err)
 				}
 				send(t, served, device, "still here")
 				go device.Read(nil) // acknowledges the new ID
 				time.Sleep(time.Minute)
 				c.store.fail(errors.New("down"))
-				said = 0
-				if err := served.Close(); err == nil || said != 0 {
-					t.Errorf("Close without the Store: %d datagrams, %v", said, err)
+				said.Store(0)
+				if err := served.Close(); err == nil || said.Load() != 0 {
+					t.Errorf("Close without the Store: %d datagrams, %v", said.Load(), err)
 				}
 				c.store.fail(nil)
 				heir := firstWords(t, device, second, "and on")
 				time.Sleep(time.Minute)
-				said = 0
-				if err := heir.Close(); err != nil || said != 1 {
-					t.Errorf("Close: %d datagrams, %v", said, err)
+				said.Store(0)
+				if err := heir.Close(); err != nil || said.Load() != 1 {
+					t.Errorf("Close: %d datagrams, %v", said.Load(), err)
 				}
 				if _, err := device.Read(make([]byte, 1)); err != io.EOF {
 					t.Errorf("the device: %v", err)
