@@ -24,7 +24,7 @@ import (
 //
 // An association whose records carry connection IDs is found without its address,
 // which a NAT may have given to another client meanwhile. Then it goes on: it ends
-// only for a client that authenticates as the same one, or if neither does.
+// only for a client that authenticates as the same one.
 //
 // An association that isn't open has nothing to lose: the next welcome hello
 // takes its place at once, so that there is one candidate for an address.
@@ -103,7 +103,8 @@ func (l *Listener) settle(p *peer) {
 	if s := l.seatsAt(a); s.candidate == p {
 		delete(l.candidates, a)
 		l.peers[a] = p
-		if len(s.live.ids) == 0 || s.live.identity == p.identity {
+		same := p.identity != [sha256.Size]byte{} && p.identity == s.live.identity
+		if same || len(s.live.ids) == 0 {
 			s.live.replace()
 		}
 	}

@@ -80,8 +80,8 @@ var restarts = []struct {
 	{name: "1.3 and then 1.2", before: highest(dtls.VersionDTLS13), after: highest(dtls.VersionDTLS12)},
 	{name: "1.3 in one datagram", before: small, after: small},
 	{name: "1.2 with CBC", before: cbc, after: cbc, server: cbc},
-	{name: "1.3 with connection IDs", before: identified, after: identified, server: identified},
-	{name: "1.2 with connection IDs", before: together(identified, highest(dtls.VersionDTLS12)), after: together(identified, highest(dtls.VersionDTLS12)), server: identified},
+	{name: "1.3 with connection IDs", before: together(identified, known), after: together(identified, known), server: together(identified, known)},
+	{name: "1.2 with connection IDs", before: together(identified, known, highest(dtls.VersionDTLS12)), after: together(identified, known, highest(dtls.VersionDTLS12)), server: together(identified, known)},
 }
 
 func highest(version uint16) func(*dtls.Config) {
@@ -91,6 +91,11 @@ func highest(version uint16) func(*dtls.Config) {
 func small(c *dtls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }
 
 func identified(c *dtls.Config) { c.ConnectionIDs = dtls.RandomConnectionIDs(8) }
+
+// known makes both sides authenticate with the same key.
+func known(c *dtls.Config) {
+	c.Credentials = []dtls.Credential{{PSK: &dtls.ExternalPSK{Identity: []byte("one"), Key: []byte("sixteen bytes or"), Use: dtls.PSKDirect}}}
+}
 
 func together(changes ...func(*dtls.Config)) func(*dtls.Config) {
 	return func(c *dtls.Config) {
@@ -310,6 +315,7 @@ func TestOldConnEndsFirst(t *testing.T) {
 		send(t, again, next, "ping")
 		d.connections(1)
 		next.Close()
+		time.Sleep(10 * time.Second) // it may linger
 		d.connections(0)
 	})
 }
@@ -338,6 +344,7 @@ func TestListenerEndsDuringRestart(t *testing.T) {
 				t.Error("the socket is closed before the last Conn")
 			}
 			next.Close()
+			time.Sleep(10 * time.Second) // it may linger
 			if d.lan.open(serverAddr) {
 				t.Error("the socket is still open")
 			}
@@ -421,19 +428,26 @@ func TestAddressOfAnotherDevice(t *testing.T) {
 		{"1.3, another, without IDs", dtls.VersionDTLS13, false, "two", false},
 		{"1.2, another", dtls.VersionDTLS12, true, "two", true},
 		{"1.2, the same", dtls.VersionDTLS12, true, "one", false},
+		{"1.3, who knows", dtls.VersionDTLS13, true, "", true},
+		{"1.3, who knows, without IDs", dtls.VersionDTLS13, false, "", false},
+		{"1.2, who knows", dtls.VersionDTLS12, true, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := &dtls.Config{MinVersion: c.version, MaxVersion: c.version, Credentials: key("one")}
 				server := &dtls.Config{MinVersion: c.version, MaxVersion: c.version, Credentials: append(key("one"), key("two")...)}
+				other := *client
+				if other.Credentials = key(c.identity); c.identity == "" { // neither authenticates
+					client, server = configs(t, c.version)
+					other = *client
+				}
 				if c.ids {
 					identified(client)
+					identified(&other)
 					identified(server)
 				}
 				d := newRebooter(t, client, server)
 				first, s := d.connect()
-				other := *client
-				other.Credentials = key(c.identity)
 				d.config = &other
 				second, next := d.connect()
 				synctest.Wait()
