@@ -1,8 +1,8 @@
 package message_test
 
 import (
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/godwit-dtls/godwit/shared/message"
 	"github.com/godwit-dtls/godwit/shared/protocol"
@@ -115,8 +115,7 @@ func TestStatelessAnswersDoNotAllocate(t *testing.T) {
 	}
 }
 
-// manyExtensions is EncryptedExtensions with n empty extensions: 16,000 of them
-// are nearly all that 64 KiB can hold.
+// manyExtensions is EncryptedExtensions with n empty extensions.
 func manyExtensions(n int) []byte {
 	return appended(func(b *wire.Builder) {
 		b.Vector16(func() {
@@ -136,39 +135,53 @@ func manyShares(n int) []byte {
 	return appended(func(b *wire.Builder) { message.AppendKeyShares(b, shares) })
 }
 
-// TestManyEntriesTakeLinearTime parses lists of 16 times the length. Linear work
-// takes 16 times as long, comparing each with each 256 times.
-func TestManyEntriesTakeLinearTime(t *testing.T) {
-	parseShares := func(body []byte) error {
+// entryLists are the lists in which no key may be twice, with the most entries that
+// their length of two bytes allows.
+var entryLists = []struct {
+	name  string
+	most  int
+	list  func(n int) []byte
+	parse func(body []byte) error
+}{
+	{"extensions", 65535 / 4, manyExtensions, func(body []byte) error { return new(message.EncryptedExtensions).Parse(body) }},
+	{"key shares", 65535 / 5, manyShares, func(body []byte) error {
 		_, err := message.ParseKeyShares(body)
 		return err
-	}
-	parseBlock := func(body []byte) error { return new(message.EncryptedExtensions).Parse(body) }
-	for name, test := range map[string]struct {
-		few, many []byte
-		parse     func([]byte) error
-	}{
-		"extensions": {manyExtensions(1000), manyExtensions(16000), parseBlock},
-		"key shares": {manyShares(800), manyShares(12800), parseShares},
-	} {
-		few, many := fastest(t, test.parse, test.few), fastest(t, test.parse, test.many)
-		if many > 80*few {
-			t.Errorf("%s: 16 times the entries take %v instead of %v", name, many, few)
+	}},
+}
+
+// The longest lists take no heap either: whoever looks for a key that is there twice
+// keeps nothing that grows with them. That it takes no more than linear time is
+// for BenchmarkManyEntries to say.
+func TestManyEntriesDoNotAllocate(t *testing.T) {
+	for _, l := range entryLists {
+		body := l.list(l.most)
+		if n := testing.AllocsPerRun(20, func() {
+			if err := l.parse(body); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%d %s: %v allocations, want 0", l.most, l.name, n)
 		}
 	}
 }
 
-// fastest is the shortest of many times that parsing body took.
-func fastest(t *testing.T, parse func([]byte) error, body []byte) time.Duration {
-	shortest := time.Hour
-	for range 50 {
-		start := time.Now()
-		if err := parse(body); err != nil {
-			t.Fatal(err)
+// BenchmarkManyEntries has the time for an entry, which is the same in a long list as in
+// a shorter one: comparing each with each would take 16 times as long there.
+func BenchmarkManyEntries(b *testing.B) {
+	for _, l := range entryLists {
+		for _, n := range []int{l.most / 16, l.most} {
+			body := l.list(n)
+			b.Run(fmt.Sprintf("%s/%d", l.name, n), func(b *testing.B) {
+				for b.Loop() {
+					if err := l.parse(body); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/entry")
+			})
 		}
-		shortest = min(shortest, time.Since(start))
 	}
-	return shortest
 }
 
 func BenchmarkClientHello(b *testing.B) {
