@@ -23,7 +23,7 @@ func demo(ctx context.Context, config *dtls.Config, _ []string, out io.Writer) e
 		rand.Read(key)
 		addKey(config, "demo:"+hex.EncodeToString(key))
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	l, err := listen("127.0.0.1:0", config)
 	if err != nil {
