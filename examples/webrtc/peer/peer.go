@@ -7,6 +7,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/tls"
@@ -204,7 +205,7 @@ func (p *Peer) Connect(ctx context.Context) error {
 	p.connecting.Lock()
 	defer p.connecting.Unlock()
 	if err := p.agent.AwaitConnect(ctx); err != nil {
-		return fmt.Errorf("ice: %w", err)
+		return fmt.Errorf("ice: %w", cmp.Or(ctx.Err(), err)) // the agent says only that it was cancelled
 	}
 	if p.config.Link != nil {
 		p.path = p.config.Link(p.path)

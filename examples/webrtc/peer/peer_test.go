@@ -26,7 +26,7 @@ type pair struct {
 // connect has two Peers connect; change may edit the two descriptions on their way.
 func connect(t *testing.T, offerer, answerer Config, change func(description string) string) *pair {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p := &pair{}
 	var offer, answer string
