@@ -100,7 +100,7 @@ func ExampleListen() {
 	}()
 
 	dialer := &dtls.Dialer{Config: &dtls.Config{RootCAs: roots, ServerName: "localhost"}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	conn, err := dialer.DialContext(ctx, "udp", listener.Addr().String())
 	if err != nil {

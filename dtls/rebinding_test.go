@@ -114,10 +114,10 @@ func (d *device) echoed(t testing.TB, text string) {
 // together may be more than a socket holds.
 func (d *device) said(t testing.TB, from *dtls.Conn, text string) {
 	t.Helper()
+	d.texts++
+	marked := fmt.Sprintf("%s, %d", text, d.texts)
 	b := make([]byte, 2000)
-	for range 10 {
-		d.texts++
-		marked := fmt.Sprintf("%s, %d", text, d.texts)
+	for range 60 {
 		if _, err := from.Write([]byte(marked)); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func (d *device) said(t testing.TB, from *dtls.Conn, text string) {
 // ACKs of those before.
 func (d *device) awaitNewIDs(t testing.TB, before dtls.ConnectionState) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; d.echoed(t, "and now?") {
+	for end := time.Now().Add(time.Minute); ; d.echoed(t, "and now?") {
 		after := d.client.ConnectionState()
 		if !bytes.Equal(before.LocalConnectionID, after.LocalConnectionID) && !bytes.Equal(before.RemoteConnectionID, after.RemoteConnectionID) {
 			return

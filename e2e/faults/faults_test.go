@@ -79,7 +79,7 @@ func TestFatesDiffer(t *testing.T) {
 // of a server that echoes them.
 func relayed(t *testing.T, f fault, datagrams ...[]byte) (arrived, returned [][]byte) {
 	t.Helper()
-	s := newStage(10*time.Second, "")
+	s := newStage(time.Minute, "")
 	defer s.end()
 	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -104,7 +104,7 @@ func relayed(t *testing.T, f fault, datagrams ...[]byte) (arrived, returned [][]
 		return n
 	}
 	read := func(c net.PacketConn, n int) (all [][]byte) {
-		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
 		for range n {
 			b := make([]byte, 2000)
 			size, _, err := c.ReadFrom(b)

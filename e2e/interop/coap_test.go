@@ -226,7 +226,7 @@ func ask(t *testing.T, conn *dtls.Conn, id int32, method codes.Code, path, paylo
 		Options: options, Payload: []byte(payload),
 	}
 	var answer message.Message
-	for range 10 {
+	for range 30 {
 		if err = send(conn, request); err != nil {
 			break
 		}

@@ -125,7 +125,7 @@ func constrainedServer(t *testing.T, config *dtls.Config, other peer.Peer, their
 // hear returns what comes next.
 func hear(t *testing.T, conn net.Conn) string {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(deadline))
 	b := make([]byte, 100)
 	n, err := conn.Read(b)
 	if err != nil {

@@ -99,7 +99,7 @@ func shake(t *testing.T, role string, config *dtls.Config, options []pion.Option
 	if err != nil || theirErr != nil {
 		t.Fatal(err, theirErr)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- theirs.HandshakeContext(ctx) }()
@@ -128,7 +128,7 @@ func talk(t *testing.T, ours *dtls.Conn, theirs *pion.Conn) {
 		name     string
 		from, to net.Conn
 	}{{"to pion", ours, theirs}, {"from pion", theirs, ours}} {
-		way.to.SetReadDeadline(time.Now().Add(10 * time.Second))
+		way.to.SetReadDeadline(time.Now().Add(deadline))
 		if _, err := way.from.Write([]byte(way.name)); err != nil {
 			t.Fatal(err)
 		}

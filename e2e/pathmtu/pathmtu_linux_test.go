@@ -120,7 +120,7 @@ func TestNarrowPath(t *testing.T) {
 		}
 	}
 	for _, e := range ends {
-		if m := awaitMTU(t, e.Conn, found, 20*time.Second); !found(m) || m.Datagram != e.want {
+		if m := awaitMTU(t, e.Conn, found, time.Minute); !found(m) || m.Datagram != e.want {
 			t.Errorf("%s: %+v, want %d", e.name, m, e.want)
 		}
 	}
@@ -156,7 +156,7 @@ func TestBlackHole(t *testing.T) {
 			n := bridged(t)
 			link, socket := n.sockets("IPv4")
 			client, _ := connect(t, link, socket, between(c, 1200, narrow-28))
-			if m := awaitMTU(t, client, found, 20*time.Second); m.Datagram != narrow-28 {
+			if m := awaitMTU(t, client, found, time.Minute); m.Datagram != narrow-28 {
 				t.Fatalf("%+v", m)
 			}
 			n.narrowTo(1300)

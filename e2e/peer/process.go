@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// patience bounds every wait for a program. Nothing takes a tenth of it.
-const patience = 30 * time.Second
+// patience bounds every wait for a program: what hangs ends.
+const patience = time.Minute
 
 // Find returns the path of a program that Debian packages. Where it is missing
 // the test is skipped, except in CI, where it fails.

@@ -42,7 +42,7 @@ func startRedis(t *testing.T) string {
 	})
 	client := dial(socket)
 	defer client.Close()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if err := client.Ping(context.Background()).Err(); err == nil {
 			return socket
 		} else if time.Now().After(end) {

@@ -93,7 +93,7 @@ func TestBalancerRoutesRebindingDevices(t *testing.T) {
 		}
 		defer node.Close()
 	}
-	for end := time.Now().Add(10 * time.Second); b.living() < nodes; {
+	for end := time.Now().Add(time.Minute); b.living() < nodes; {
 		if time.Now().After(end) {
 			t.Fatalf("%d nodes live", b.living())
 		}

@@ -21,8 +21,8 @@ import (
 	"github.com/godwit-dtls/godwit/shared/cert"
 )
 
-// patience bounds every wait. Nothing takes a tenth of it.
-const patience = 20 * time.Second
+// patience bounds every wait: what hangs ends.
+const patience = time.Minute
 
 // A result is how a command ended.
 type result struct {

@@ -44,7 +44,7 @@ func TestUpgrade(t *testing.T) {
 		if text != "godwit" {
 			t.Errorf("the echo is %q", text)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no echo")
 	}
 	for _, said := range log.all() {
