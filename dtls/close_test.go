@@ -383,7 +383,7 @@ func TestConnectionRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	go echo(t, l)
+	echo(t, l)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestDialTakesTheName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	go echo(t, l)
+	echo(t, l)
 	client.ServerName = ""
 	c, err := dtls.Dial("udp", l.Addr().String(), client) // the certificate has 127.0.0.1
 	if err != nil {

@@ -24,15 +24,22 @@ import (
 	"github.com/pion/transport/v3/test"
 )
 
-// echo serves every Conn of a Listener until it closes.
+// echo lets every Conn of a Listener say again what it hears, until the test is over.
 func echo(t testing.TB, l *dtls.Listener) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { echoConn(t, c) })
 		}
-		go echoConn(t, c)
-	}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		running.Wait()
+	})
 }
 
 func echoConn(t testing.TB, c net.Conn) {
@@ -78,7 +85,7 @@ func TestEchoOverUDP(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer l.Close()
-				go echo(t, l)
+				echo(t, l)
 				_, port, _ := net.SplitHostPort(l.Addr().String())
 				c, err := dtls.Dial("udp", net.JoinHostPort(r.dial, port), client)
 				if err != nil {
@@ -176,7 +183,7 @@ func TestRecordSizes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		go echo(t, l)
+		echo(t, l)
 		c, err := dtls.Dial("udp", l.Addr().String(), client)
 		if err != nil {
 			t.Fatal(err)

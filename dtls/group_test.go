@@ -36,7 +36,7 @@ func TestListenGroup(t *testing.T) {
 		if l.Addr().String() != group[0].Addr().String() {
 			t.Errorf("%v beside %v", l.Addr(), group[0].Addr())
 		}
-		go echo(t, l)
+		echo(t, l)
 	}
 	busy := func() (n int) {
 		for _, l := range group {
@@ -75,7 +75,7 @@ func TestGroupHandsOver(t *testing.T) {
 			ended := make(chan error, len(group))
 			for _, l := range group {
 				if way == "read" {
-					go echo(t, l)
+					echo(t, l)
 					continue
 				}
 				go func() {

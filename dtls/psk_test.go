@@ -4,6 +4,8 @@ import (
 	"crypto"
 	"crypto/tls"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/godwit-dtls/godwit/dtls"
 )
@@ -37,20 +39,23 @@ func TestListenerWithPSK(t *testing.T) {
 						return &test.key, nil
 					}}
 				}
-				l, link := serve(t, newLAN(), server)
-				defer l.Close()
-				c, s := join(t, l, link, client)
-				defer s.Close()
-				defer c.Close()
-				send(t, c, s, "12 degrees")
-				for _, state := range []dtls.ConnectionState{c.ConnectionState(), s.ConnectionState()} {
-					if state.Version != test.version || state.CipherSuite != test.suite || string(state.PSKIdentity) != "sensor" {
-						t.Errorf("version %x, suite %x, identity %q", state.Version, state.CipherSuite, state.PSKIdentity)
+				synctest.Test(t, func(t *testing.T) {
+					l, link := serve(t, newLAN(), server)
+					defer time.Sleep(time.Minute) // s may linger
+					defer l.Close()
+					c, s := join(t, l, link, client)
+					defer s.Close()
+					defer c.Close()
+					send(t, c, s, "12 degrees")
+					for _, state := range []dtls.ConnectionState{c.ConnectionState(), s.ConnectionState()} {
+						if state.Version != test.version || state.CipherSuite != test.suite || string(state.PSKIdentity) != "sensor" {
+							t.Errorf("version %x, suite %x, identity %q", state.Version, state.CipherSuite, state.PSKIdentity)
+						}
 					}
-				}
-				if l.Stats().Challenges != 1 {
-					t.Errorf("%d challenges", l.Stats().Challenges)
-				}
+					if l.Stats().Challenges != 1 {
+						t.Errorf("%d challenges", l.Stats().Challenges)
+					}
+				})
 			})
 		}
 	}
@@ -64,16 +69,19 @@ func TestListenerWithPSKOnly(t *testing.T) {
 	server := &dtls.Config{Credentials: client.Credentials}
 	client.CurvePreferences, server.CurvePreferences = []tls.CurveID{tls.X25519}, []tls.CurveID{tls.CurveP256}
 	client.InsecureAllowPSKOnly, server.InsecureAllowPSKOnly = true, true
-	l, link := serve(t, newLAN(), server)
-	defer l.Close()
-	c, s := join(t, l, link, client)
-	defer s.Close()
-	defer c.Close()
-	send(t, c, s, "12 degrees")
-	send(t, s, c, "colder than yesterday")
-	for _, state := range []dtls.ConnectionState{c.ConnectionState(), s.ConnectionState()} {
-		if state.CurveID != 0 || string(state.PSKIdentity) != "sensor" {
-			t.Errorf("group %v, identity %q", state.CurveID, state.PSKIdentity)
+	synctest.Test(t, func(t *testing.T) {
+		l, link := serve(t, newLAN(), server)
+		defer time.Sleep(time.Minute) // s may linger
+		defer l.Close()
+		c, s := join(t, l, link, client)
+		defer s.Close()
+		defer c.Close()
+		send(t, c, s, "12 degrees")
+		send(t, s, c, "colder than yesterday")
+		for _, state := range []dtls.ConnectionState{c.ConnectionState(), s.ConnectionState()} {
+			if state.CurveID != 0 || string(state.PSKIdentity) != "sensor" {
+				t.Errorf("group %v, identity %q", state.CurveID, state.PSKIdentity)
+			}
 		}
-	}
+	})
 }
