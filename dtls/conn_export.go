@@ -131,10 +131,24 @@ func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
 func (p *peer) claim() error {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
-	if err := p.listener.join(p); err != nil {
-		return err
+	err := p.listener.join(p)
+	if err == nil {
+		err = p.conn.save()
 	}
-	return p.conn.save()
+	if err != nil {
+		p.conn.disown(err)
+	}
+	return err
+}
+
+// disown ends a Conn whose claim has failed, though its alarm may be set already, or
+// somebody may have found it.
+func (c *Conn) disown(err error) {
+	c.engine.reserve.disown()
+	if c.failure == nil {
+		c.failure = err
+	}
+	c.end()
 }
 
 // identifiers are the connection IDs that find an Engine, with those that its peer is yet

@@ -88,7 +88,14 @@ func (r *reservation) contest() {
 	}
 }
 
-// askAgain ends that wait at once.
+// disown leaves what is stored to whoever claims it next.
+func (r *reservation) disown() {
+	if r != nil {
+		r.gone = true
+	}
+}
+
+// askAgain ends the wait after a Store's error at once.
 func (e *Engine) askAgain() {
 	if e.reserve != nil {
 		e.reserve.retryAt = time.Time{}
