@@ -96,7 +96,6 @@ func (l *Listener) findStored(id string) (c *Conn, seen int) {
 	if engine.Err() != nil || len(engine.reserve.parked) == 0 {
 		return nil, 0
 	}
-	l.makeWay(engine)
 	if c, err = l.adopt(engine, engine.Path()); err != nil {
 		return nil, 0
 	}
