@@ -25,14 +25,14 @@ import (
 func (c *Conn) Export(key []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.saving { // which may end it
+		c.turn.Wait()
+	}
 	if blob := c.engine.unstored(); blob != nil && !c.closed {
 		return c.storeBlob(blob)
 	}
 	if err := c.err(); err != nil {
 		return nil, err
-	}
-	for c.saving {
-		c.turn.Wait()
 	}
 	blob, err := c.engine.export(key, c.backlog.all(), time.Now())
 	if err != nil {
@@ -113,9 +113,10 @@ func (l *Listener) Import(remote net.Addr, blob, key []byte) (*Conn, error) {
 	return l.adopt(engine, at)
 }
 
-// adopt goes on with a connection that was imported. It is open to whoever finds it
+// adopt goes on with a connection that was imported, in the place of what is outdated. It is open to whoever finds it
 // while the Store is asked, so that no hello takes its place.
 func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
+	l.makeWay(engine)
 	p := l.newPeer(engine, at)
 	p.conn.opened.Store(true)
 	if err := p.claim(); err != nil {
@@ -131,10 +132,24 @@ func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
 func (p *peer) claim() error {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
-	if err := p.listener.join(p); err != nil {
-		return err
+	err := p.listener.join(p)
+	if err == nil {
+		err = p.conn.save()
 	}
-	return p.conn.save()
+	if err != nil {
+		p.conn.disown(err)
+	}
+	return err
+}
+
+// disown ends a Conn whose claim has failed, though its alarm may be set already, or
+// somebody may have found it.
+func (c *Conn) disown(err error) {
+	c.engine.reserve.disown()
+	if c.failure == nil {
+		c.failure = err
+	}
+	c.end()
 }
 
 // identifiers are the connection IDs that find an Engine, with those that its peer is yet

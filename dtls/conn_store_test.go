@@ -327,3 +327,38 @@ func TestConnStoreHangs(t *testing.T) {
 		s.Close()
 	})
 }
+
+// An import that the Store has refused to answer is over: nothing claims the connection
+// behind the caller's back, who tries again.
+func TestListenerImportTriesAgain(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			first := c.node(t)
+			served := firstWords(t, device, first, "hello")
+			time.Sleep(time.Minute)
+			blob, err := served.Export(blobKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second := c.node(t)
+			out := errors.New("out of order")
+			c.store.fail(out)
+			_, err = second.Import(nil, blob, blobKey)
+			expectError(t, "Import", err, out)
+			c.store.fail(nil)
+			time.Sleep(time.Minute)
+			heir, err := second.Import(nil, blob, blobKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			send(t, heir, device, "here")
+			device.Close()
+			for _, end := range []func() error{heir.Close, second.Close, served.Close, first.Close} {
+				end()
+				time.Sleep(time.Minute)
+			}
+		})
+	})
+}

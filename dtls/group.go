@@ -141,11 +141,25 @@ func (l *Listener) nameTogether(id []byte, name func() (free bool)) (free bool) 
 	}
 	l.group.naming.Lock()
 	defer l.group.naming.Unlock()
-	return !slices.ContainsFunc(l.group.members, func(other *Listener) bool { return other != l && other.named(id) }) && name()
+	return !slices.ContainsFunc(l.group.members, func(other *Listener) bool { return other != l && other.named(id) != nil }) && name()
 }
 
-func (l *Listener) named(id []byte) bool {
+// namedTogether is the peer that has a connection ID, wherever in the group, or nil.
+func (l *Listener) namedTogether(id []byte) *peer {
+	if l.group == nil {
+		return l.named(id)
+	}
+	for _, member := range l.group.members {
+		if p := member.named(id); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// named is namedTogether among the Listener's own.
+func (l *Listener) named(id []byte) *peer {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.ids[string(id)] != nil
+	return l.ids[string(id)]
 }

@@ -115,3 +115,42 @@ func TestListenerImportRefuses(t *testing.T) {
 		t.Errorf("%d IDs and %d addresses are taken", len(l.ids), len(l.peers))
 	}
 }
+
+// What is outdated makes way for what is found in the Store, whichever of a group has it.
+func TestGroupMakesWay(t *testing.T) {
+	client, server := with(identified(0, 8), keeping)
+	s := established(t, client, server)
+	s.advance(time.Minute) // all is stored
+	store := s.server.store()
+	g := new(group)
+	for range 2 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pc.Close()
+		g.members = append(g.members, makeListener(pc, server))
+	}
+	for _, l := range g.members {
+		l.group = g
+	}
+	outdated, err := g.members[0].Import(net.UDPAddrFromAddrPort(address(1).Remote), store.only(t), exportKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := ImportEngine(server, store.values[outdated.StoreName()].value, exportKey, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := elsewhere.claimNow(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	g.members[1].makeWay(elsewhere)
+	if _, err := outdated.Write([]byte("still me")); err != ErrReplayed {
+		t.Errorf("what is outdated: %v", err)
+	}
+	if len(g.members[0].ids) > 0 {
+		t.Error("it has its ID still")
+	}
+	outdated.Close()
+}

@@ -96,7 +96,6 @@ func (l *Listener) findStored(id string) (c *Conn, seen int) {
 	if engine.Err() != nil || len(engine.reserve.parked) == 0 {
 		return nil, 0
 	}
-	l.makeWay(engine)
 	if c, err = l.adopt(engine, engine.Path()); err != nil {
 		return nil, 0
 	}
@@ -104,13 +103,10 @@ func (l *Listener) findStored(id string) (c *Conn, seen int) {
 }
 
 // makeWay lets go of a connection as it was before it went on elsewhere, from where it comes
-// back now, if a Conn of ours still has that: who is idle would learn it late.
+// back now, if a Conn of ours, or of our group, still has that: who is idle would learn it late.
 func (l *Listener) makeWay(e *Engine) {
 	for _, id := range e.identifiers() {
-		l.mu.RLock()
-		p := l.ids[string(id)]
-		l.mu.RUnlock()
-		if p != nil {
+		if p := l.namedTogether(id); p != nil {
 			p.conn.confirm()
 		}
 	}

@@ -472,3 +472,37 @@ func TestMadeUpIDsBlockNobody(t *testing.T) {
 		})
 	})
 }
+
+// A connection that is imported to a Listener which still has it as it was before it went on
+// elsewhere takes the place of that.
+func TestImportEndsWhatIsOutdated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, config := newCluster(t, dtls.VersionDTLS13)
+		device := c.dial(t, config, "198.51.100.1:1000")
+		first, door := c.nodeWithDoor(t)
+		outdated := firstWords(t, device, first, "hello")
+		time.Sleep(time.Minute)
+		second := c.node(t)
+		served := firstWords(t, device, second, "hello")
+		time.Sleep(time.Minute)
+
+		blob, err := served.Export(blobKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.network.direct(door)
+		heir, err := first.Import(nil, blob, blobKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, heir, device, "here")
+		send(t, device, heir, "here, too")
+		_, err = outdated.Read(nil)
+		expectError(t, "what is outdated", err, dtls.ErrReplayed)
+		device.Close()
+		for _, end := range []func() error{heir.Close, outdated.Close, first.Close, served.Close, second.Close} {
+			end()
+			time.Sleep(time.Minute)
+		}
+	})
+}

@@ -199,6 +199,43 @@ func TestStoreDoubt(t *testing.T) {
 	s.exchange()
 }
 
+// ... also if the Store is out of order for longer after that: before it says anything, or
+// after it has said what it has.
+func TestStoreDoubtForLong(t *testing.T) {
+	failure := errors.New("out of order")
+	for name, failing := range map[string][]bool{
+		"silent":        {true, true, true}, // each call
+		"said what was": {false, true, false, true},
+	} {
+		client, server := with(keeping)
+		s := established(t, client, server)
+		s.client.did(nil)
+		store := s.client.store()
+		store.after = func() error {
+			store.after = nil
+			store.before = func() error {
+				if len(failing) == 0 {
+					return nil
+				}
+				fails := failing[0]
+				if failing = failing[1:]; fails {
+					return failure
+				}
+				return nil
+			}
+			return failure
+		}
+		for range 20 {
+			s.client.receive(s.server.seal("anything"))
+			s.server.did(nil)
+			s.advance(storeRetry)
+		}
+		if err := s.client.Err(); err != nil || len(failing) > 0 {
+			t.Errorf("%s: %v; %d calls are still to fail", name, err, len(failing))
+		}
+	}
+}
+
 // New keys are stored before they are used, whoever changes them, and so is a
 // KeyUpdate before its ACK.
 func TestStoreKeyUpdate(t *testing.T) {

@@ -88,7 +88,14 @@ func (r *reservation) contest() {
 	}
 }
 
-// askAgain ends that wait at once.
+// disown leaves what is stored to whoever claims it next.
+func (r *reservation) disown() {
+	if r != nil {
+		r.gone = true
+	}
+}
+
+// askAgain ends the wait after a Store's error at once.
 func (e *Engine) askAgain() {
 	if e.reserve != nil {
 		e.reserve.retryAt = time.Time{}
@@ -206,6 +213,7 @@ func (s *save) swap(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.doubt = s.value // it may be stored whatever the answer is; what it was before is known now
 	if s.generation, err = s.store.Swap(ctx, s.name, s.old, s.value); err != nil || s.state == nil {
 		return err
 	}
@@ -248,9 +256,7 @@ func (e *Engine) saved(now time.Time) error {
 		return ErrReplayed
 	case s.err != nil:
 		r.failure, r.retryAt = s.err, now.Add(storeRetry)
-		if s.value != nil {
-			r.doubt = s.value
-		}
+		r.generation, r.doubt = s.old, s.doubt // as far as the Store has said
 		return fmt.Errorf("dtls: the Store: %w", s.err)
 	}
 	r.generation, r.claims, r.inherited, r.doubt, r.failure, r.listed = s.generation, nil, nil, nil, nil, s.ids
