@@ -113,8 +113,8 @@ func (l *Listener) Import(remote net.Addr, blob, key []byte) (*Conn, error) {
 	return l.adopt(engine, at)
 }
 
-// adopt goes on with a connection that was imported, in the place of what is outdated. It is open to whoever finds it
-// while the Store is asked, so that no hello takes its place.
+// adopt goes on with a connection that was imported, in the place of what is outdated. It
+// is open to whoever finds it while the Store is asked, so that no hello takes its place.
 func (l *Listener) adopt(engine *Engine, at Path) (*Conn, error) {
 	l.makeWay(engine)
 	p := l.newPeer(engine, at)
@@ -150,6 +150,14 @@ func (c *Conn) disown(err error) {
 		c.failure = err
 	}
 	c.end()
+}
+
+// abandon leaves a connection that nobody here will have to whoever finds it next.
+func (c *Conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.disown(net.ErrClosed)
+	c.link.netConn().Close()
 }
 
 // identifiers are the connection IDs that find an Engine, with those that its peer is yet

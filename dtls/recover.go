@@ -49,7 +49,7 @@ func (l *Listener) recoverID(id string) {
 		c.RotateConnectionIDs() // in 1.3: the new ones lead to this process
 	}
 	if !l.present(c, id, seen) && c != nil {
-		c.Close()
+		c.abandon() // others will find it
 	}
 }
 
@@ -103,7 +103,8 @@ func (l *Listener) findStored(id string) (c *Conn, seen int) {
 }
 
 // makeWay lets go of a connection as it was before it went on elsewhere, from where it comes
-// back now, if a Conn of ours, or of our group, still has that: who is idle would learn it late.
+// back now, if a Conn of ours or of our group still has that: who is idle would learn it
+// late.
 func (l *Listener) makeWay(e *Engine) {
 	for _, id := range e.identifiers() {
 		if p := l.namedTogether(id); p != nil {

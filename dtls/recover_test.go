@@ -296,6 +296,38 @@ func TestOutdatedSaysNoGoodbye(t *testing.T) {
 	}
 }
 
+// A Listener that closes while it looks for a connection leaves that to others.
+func TestCloseDuringRecovery(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			first := c.node(t)
+			outdated := firstWords(t, device, first, "hello")
+			time.Sleep(time.Minute)
+			second := c.node(t)
+			c.store.slow(time.Second)
+			for range 3 { // two are lost with what the first may have received
+				device.Write([]byte("is anybody there?"))
+				time.Sleep(2500 * time.Millisecond)
+			}
+			second.Close() // which has read it, and asks for the state or claims it
+			time.Sleep(time.Minute)
+			third := c.node(t)
+			heir := firstWords(t, device, third, "hello again")
+			send(t, heir, device, "here")
+			device.Close()
+			for _, end := range []func() error{heir.Close, third.Close, outdated.Close, first.Close} {
+				end()
+				time.Sleep(time.Minute)
+			}
+			if left := len(c.store.values); left != 0 {
+				t.Errorf("%d values are left in the Store", left)
+			}
+		})
+	})
+}
+
 // Whoever knows an ID but no key takes nothing from anybody: neither by garbage nor
 // by what the device has sent before.
 func TestNobodyElseRecovers(t *testing.T) {

@@ -21,7 +21,8 @@ import (
 //
 // There is one call at a time, and the data is the handler's until it returns. As all
 // clients wait for it, it must not block: it may call any method of any Conn but Read,
-// ReadEarly and Handshake, and what takes long belongs to another goroutine. What it
+// ReadEarly and Handshake, and what takes long belongs to another goroutine; with
+// Config.Store so do Close, and Write where a Store may be slow, as they wait for it. What it
 // writes leaves together with what it writes to other clients, once all that came with
 // this record is handled; what the socket says of it then counts as loss. If it panics and
 // doesn't recover, the program ends.
