@@ -296,6 +296,41 @@ func TestOutdatedSaysNoGoodbye(t *testing.T) {
 	}
 }
 
+// Forged records make a connection ask the Store, which may know better, but not more often
+// than once a second.
+func TestForgeriesAskTheStoreSeldom(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version uint16) {
+		synctest.Test(t, func(t *testing.T) {
+			c, config := newCluster(t, version)
+			device := c.dial(t, config, "198.51.100.1:1000")
+			node := c.node(t)
+			served := firstWords(t, device, node, "hello")
+			time.Sleep(time.Minute)
+			var forged []byte
+			c.network.filter(func(d datagram) error {
+				forged = bytes.Clone(d.data)
+				return nil
+			})
+			send(t, device, served, "to be altered")
+			time.Sleep(time.Minute)
+			forged[10] += 5 // of the number
+			forged[len(forged)-1] ^= 1
+			before := c.store.snapshot()[served.StoreName()]
+			for range 1000 {
+				c.network.listen("203.0.113.9:9").WriteTo(forged, net.UDPAddrFromAddrPort(clusterAddress))
+				time.Sleep(10 * time.Millisecond)
+			}
+			if asked := c.store.snapshot()[served.StoreName()] - before; asked < 9 || asked > 11 {
+				t.Errorf("the Store was asked %d times in ten seconds", asked)
+			}
+			send(t, device, served, "the real one")
+			for _, end := range []func() error{device.Close, served.Close, node.Close} {
+				end()
+			}
+		})
+	})
+}
+
 // A Listener that closes while it looks for a connection leaves that to others.
 func TestCloseDuringRecovery(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version uint16) {
@@ -358,7 +393,8 @@ func TestNobodyElseRecovers(t *testing.T) {
 			attacker := c.network.listen("203.0.113.6:666")
 			for _, d := range sent {
 				forged := append([]byte(nil), d...)
-				forged[len(forged)-1] ^= 1
+				forged[10] += 5 // of the number
+			forged[len(forged)-1] ^= 1
 				for _, b := range [][]byte{d, forged} {
 					attacker.WriteTo(b, other.Addr())
 					time.Sleep(time.Second)

@@ -3,7 +3,7 @@
 //
 //	go run ./soak -for 10m                             # a table of what there was each minute
 //	go run ./soak -for 40s -json                       # one JSON object, on the last line
-//	go run ./soak -for 10m -update ../docs/soak.md     # writes the table there
+//	go run ./soak -for 1h -update ../docs/soak.md      # writes the table there
 //	go run ./soak -for 1m -faults                      # other things go wrong: sockets, callbacks, Stores
 //	go run ./soak -for 10m -memprofile heap            # heap.first and heap.last, for go tool pprof -base
 //
