@@ -394,7 +394,7 @@ func TestNobodyElseRecovers(t *testing.T) {
 			for _, d := range sent {
 				forged := append([]byte(nil), d...)
 				forged[10] += 5 // of the number
-			forged[len(forged)-1] ^= 1
+				forged[len(forged)-1] ^= 1
 				for _, b := range [][]byte{d, forged} {
 					attacker.WriteTo(b, other.Addr())
 					time.Sleep(time.Second)
