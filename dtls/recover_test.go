@@ -64,6 +64,18 @@ func (c *cluster) dial(t testing.TB, config *dtls.Config, from string) *dtls.Con
 	return d
 }
 
+// end ends one after the other, with a minute between, and wants the Store to be empty then.
+func (c *cluster) end(t testing.TB, ends ...func() error) {
+	t.Helper()
+	for _, end := range ends {
+		end()
+		time.Sleep(time.Minute)
+	}
+	if left := len(c.store.values); left != 0 {
+		t.Errorf("%d values are left in the Store", left)
+	}
+}
+
 // firstWords lets a device speak to a Listener that doesn't have it yet, until it is
 // heard. After a crash that takes some tries: with numbers that the process before may
 // have received nothing is taken.
@@ -127,14 +139,11 @@ func TestListenerRecovers(t *testing.T) {
 				}
 			}
 			device.Close()
+			var ends []func() error
 			for n, l := range dead {
-				conns[n].Close()
-				l.Close()
+				ends = append(ends, conns[n].Close, l.Close)
 			}
-			time.Sleep(time.Minute)
-			if left := len(c.store.values); left != 0 {
-				t.Errorf("%d values are left in the Store", left)
-			}
+			c.end(t, ends...)
 		})
 	})
 }
@@ -158,13 +167,7 @@ func TestRecoveryForgetsIDs(t *testing.T) {
 		heir := firstWords(t, device, second, "hello again")
 		time.Sleep(time.Minute)
 		device.Close()
-		for _, end := range []func() error{heir.Close, second.Close, served.Close, first.Close} {
-			end()
-			time.Sleep(time.Minute)
-		}
-		if left := len(c.store.values); left != 0 {
-			t.Errorf("%d values are left in the Store", left)
-		}
+		c.end(t, heir.Close, second.Close, served.Close, first.Close)
 	})
 }
 
@@ -193,13 +196,7 @@ func TestRecoveryAfterImport(t *testing.T) {
 			second := c.node(t)
 			recovered := firstWords(t, device, second, "hello")
 			device.Close()
-			for _, end := range []func() error{recovered.Close, second.Close, heir.Close, served.Close, first.Close} {
-				end()
-				time.Sleep(time.Minute)
-			}
-			if left := len(c.store.values); left != 0 {
-				t.Errorf("%d values are left in the Store", left)
-			}
+			c.end(t, recovered.Close, second.Close, heir.Close, served.Close, first.Close)
 		})
 	})
 }
@@ -231,13 +228,7 @@ func TestRecoveryEndsWhatIsOutdated(t *testing.T) {
 		_, err := outdated.Read(nil)
 		expectError(t, "what is outdated", err, dtls.ErrReplayed)
 		device.Close()
-		for _, end := range []func() error{heir.Close, outdated.Close, first.Close, served.Close, second.Close} {
-			end()
-			time.Sleep(time.Minute)
-		}
-		if left := len(c.store.values); left != 0 {
-			t.Errorf("%d values are left in the Store", left)
-		}
+		c.end(t, heir.Close, outdated.Close, first.Close, served.Close, second.Close)
 	})
 }
 
@@ -285,12 +276,7 @@ func TestOutdatedSaysNoGoodbye(t *testing.T) {
 					t.Errorf("the device: %v", err)
 				}
 				device.Close()
-				first.Close()
-				second.Close()
-				time.Sleep(time.Minute)
-				if left := len(c.store.values); left != 0 {
-					t.Errorf("%d values are left in the Store", left)
-				}
+				c.end(t, first.Close, second.Close)
 			})
 		})
 	}
@@ -352,13 +338,7 @@ func TestCloseDuringRecovery(t *testing.T) {
 			heir := firstWords(t, device, third, "hello again")
 			send(t, heir, device, "here")
 			device.Close()
-			for _, end := range []func() error{heir.Close, third.Close, outdated.Close, first.Close} {
-				end()
-				time.Sleep(time.Minute)
-			}
-			if left := len(c.store.values); left != 0 {
-				t.Errorf("%d values are left in the Store", left)
-			}
+			c.end(t, heir.Close, third.Close, outdated.Close, first.Close)
 		})
 	})
 }
