@@ -356,7 +356,8 @@ func (e *Engine) KeyUpdate(request KeyUpdateRequest, now time.Time) error {
 
 // Close says goodbye: Transmit gives a close_notify, and nothing can be written any more.
 // The flight that is under way is still repeated. What is not acknowledged yet needs it no
-// more: the goodbye tells the peer as much.
+// more: the goodbye tells the peer as much. With Config.Store it comes once Work has deleted
+// what is stored of the connection, and not at all if that goes on elsewhere.
 func (e *Engine) Close(now time.Time) {
 	if e.err == nil && !e.closing.sent {
 		e.now = now
