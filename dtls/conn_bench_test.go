@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -141,7 +142,8 @@ func (r *ring) close() {
 	r.arrived.Broadcast()
 }
 
-// A ringLink is one end of two rings. It knows no deadlines.
+// A ringLink is one end of two rings. It knows no deadlines, and says so: who lingers on
+// it doesn't read it.
 type ringLink struct{ in, out *ring }
 
 func (l ringLink) Read(b []byte) (int, error)       { return l.in.take(b) }
@@ -150,7 +152,7 @@ func (l ringLink) Close() error                     { l.in.close(); return nil }
 func (l ringLink) LocalAddr() net.Addr              { return &net.UDPAddr{} }
 func (l ringLink) RemoteAddr() net.Addr             { return &net.UDPAddr{} }
 func (l ringLink) SetDeadline(time.Time) error      { return nil }
-func (l ringLink) SetReadDeadline(time.Time) error  { return nil }
+func (l ringLink) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
 func (l ringLink) SetWriteDeadline(time.Time) error { return nil }
 
 // The heap that an established idle Conn holds, with what its link holds: the
