@@ -132,7 +132,8 @@ func (e *Engine) waitsForStore() bool {
 	return !ending && e.unsaved() || slices.ContainsFunc(e.writes, (*writeEpoch).exhausted)
 }
 
-// forgotten reports whether the Store has nothing that somebody else could go on with.
+// forgotten reports whether the Store has nothing of ours that somebody else could go on
+// with. Who is gone because the connection is another's already has nothing left to say.
 func (r *reservation) forgotten() bool {
 	return r == nil || r.gone || r.generation == 0 && r.claims == nil && r.doubt == nil && r.save == nil
 }

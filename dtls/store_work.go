@@ -77,7 +77,7 @@ func (r *reservation) expire(now time.Time) {
 // one that goes on elsewhere. If so the next save tells; but anybody may have sent it.
 func (r *reservation) wonder(now time.Time) {
 	if r != nil && now.Sub(r.askedAt) >= storeContested {
-		r.contested = true
+		r.contest()
 	}
 }
 
